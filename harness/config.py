@@ -1,0 +1,82 @@
+"""Options as frozen values: any pydantic model that is frozen and forbids unknown keys is a config.
+
+`resolve` turns options read from YAML into such a value, or into one error that names file, key, what was found
+and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import StudyError
+
+
+class Config(BaseModel):
+    """Base of the harness's own configs: keyword-only, frozen, unknown keys refused, defaults validated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def resolve(config_type: type[C], options: Mapping[str, Any], origin: str) -> C:
+    """The config that `options` describe; keys may be dotted (`one_shot.frame_iterations`).
+
+    `origin` says in errors where the options stand: a file and a key in it. Raises StudyError."""
+    try:
+        return config_type.model_validate(nested(options, origin))
+    except ValidationError as error:
+        raise StudyError("\n".join(_explain(config_type, problem, origin) for problem in error.errors())) from None
+
+
+def nested(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Dotted keys opened into nested mappings; a key given twice is an error."""
+    result: dict[str, Any] = {}
+    for key, value in options.items():
+        *path, last = str(key).split(".")
+        place = result
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise StudyError(f"{origin}: {key!r} reaches into {part!r}, which is given a plain value beside it")
+        if isinstance(value, Mapping):
+            value = nested(value, f"{origin}.{key}")
+        if isinstance(place.get(last), dict) and isinstance(value, dict):
+            value = merged(place[last], value)
+        elif last in place:
+            raise StudyError(f"{origin}: {key!r} is given twice")
+        place[last] = value
+    return result
+
+
+def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `change` laid over it, mapping by mapping; both already nested."""
+    result = dict(base)
+    for key, value in change.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _explain(config_type: type[BaseModel], problem: Any, origin: str) -> str:
+    path = [str(part) for part in problem["loc"]]
+    where = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(sorted(_fields(config_type, path[:-1]))) or "none"
+        return f"{origin}: unknown key {where!r} (found {problem['input']!r}); allowed here: {allowed}"
+    if problem["type"] == "missing":
+        return f"{origin}: key {where!r} is missing"
+    return f"{origin}: {where}: {problem['msg']} (found {problem['input']!r})"
+
+
+def _fields(config_type: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        field = config_type.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        config_type = annotation
+    return list(config_type.model_fields)

@@ -1,0 +1,134 @@
+"""The contract of a stage: a frozen value that says what to run, with which config, on which data, after what.
+
+A stage does no I/O and is not run here. Its key is the identity of its result: two stages with one key have the same
+result, so the store keeps one folder for both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from harness.fingerprint import code_fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one run of a stage occupies."""
+
+    cpus: float = 1.0
+    """CPU cores; also the number of threads the stage may use."""
+
+    gpus: float = 0.0
+    """GPUs, fractions allowed; above zero the stage runs on `cuda`."""
+
+    exclusive: bool = False
+    """Alone on its machine: nothing else of the study runs there meanwhile (timing)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Something that a stage reads from disk."""
+
+    name: str
+    """For people: `davis16-val/blackswan`. Not in the key."""
+
+    digest: str
+    """Of the content that is read. In the key; where it lies on disk is not."""
+
+    value: Any = field(compare=False)
+    """A picklable reader (a Sequence, a tuple of them), handed to the run function as it is."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """One cached piece of work. Two stages are the same if their keys are."""
+
+    name: str
+    """Kind of work: `train`, `adapt`, `segment`, `score`, `time`. A word; also the folder in the store."""
+
+    label: str
+    """For people, on one line: `segment blackswan`. Not in the key."""
+
+    run: str
+    """`package.module:function`, called with a Task."""
+
+    config: BaseModel
+    """Everything that can change the result and nothing that cannot; frozen."""
+
+    version: int = 1
+    """Raised by hand where the result changes though neither code nor config does."""
+
+    needs: Mapping[str, Stage] = field(default_factory=dict)
+    """By the name under which the run function gets their folders."""
+
+    data: Mapping[str, Data] = field(default_factory=dict)
+    """By the name under which the run function gets their values."""
+
+    resources: Resources = Resources()
+
+    machine: str = ""
+    """Name of the hardware, for results that hold on one kind of machine only (seconds)."""
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Digest of the project code reached, by module."""
+        types = [type(self.config), *(t for data in self.data.values() for t in _types(data.value))]
+        return code_fingerprint(self.run, sorted({t.__module__ for t in types}))
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What the key is the digest of, readable: kept in the stage's folder, compared to say why a stage must run."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "run": self.run,
+            "config": self.config.model_dump(mode="json"),
+            "needs": {role: need.key for role, need in sorted(self.needs.items())},
+            "data": {role: data.digest for role, data in sorted(self.data.items())},
+            "code": self.code,
+            "machine": self.machine,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the identity, 64 hex digits."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a run function is given. It writes into `folder` and returns nothing; to fail, it raises."""
+
+    folder: Path
+    """Empty at the start of every attempt; published as a whole when the function returns."""
+
+    scratch: Path
+    """Kept from attempt to attempt until published, then removed: for checkpoints and finished parts. A kill can come
+    between any two writes, so write under another name and rename."""
+
+    config: Any
+    needs: Mapping[str, Path]
+    data: Mapping[str, Any]
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+
+    cpus: int = 1
+    """Threads to use."""
+
+    progress: Callable[[float, str], None] = lambda share, words: None
+    """Tell how far it is: share in 0..1, and a few words. Cheap; call it as often as you like."""
+
+
+def _types(value: Any) -> set[type]:
+    if isinstance(value, tuple | list):
+        return {t for item in value[:1] for t in _types(item)}
+    if isinstance(value, Mapping):
+        return {t for item in value.values() for t in _types(item)}
+    return {type(value)}
