@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.pixels import read_frame, read_mask
+from harness.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,20 +20,28 @@ class Sequence:
     frames: tuple[Path, ...]
     """Image files in time order."""
 
-    masks: tuple[Path | None, ...]
-    """Truth, one for each frame, None where there is none."""
+    masks: tuple[Path | tuple[Path, ...] | None, ...]
+    """Truth, one for each frame, None where there is none; several files where each object has its own (SegTrackV2),
+    in the order of the ids 1, 2, …"""
 
     object_ids: tuple[int, ...]
     """Ids in the first mask, ascending; (1,) where the truth is binary or merged."""
 
     binary: bool = False
-    """Truth is one object, any value but 0 (DAVIS16); otherwise pixel values are ids and 255 is void."""
+    """Truth is one object, any value above `threshold`; otherwise pixel values are ids and 255 is void."""
+
+    threshold: int = 0
+    """Values above it belong to the object: 0 in clean masks (DAVIS16), 127 in JPEG and blurred ones. Where truth is
+    binary or has a file an object."""
 
     merged: bool = False
     """All objects count as one, of id 1 (foreground benchmarks)."""
 
     scored: tuple[int, ...] = ()
     """Indices of the frames that count in the benchmark."""
+
+    group: str = ""
+    """Class of the video, where the benchmark averages over classes (YouTube-Objects)."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -47,16 +56,34 @@ class Sequence:
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Ids, height × width, 0 background, 255 void (kept, for training). Raises DataError naming the file."""
-        path = self.masks[index]
-        if path is None:
-            raise LookupError(f"{self.name}: frame {index} has no truth")
-        ids = read_mask(path)
-        if self.binary:
-            return (ids != 0).astype(np.uint8)
+        ids = self._ids(index)
         if self.merged:
-            return np.where(ids == 255, 255, (ids != 0).astype(np.uint8)).astype(np.uint8)
+            return np.where(ids == 255, 255, ids != 0).astype(np.uint8)
+        return ids
+
+    def _ids(self, index: int) -> NDArray[np.uint8]:
+        paths = self.masks[index]
+        if paths is None:
+            raise LookupError(f"{self.name}: frame {index} has no truth")
+        if isinstance(paths, Path):
+            values = read_mask(paths)
+            return (values > self.threshold).astype(np.uint8) if self.binary else values
+        ids: NDArray[np.uint8] | None = None
+        for number, path in enumerate(paths, start=1):
+            inside = read_mask(path) > self.threshold
+            if ids is None:
+                ids = np.zeros(inside.shape, np.uint8)
+            elif ids.shape != inside.shape:
+                raise DataError(f"{path}: {_size(inside)}, but {paths[0]} is {_size(ids)}; fetch both files again")
+            ids[inside] = number
+        if ids is None:
+            raise LookupError(f"{self.name}: frame {index} has no truth")
         return ids
 
     def as_foreground(self) -> Sequence:
         """The same video with all its objects merged into one."""
         return replace(self, merged=True, object_ids=(1,))
+
+
+def _size(image: NDArray) -> str:
+    return f"{image.shape[1]}×{image.shape[0]}"
