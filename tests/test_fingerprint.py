@@ -1,0 +1,165 @@
+"""What changes a code fingerprint and what does not. Each case is a package in a folder, read by a fresh process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILES = {
+    "plug/__init__.py": "",
+    "plug/stages.py": """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+import numpy as np
+from plug import tools
+from plug.loss import loss
+import plug.unrelated
+
+if TYPE_CHECKING:
+    from plug.typing_only import Hint
+
+RATE = 3
+
+def train(task: Hint) -> None:
+    \"\"\"Train.\"\"\"
+    return helper(RATE) + loss(np.zeros(1))
+
+def helper(x: int) -> int:
+    return tools.twice(x)
+
+def other():
+    return plug.unrelated.f()
+""",
+    "plug/tools.py": "def twice(x):\n    return 2 * x\n",
+    "plug/loss.py": "def loss(x):\n    from plug.deep import deep\n    return deep(x)\n\ndef unused():\n    return 1\n",
+    "plug/deep.py": "def deep(x):\n    return x\n",
+    "plug/unrelated.py": "def f():\n    return 1\n",
+    "plug/typing_only.py": "class Hint: ...\n",
+    "plug/config.py": "class C:\n    x: int = 1\n",
+}
+
+
+def fingerprint(
+    folder: Path, files: dict[str, str], run: str = "plug.stages:train", modules: str = "plug.config"
+) -> dict[str, str]:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    program = (
+        "import json, sys; from harness.fingerprint import code_fingerprint;"
+        "print(json.dumps(code_fingerprint(sys.argv[1], sys.argv[2].split())))"
+    )
+    path = os.pathsep.join([str(folder), str(Path(__file__).parent.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", program, run, modules],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return fingerprint(tmp_path_factory.mktemp("original"), FILES)
+
+
+def changed(tmp_path: Path, file: str, old: str, new: str) -> dict[str, str]:
+    assert old in FILES[file]
+    return fingerprint(tmp_path, {**FILES, file: FILES[file].replace(old, new)})
+
+
+def test_reaches_the_modules_that_are_imported_on_the_way_and_no_others(original: dict[str, str]) -> None:
+    assert set(original) == {"plug.stages", "plug.tools", "plug.loss", "plug.deep", "plug.config"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("plug/stages.py", '"""Train."""', '"""Something else."""  # and a comment'),
+        ("plug/stages.py", "(x: int) -> int", "(x: float)   ->   float"),
+        ("plug/stages.py", "RATE = 3", "RATE: float = 3"),
+        ("plug/stages.py", "import numpy as np\nfrom plug import tools", "from plug import tools\nimport numpy as np"),
+        ("plug/stages.py", "return plug.unrelated.f()", "return 12"),
+        ("plug/tools.py", "return 2 * x", "'''Two.'''\n    return (2\n        * x)"),
+        ("plug/unrelated.py", "return 1", "return 2"),
+        ("plug/typing_only.py", "...", "x = 1"),
+        ("plug/config.py", "x: int", "x: float"),
+    ],
+)
+def test_what_changes_no_result_changes_no_digest(
+    tmp_path: Path, original: dict[str, str], file: str, old: str, new: str
+) -> None:
+    assert changed(tmp_path, file, old, new) == original
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "module"),
+    [
+        ("plug/stages.py", "RATE = 3", "RATE = 4", "plug.stages"),
+        ("plug/stages.py", "def helper(x: int) -> int:", "@np.vectorize\ndef helper(x: int) -> int:", "plug.stages"),
+        ("plug/stages.py", "import numpy as np", "import numpy.ma as np", "plug.stages"),
+        ("plug/tools.py", "2 * x", "3 * x", "plug.tools"),
+        ("plug/loss.py", "return 1", "return 2", "plug.loss"),
+        ("plug/deep.py", "return x", "return x + 1", "plug.deep"),
+        ("plug/config.py", "= 1", "= 2", "plug.config"),
+    ],
+)
+def test_a_change_of_reached_code_changes_the_digest_of_its_module_alone(
+    tmp_path: Path, original: dict[str, str], *, file: str, old: str, new: str, module: str
+) -> None:
+    now = changed(tmp_path, file, old, new)
+    assert {name for name in original if now[name] != original[name]} == {module}
+
+
+def test_the_place_of_the_project_is_not_in_the_digest(tmp_path: Path, original: dict[str, str]) -> None:
+    assert fingerprint(tmp_path / "else" / "where", FILES) == original
+
+
+def test_a_package_that_re_exports_is_followed_by_the_names_asked_for(tmp_path: Path) -> None:
+    files = {
+        "lib/__init__.py": "from lib.a import a\nfrom lib.b import b\n",
+        "lib/a.py": "def a(): return 1\n",
+        "lib/b.py": "def b(): return 1\n",
+        "lib/run.py": "from lib import a\ndef go(task):\n    return a()\n",
+    }
+    assert set(fingerprint(tmp_path, files, "lib.run:go", "")) == {"lib", "lib.a", "lib.run"}
+
+
+def test_a_module_reached_through_attributes_or_a_relative_import_counts(tmp_path: Path) -> None:
+    files = {
+        "lib/__init__.py": "",
+        "lib/a.py": "def a(): return 1\n",
+        "lib/b.py": "def b(): return 1\n",
+        "lib/run.py": "import lib\nfrom . import b\ndef go(task):\n    return lib.a.a() + b.b()\n",
+    }
+    assert set(fingerprint(tmp_path, files, "lib.run:go", "")) == {"lib.a", "lib.b", "lib.run"}
+
+
+def test_what_runs_on_import_counts_even_without_a_name(tmp_path: Path) -> None:
+    files = {
+        "lib/__init__.py": "import numpy\nnumpy.seterr(all='raise')\n",
+        "lib/run.py": "def go(task):\n    return 1\n",
+    }
+    assert "lib" in fingerprint(tmp_path, files, "lib.run:go", "")
+
+
+def test_the_contract_of_stages_never_counts(tmp_path: Path) -> None:
+    files = {"lib.py": "from harness.stage import Task\nfrom harness.errors import DataError\n\n\n"}
+    files["lib.py"] += "def go(task: Task):\n    raise DataError(str(Task))\n"
+    assert set(fingerprint(tmp_path, files, "lib:go", "")) == {"lib", "harness.errors"}
+
+
+@pytest.mark.parametrize(("run", "words"), [("plug.stages:absent", "absent"), ("nowhere.at:all", "nowhere.at")])
+def test_a_run_function_that_is_not_there_is_a_named_error(tmp_path: Path, run: str, words: str) -> None:
+    with pytest.raises(RuntimeError, match=f"StudyError.*{words}"):
+        fingerprint(tmp_path, FILES, run)
