@@ -1,0 +1,200 @@
+"""Backbones as five blocks in a row, Conv1 to Conv5 in ResNet's terms, at strides 2, 4, 8, 16 and 32.
+
+Every network here is built of such blocks, so that the identity encoder can act between them and the segmentation
+network can take features from each. Torchvision's models are used for their layers and weights."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from urllib.error import URLError
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+_KEEP_ALIVE: list[torch.library.Library] = []
+
+CHANNELS: dict[str, tuple[int, int, int, int, int]] = {
+    "resnet101": (64, 256, 512, 1024, 2048),
+    "resnet50": (64, 256, 512, 1024, 2048),
+    "resnet18": (64, 64, 128, 256, 512),
+    "mobilenet_v2": (16, 24, 32, 96, 1280),
+    "mini": (16, 24, 48, 96, 128),
+}
+"""Channels of the five blocks' outputs."""
+
+
+class WeightsError(RuntimeError):
+    """Backbone weights that cannot be had or do not fit."""
+
+
+class Backbone(nn.Module):
+    """Five blocks. `output_stride` 16 gives the last one stride 1 and dilation 2."""
+
+    def __init__(self, name: str, *, output_stride: int = 32, input_channels: int = 3) -> None:
+        super().__init__()
+        self.name = name
+        self.channels = CHANNELS[name]
+        blocks = _mini_blocks() if name == "mini" else _torchvision_blocks(name)
+        if output_stride == 16:
+            _dilate(blocks[4])
+        if input_channels != 3:
+            _widen_input(blocks[0], input_channels)
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, image: Float[Tensor, "n c h w"]) -> list[Tensor]:
+        """Features after each block: strides 2, 4, 8, 16, 32 (or 16)."""
+        features = []
+        for block in self.blocks:
+            image = block(image)
+            features.append(image)
+        return features
+
+    def load_pretrained(self, weights: str) -> None:
+        """`imagenet`, `none`, or the file of a torchvision state dict. Raises WeightsError saying what to do."""
+        if weights == "none" or self.name == "mini":
+            return
+        state = _imagenet_state(self.name) if weights == "imagenet" else read_weights(Path(weights))
+        own = self.state_dict()
+        renamed = {new: value for old, value in state.items() if (new := _block_key(self.name, old)) in own}
+        first = next(key for key in own if own[key].dim() == 4)
+        if first in renamed and renamed[first].shape[1] < own[first].shape[1]:
+            # Further input channels (the mask of the concat encoder) begin with no influence.
+            wide = torch.zeros_like(own[first])
+            wide[:, : renamed[first].shape[1]] = renamed[first]
+            renamed[first] = wide
+        absent = [key for key in own if key not in renamed and not key.endswith("num_batches_tracked")]
+        wrong = [key for key in renamed if renamed[key].shape != own[key].shape]
+        if absent or wrong:
+            raise WeightsError(
+                f"weights {weights!r}: {len(absent)} of {len(own)} tensors of {self.name} are missing and {len(wrong)} "
+                f"have another shape (first: {(absent + wrong)[0]}); give a state dict of torchvision's {self.name}"
+            )
+        self.load_state_dict(renamed, strict=False)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file, tensors only. Raises WeightsError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such weights file; give a file, `imagenet` or `none`") from None
+    except Exception as error:
+        raise WeightsError(f"{path}: not a file of tensors saved by torch.save ({error})") from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path}: holds a {type(state).__name__}, expected a state dict")
+    return state
+
+
+def torchvision_models() -> ModuleType:
+    """`torchvision.models`, also where torchvision's compiled operators do not fit the torch that is installed.
+
+    A CPU-only torch from PyPI meets a torchvision whose operators are built for CUDA: its import then fails, since it
+    registers shape functions for operators that do not exist. Only detection models use these operators; declaring
+    their signatures lets the import pass."""
+    try:
+        return importlib.import_module("torchvision.models")
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+    except ImportError as error:
+        raise ImportError("torchvision is not installed; pip install the torchvision that matches your torch") from error
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _KEEP_ALIVE.append(library)
+    try:
+        return importlib.import_module("torchvision.models")
+    except (RuntimeError, ImportError) as error:
+        raise ImportError(
+            f"torchvision does not fit torch {torch.__version__} ({error}); install the pair that belongs together: "
+            "pip install --upgrade torch torchvision"
+        ) from error
+
+
+def _torchvision_blocks(name: str) -> list[nn.Module]:
+    model = getattr(torchvision_models(), name)(weights=None)
+    if name == "mobilenet_v2":
+        cut = (0, 2, 4, 7, 14, 19)
+        return [model.features[begin:end] for begin, end in zip(cut, cut[1:], strict=False)]
+    return [
+        nn.Sequential(model.conv1, model.bn1, model.relu),
+        nn.Sequential(model.maxpool, model.layer1),
+        model.layer2,
+        model.layer3,
+        model.layer4,
+    ]
+
+
+class _Residual(nn.Module):
+    """Two 3×3 convolutions around a shortcut, the first with stride 2."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def _mini_blocks() -> list[nn.Module]:
+    widths = CHANNELS["mini"]
+    first = nn.Sequential(
+        nn.Conv2d(3, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+    )
+    return [first, *(_Residual(a, b) for a, b in zip(widths, widths[1:], strict=False))]
+
+
+def _dilate(block: nn.Module) -> None:
+    """Stride 2 becomes 1, and kernels above 1×1 take dilation 2, so that pretrained kernels still fit."""
+    for layer in block.modules():
+        if isinstance(layer, nn.Conv2d):
+            strided = layer.stride == (2, 2)
+            layer.stride = (1, 1)
+            if layer.kernel_size[0] > 1 and not strided:
+                layer.dilation = (2, 2)
+                layer.padding = (layer.kernel_size[0] - 1, layer.kernel_size[1] - 1)
+
+
+def _widen_input(block: nn.Module, channels: int) -> None:
+    for layer in block.modules():
+        if isinstance(layer, nn.Conv2d) and layer.in_channels == 3:
+            layer.in_channels = channels
+            layer.weight = nn.Parameter(layer.weight.new_empty(layer.out_channels, channels, *layer.kernel_size))
+            layer.reset_parameters()
+            return
+
+
+def _imagenet_state(name: str) -> dict[str, Tensor]:
+    models = torchvision_models()
+    try:
+        weights = models.get_model_weights(name).DEFAULT
+        return weights.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError) as error:
+        raise WeightsError(
+            f"ImageNet weights of {name} cannot be downloaded ({error}); connect once, or set the option `weights` to a "
+            "file that holds torchvision's state dict, or to `none`"
+        ) from None
+
+
+def _block_key(name: str, key: str) -> str:
+    """A key of torchvision's state dict → the key here, or "" for what is not used (classifiers)."""
+    part, _, rest = key.partition(".")
+    if name == "mobilenet_v2":
+        index, _, rest = rest.partition(".")
+        if part != "features":
+            return ""
+        cut = (0, 2, 4, 7, 14, 19)
+        block = max(i for i in range(5) if cut[i] <= int(index))
+        return f"blocks.{block}.{index}.{rest}"  # slices of a Sequential keep their names
+    places = {"conv1": "0.0", "bn1": "0.1", "layer1": "1.1", "layer2": "2", "layer3": "3", "layer4": "4"}
+    return f"blocks.{places[part]}.{rest}" if part in places else ""

@@ -1,0 +1,223 @@
+"""The options of DIPNet. Defaults are the paper's; scales and variants change them.
+
+Sizes are pixels of square inputs. "Paper" means the WACV 2020 text; "CRN" the public code of the network that the
+segmentation phase builds on; "choice" is ours, with a row in DEVIATIONS.md."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+BackboneName = Literal["resnet50", "resnet101", "resnet18", "mobilenet_v2", "mini"]
+
+
+class Options(BaseModel):
+    """Frozen, keyword-only, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class PropagationConfig(Options):
+    """Phase I, the identity propagation network (section 3.1)."""
+
+    backbone: BackboneName = "resnet50"
+    """Of the feature encoder and of the identity encoder; weights are not shared (paper, fig. 3)."""
+
+    size: int = Field(256, ge=32, multiple_of=32)
+    """Side of the input (paper)."""
+
+    output_stride: Literal[16, 32] = 32
+    """Input side over feature side: 256 → 8 (paper)."""
+
+    identity_input: Literal["attention", "concat"] = "attention"
+    """How the mask enters the identity encoder: eq. 1, or as a fourth input channel (section 4.2.2)."""
+
+    head_channels: int = Field(256, ge=1)
+    """Of the deconvolutions and convolutions of the head (choice; the paper names none)."""
+
+
+class SegmentationConfig(Options):
+    """Phase II, the spatial segmentation network: CRN with a finer coarse mask (section 3.2)."""
+
+    backbone: BackboneName = "resnet101"
+    size: int = Field(512, ge=32, multiple_of=32)
+    """Side of the input and the output (paper)."""
+
+    coarse_entry: Literal["dilated", "layer3"] = "dilated"
+    """How stage 1 comes to 1/16 of the input: last block with stride 1 and dilation 2, or last block dropped (choice)."""
+
+    channels: int = Field(32, ge=1)
+    """Of every decoder stage (CRN)."""
+
+    units: int = Field(5, ge=1)
+    """Residual attention units in a refine block (CRN)."""
+
+    finest_stride: Literal[1, 2] = 1
+    """Stride of the last stage; 2 leaves the sixth stage out and upsamples the fifth (choice, for small scales)."""
+
+    double_sigmoid: bool = True
+    """Gate = sigmoid of the upsampled probability, so within [0.5, 0.73] (CRN's quirk); otherwise the probability."""
+
+
+class AugmentationConfig(Options):
+    """How a training image is varied. Zero turns a part off; what the paper does not name is off by default."""
+
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of a left-right flip (CRN)."""
+
+    crop: float = Field(0.25, ge=0, le=1)
+    """Probability of a random crop around the object (CRN)."""
+
+    crop_margin: tuple[float, float] = (0.1, 1.0)
+    """Range of the margin on each side of the cropped object, in sides of its box (choice)."""
+
+    rotation: float = Field(0.0, ge=0, le=180)
+    """Largest rotation, degrees."""
+
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Range of zooming."""
+
+    shift: float = Field(0.0, ge=0, le=0.5)
+    """Largest shift, in sides of the image."""
+
+    color: float = Field(0.0, ge=0, le=0.5)
+    """Largest change of brightness, contrast and of each channel, as a share."""
+
+
+class CoarseConfig(Options):
+    """How a true mask becomes the coarse mask of a training sample (section 3.4)."""
+
+    kernel: int = Field(16, ge=0)
+    """Largest dilation or erosion kernel, pixels of the input (paper)."""
+
+    shift: float = Field(0.0, ge=0, le=0.5)
+    """Largest shift of the mask, in sides of its box (not in the paper)."""
+
+    blobs: float = Field(0.0, ge=0, le=1)
+    """Probability that an ellipse is added to the mask or cut from it (not in the paper)."""
+
+    blur: float = Field(0.0, ge=0)
+    """Largest Gaussian blur of the coarse mask, in its own pixels (not in the paper)."""
+
+
+class TrainingConfig(Options):
+    """One training stage of one network (section 3.4)."""
+
+    epochs: float = Field(40, gt=0)
+    """Passes over the data (paper: 40 in pre-training, 20 off-line)."""
+
+    iterations: int | None = Field(None, ge=1)
+    """Optimiser steps, instead of epochs."""
+
+    batch: int = Field(4, ge=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(1e-4, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    """CRN."""
+
+    backbone_rate: float = Field(1.0, ge=0)
+    """Learning rate of backbones over that of the rest (choice)."""
+
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Of the learning rate over the stage; `cosine` falls to a fiftieth (choice)."""
+
+    batch_norm: Literal["train", "backbone-frozen", "frozen"] = "train"
+    """Statistics: learnt; kept as loaded in the backbone only; kept everywhere (paper, CRN: off-line and one-shot)."""
+
+    sizes: tuple[int, ...] = ()
+    """Sides of the input, one drawn a batch (CRN: 352…512, off-line also 640); empty: the network's own."""
+
+    pair_window: int = Field(10, ge=2)
+    """The two frames of a pair come from that many consecutive ones (paper)."""
+
+    pair_shift: float = Field(0.1, ge=0, le=0.5)
+    """Still images: largest shift of the second frame, in sides (choice)."""
+
+    pair_rotation: float = Field(15.0, ge=0, le=180)
+    """Still images: largest rotation of the second frame, degrees (choice)."""
+
+    foreground: float = Field(0.25, ge=0, le=1)
+    """Where several objects are told apart: probability that the sample's object is all of them merged (choice)."""
+
+    augmentation: AugmentationConfig = AugmentationConfig()
+    coarse: CoarseConfig = CoarseConfig()
+
+
+class NetworkTraining(Options):
+    """Both trainings of one network before it meets the test video."""
+
+    pretraining: TrainingConfig = TrainingConfig()
+    offline: TrainingConfig = TrainingConfig(epochs=20, batch_norm="frozen")
+
+
+class OneShotConfig(Options):
+    """First-frame fine-tuning of the segmentation network (section 3.4)."""
+
+    frame_iterations: int = Field(200, ge=0)
+    """Optimiser steps on the whole first frame (paper)."""
+
+    crop_iterations: int = Field(100, ge=0)
+    """Further steps on the cropped foreground, single object (paper)."""
+
+    instance_iterations: int = Field(200, ge=0)
+    """Further steps for each instance on the crop, several objects (paper)."""
+
+    batch: int = Field(4, ge=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(1e-3, gt=0)
+    """SGD step size (paper)."""
+
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    backbone_rate: float = Field(1.0, ge=0)
+    """Learning rate of the backbone over that of the rest (choice)."""
+
+    sizes: tuple[int, ...] = ()
+    """As in training (CRN)."""
+
+    augmentation: AugmentationConfig = AugmentationConfig()
+    coarse: CoarseConfig = CoarseConfig()
+
+
+class DIPNetConfig(Options):
+    """The whole method, and what its variants change."""
+
+    phases: Literal["both", "propagation", "segmentation"] = "both"
+    """Both (DIPNet), identity propagation alone, or segmentation alone, fed with its own previous mask (table 6)."""
+
+    training: Literal["pretraining", "offline", "one-shot"] = "one-shot"
+    """The last stage of training that is used (table 7)."""
+
+    crop: bool = True
+    """Segment the foreground first, then again inside a crop around it (section 3.3.1); false is DIPNet*."""
+
+    crop_margin: float = Field(0.25, ge=0, le=2)
+    """Added on each side of the foreground's box, in sides of the box (choice; the paper says "tight")."""
+
+    instances: Literal["jointly", "separately"] = "jointly"
+    """Softmax over the objects and the negated foreground (section 3.3.2), or a sigmoid for each."""
+
+    omega: float = Field(0.95, ge=0, le=1)
+    """Weight of the newest identity attention (eq. 2)."""
+
+    weights: str = "imagenet"
+    """Of the backbones before training: `imagenet` (torchvision downloads them), `none`, or a file of a state dict."""
+
+    propagation: PropagationConfig = PropagationConfig()
+    segmentation: SegmentationConfig = SegmentationConfig()
+    propagation_training: NetworkTraining = NetworkTraining()
+    segmentation_training: NetworkTraining = NetworkTraining()
+    one_shot: OneShotConfig = OneShotConfig()
+    identity_input: Literal["attention", "concat"] = "attention"
+    """Short for propagation.identity_input, so that variants read well."""
+
+    amp: bool = False
+    """bfloat16 autocast on CUDA."""
+
+    @model_validator(mode="after")
+    def _no_crop_without_segmentation(self) -> DIPNetConfig:
+        if self.crop and self.phases != "both":
+            raise ValueError(f"phases {self.phases!r} has no second pass: set crop to false with it")
+        return self

@@ -1,0 +1,54 @@
+"""Identity attention: an object as a vector over the channels of the highest features (section 3.1)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from dipnet.backbone import Backbone
+
+
+class IdentityEncoder(nn.Module):
+    """A frame and the mask of an object in it → the object's identity attention vector (fig. 3a).
+
+    `attention`: after each of the first four blocks f' = f + m ⊙ f (eq. 1). `concat`: the mask is a fourth channel of
+    the input instead (section 4.2.2). The head is conv5 → global average pool → fully connected → sigmoid."""
+
+    def __init__(self, backbone: str, identity_input: str, output_stride: int = 32) -> None:
+        super().__init__()
+        self.concat = identity_input == "concat"
+        self.backbone = Backbone(backbone, output_stride=output_stride, input_channels=4 if self.concat else 3)
+        channels = self.backbone.channels[-1]
+        self.head = nn.Linear(channels, channels)
+
+    def forward(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
+        """`frame` normalised; `mask` binary, 0 or 1. Values in (0, 1)."""
+        features = torch.cat([frame, mask], 1) if self.concat else frame
+        for number, block in enumerate(self.backbone.blocks):
+            features = block(features)
+            if number < 4 and not self.concat:
+                features = attend(features, mask)
+        return torch.sigmoid(self.head(features.mean((2, 3))))
+
+
+def attend(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n c h w"]:
+    """f' = f + m ⊙ f with the binary mask resized to the features (eq. 1).
+
+    The resized mask is one wherever the object covers any of the cell, so that small objects do not vanish."""
+    resized = F.adaptive_max_pool2d(mask, features.shape[-2:])
+    return features + resized * features
+
+
+def update_identity(
+    dynamic: Float[Tensor, "objects channels"],
+    estimated: Float[Tensor, "objects channels"],
+    visible: Bool[Tensor, "objects"],  # noqa: F821, UP037
+    omega: float,
+) -> Float[Tensor, "objects channels"]:
+    """Dynamic identity attention after one frame: α_t = ω β_{t−1} + (1−ω) α_{t−1} (eq. 2).
+
+    Objects that the last frame lost (`visible` false) keep their vector."""
+    mixed = omega * estimated + (1 - omega) * dynamic
+    return torch.where(visible[:, None], mixed, dynamic)

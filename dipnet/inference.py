@@ -1,0 +1,168 @@
+"""Segmenting one video (sections 3.1 to 3.3): the first frame's truth in, a mask of ids for every frame out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dipnet.config import DIPNetConfig
+from dipnet.identity import update_identity
+from dipnet.propagation import PropagationNetwork, coarse_probabilities
+from dipnet.samples import Box, Image, Video, bounding_box, clip, frames_tensor, grow, resample, whole
+from dipnet.segmentation import SegmentationNetwork
+
+Masks = Bool[np.ndarray, "objects height width"]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a video is segmented with; None where the variant does without."""
+
+    propagation: PropagationNetwork | None
+    frame_segmentation: SegmentationNetwork | None
+    """For the whole frame; fine-tuned on the first one, where the variant asks for it."""
+
+    crop_segmentation: Sequence[SegmentationNetwork] = ()
+    """For the crop: one for all objects, or one for each."""
+
+
+def segment_video(video: Video, networks: Networks, config: DIPNetConfig, coarse_size: int, device: str) -> Iterator[Image]:
+    """Masks of ids, height × width, frame by frame; the first is the given truth.
+
+    With cropping: all objects as one in the whole frame, a box around them, each object in the box (section 3.3.1)."""
+    first_frame, ids = video.frame(0), video.mask(0)
+    objects = np.stack([ids == i for i in video.object_ids])
+    yield label(objects.astype(np.float32), video.object_ids)
+    tell_apart = len(objects) > 1
+    frame_pass = Pass(networks.propagation, config, coarse_size, device)
+    if config.crop:
+        foreground = objects.any(0, keepdims=True)
+        frame_pass.start(first_frame, foreground, whole(ids))
+        crop_pass = Pass(networks.propagation, config, coarse_size, device)
+        box = foreground_box(foreground[0], config.crop_margin) or whole(ids)
+        crop_pass.start(first_frame, objects, box)
+    else:
+        frame_pass.start(first_frame, objects, whole(ids))
+    frame_networks = [networks.frame_segmentation]
+    for index in range(1, len(video)):
+        frame = video.frame(index)
+        if config.crop:
+            found = frame_pass.step(frame, whole(ids), frame_networks, together=False) > 0.5
+            # Where nothing is found the object may still be where it was: the last box is searched.
+            box = foreground_box(found[0], config.crop_margin) or box
+            scores = crop_pass.step(frame, box, list(networks.crop_segmentation), together=tell_apart)
+        else:
+            scores = frame_pass.step(frame, whole(ids), frame_networks, together=tell_apart)
+        masks = label(scores, video.object_ids)
+        yield masks
+        objects = np.stack([masks == i for i in video.object_ids])
+        if config.crop:
+            frame_pass.remember(frame, objects.any(0, keepdims=True), whole(ids))
+            crop_pass.remember(frame, objects, box)
+        else:
+            frame_pass.remember(frame, objects, whole(ids))
+
+
+class Pass:
+    """One way through both phases on one region of every frame, with the identities that it keeps."""
+
+    def __init__(
+        self, propagation: PropagationNetwork | None, config: DIPNetConfig, coarse_size: int, device: str
+    ) -> None:
+        self.network = propagation if config.phases != "segmentation" else None
+        self.config = config
+        self.coarse_size = coarse_size
+        self.device = device
+        self.dynamic: Tensor | None = None
+
+    def start(self, frame: Image, objects: NDArray[np.bool_], box: Box) -> None:
+        """α_1 = β_1 from the first frame and its truth."""
+        self.previous = objects
+        if self.network is not None:
+            self.dynamic = self._encode(frame, objects, box)
+
+    def remember(self, frame: Image, objects: NDArray[np.bool_], box: Box) -> None:
+        """Eq. 2 with the masks just found; objects that were not found keep their identity."""
+        self.previous = objects
+        if self.network is None or self.dynamic is None:
+            return
+        visible = torch.from_numpy(self._with_foreground(objects).any((1, 2))).to(self.device)
+        if self.config.omega > 0 and bool(visible.any()):
+            estimated = self._encode(frame, objects, box)
+            self.dynamic = update_identity(self.dynamic, estimated, visible, self.config.omega)
+
+    def step(
+        self, frame: Image, box: Box, segmentation: Sequence[SegmentationNetwork | None], *, together: bool
+    ) -> Float[np.ndarray, "objects height width"]:
+        """Probability of each object at each pixel of the frame; 0 outside the box."""
+        coarse = self.propagate(frame, box, together=together)
+        if self.config.phases == "propagation":
+            return paste(coarse[:, 0].cpu().numpy(), box, frame.shape[:2])
+        scores = []
+        for number, hint in enumerate(coarse):
+            network = segmentation[min(number, len(segmentation) - 1)]
+            if network is None:
+                raise ValueError("the segmentation phase has no network")
+            image = self._tensor(frame, box, network.config.size)
+            scores.append(torch.sigmoid(network.refine(image, hint[None]))[0, 0].float().cpu().numpy())
+        return paste(np.stack(scores), box, frame.shape[:2])
+
+    def propagate(self, frame: Image, box: Box, *, together: bool) -> Float[Tensor, "objects 1 m m"]:
+        """Coarse masks: of the identities, or without phase I of the masks before."""
+        if self.network is None or self.dynamic is None:
+            masks = [resample(np.uint8(255) * mask, box, 8 * self.coarse_size) for mask in self.previous]
+            hints = [cv2.resize(mask, (self.coarse_size,) * 2, interpolation=cv2.INTER_AREA) for mask in masks]
+            return torch.from_numpy(np.stack(hints).astype(np.float32)[:, None] / 255).to(self.device)
+        features = self.network.encode_frame(self._tensor(frame, box, self.network.config.size))
+        logits = self.network.propagate(features.expand(len(self.dynamic), -1, -1, -1), self.dynamic).float()
+        count = len(self.previous)
+        jointly = together and self.config.instances == "jointly"
+        return coarse_probabilities(logits[:count], logits[count:] if jointly else None)
+
+    def _encode(self, frame: Image, objects: NDArray[np.bool_], box: Box) -> Tensor:
+        if self.network is None:
+            raise ValueError("the propagation phase has no network")
+        side = self.network.config.size
+        masks = np.stack([resample(m.astype(np.uint8), box, side, labels=True) for m in self._with_foreground(objects)])
+        mask = torch.from_numpy(masks.astype(np.float32)[:, None]).to(self.device)
+        image = self._tensor(frame, box, side).expand(len(mask), -1, -1, -1)
+        return self.network.encode_identity(image, mask).float()
+
+    def _with_foreground(self, objects: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Several objects carry all of them merged as one more, for the softmax of section 3.3.2."""
+        return objects if len(objects) == 1 else np.concatenate([objects, objects.any(0, keepdims=True)])
+
+    def _tensor(self, frame: Image, box: Box, side: int) -> Tensor:
+        return frames_tensor([resample(frame, box, side)]).to(self.device, memory_format=torch.channels_last)
+
+
+def foreground_box(mask: NDArray[np.bool_], margin: float) -> Box | None:
+    """The box to crop: around the mask, with the margin on each side, inside the frame; None if the mask is empty."""
+    box = bounding_box(mask)
+    return None if box is None else clip(grow(box, (margin,) * 4), mask.shape)
+
+
+def paste(scores: NDArray[np.float32], box: Box, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Square score maps resized into their box of an otherwise empty frame: objects × height × width."""
+    top, left, bottom, right = box
+    result = np.zeros((len(scores), shape[0], shape[1]), np.float32)
+    for target, score in zip(result, scores, strict=True):
+        target[top:bottom, left:right] = cv2.resize(score, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+    return result
+
+
+def label(scores: NDArray[np.float32], object_ids: tuple[int, ...]) -> Image:
+    """Each pixel to the object of the highest probability, or to the background (0) where none is above a half."""
+    best = scores.argmax(0)
+    ids = np.asarray(object_ids, np.uint8)[best]
+    return np.where(np.take_along_axis(scores, best[None], 0)[0] > 0.5, ids, 0).astype(np.uint8)
+
+

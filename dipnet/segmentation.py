@@ -1,0 +1,157 @@
+"""Phase II, the spatial segmentation network: a coarse mask made exact, in one image (section 3.2).
+
+CRN (Motion-Guided Cascaded Refinement Network, CVPR 2018) with a finer coarse mask. Six stages, coarse to fine; each
+takes one block's features, is gated by the mask of the stage before, and yields a mask."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dipnet.backbone import Backbone
+from dipnet.config import SegmentationConfig
+
+
+class SegmentationNetwork(nn.Module):
+    """Image and coarse mask → masks of every stage, the last at the image's size."""
+
+    def __init__(self, config: SegmentationConfig) -> None:
+        super().__init__()
+        self.config = config
+        dilated = config.coarse_entry == "dilated"
+        self.backbone = Backbone(config.backbone, output_stride=16 if dilated else 32)
+        widths = list(reversed(self.backbone.channels))
+        if not dilated:
+            del self.backbone.blocks[4]
+            del widths[0]
+        self.laterals = nn.ModuleList(GlobalConvolution(width, config.channels) for width in widths)
+        stages = len(widths) + (config.finest_stride == 1)
+        self.before = nn.ModuleList(RefineBlock(config.channels, config.units) for _ in range(stages))
+        self.after = nn.ModuleList(RefineBlock(config.channels, config.units) for _ in range(len(widths) - 1))
+        self.heads = nn.ModuleList(_head(config.channels) for _ in range(stages))
+
+    def load_pretrained(self, weights: str) -> None:
+        """Weights of the backbone before training: `imagenet`, `none` or a file."""
+        if self.config.coarse_entry == "layer3" and weights != "none":
+            whole = Backbone(self.config.backbone)
+            whole.load_pretrained(weights)
+            self.backbone.load_state_dict(
+                {key: value for key, value in whole.state_dict().items() if not key.startswith("blocks.4.")}
+            )
+            return
+        self.backbone.load_pretrained(weights)
+
+    def encode_frame(self, frame: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+        """Features of every block, fine to coarse."""
+        return self.backbone(frame)
+
+    def decode(self, features: list[Tensor], coarse: Float[Tensor, "n 1 m m"]) -> list[Tensor]:
+        """Logits of every stage, coarse to fine, each at its stage's own size; `coarse` in 0..1."""
+        refined: Tensor | None = None
+        logits: list[Tensor] = []
+        for number, feature in enumerate(reversed(features)):
+            lateral = self.laterals[number](feature)
+            gate = _resize(coarse, lateral.shape[-2:]) if number == 0 else self._gate(logits[-1], lateral.shape[-2:])
+            carried = refined
+            refined = self.before[number](lateral, gate)
+            if carried is not None:
+                refined = self.after[number - 1](refined + _resize(carried, refined.shape[-2:]), gate)
+            logits.append(self.heads[number](refined))
+        if self.config.finest_stride == 1 and refined is not None:
+            size = (2 * refined.shape[-2], 2 * refined.shape[-1])
+            refined = self.before[-1](_resize(refined, size), self._gate(logits[-1], size))
+            logits.append(self.heads[-1](refined))
+        return logits
+
+    def refine(self, frame: Float[Tensor, "n 3 h w"], coarse: Float[Tensor, "n 1 m m"]) -> Float[Tensor, "n 1 h w"]:
+        """Logits of the final mask at the frame's size."""
+        return _resize(self.decode(self.encode_frame(frame), coarse)[-1], frame.shape[-2:])
+
+    def _gate(self, logit: Tensor, size: tuple[int, ...]) -> Tensor:
+        """The mask of a stage as the gate of the next. CRN passes the upsampled probability through a second sigmoid,
+        so that its gate lies in [0.5, 0.73] and never closes."""
+        gate = _resize(torch.sigmoid(logit), size)
+        return torch.sigmoid(gate) if self.config.double_sigmoid else gate
+
+
+class GlobalConvolution(nn.Module):
+    """(7×1 → 1×7) + (1×7 → 7×1), batch norm, ReLU: a 7×7 field at the cost of its rims (CRN)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.tall = nn.Sequential(
+            nn.Conv2d(inputs, outputs, (7, 1), padding=(3, 0)), nn.Conv2d(outputs, outputs, (1, 7), padding=(0, 3))
+        )
+        self.wide = nn.Sequential(
+            nn.Conv2d(inputs, outputs, (1, 7), padding=(0, 3)), nn.Conv2d(outputs, outputs, (7, 1), padding=(3, 0))
+        )
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.norm(self.tall(x) + self.wide(x)))
+
+
+class ResidualAttentionUnit(nn.Module):
+    """x + gate · [conv-BN-ReLU-conv-BN-ReLU](x), 3×3 (CRN)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*_convolution(channels), *_convolution(channels))
+
+    def forward(self, x: Float[Tensor, "n c h w"], gate: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c h w"]:
+        return x + gate * self.body(x)
+
+
+class RefineBlock(nn.Module):
+    """Residual attention units in a row, all with one gate (CRN: five)."""
+
+    def __init__(self, channels: int, units: int) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(ResidualAttentionUnit(channels) for _ in range(units))
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        for unit in self.units:
+            x = unit(x, gate)
+        return x
+
+
+def segmentation_loss(
+    logits: list[Tensor], truth: Float[Tensor, "n 1 h w"], known: Float[Tensor, "n 1 h w"]
+) -> Tensor:
+    """Unweighted sum over the stages of the binary cross entropy against the nearest-resized truth (CRN).
+
+    `known` is 0 where the truth is void."""
+    total = truth.new_zeros(())
+    for logit in logits:
+        size = logit.shape[-2:]
+        total = total + masked_cross_entropy(
+            logit, F.interpolate(truth, size, mode="nearest"), F.interpolate(known, size, mode="nearest")
+        )
+    return total
+
+
+def masked_cross_entropy(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """Mean binary cross entropy over the places where `known` is 1."""
+    loss = F.binary_cross_entropy_with_logits(logits, truth, weight=known, reduction="sum")
+    return loss / known.sum().clamp(min=1)
+
+
+def _convolution(channels: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+
+
+def _head(channels: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, 1, 1),
+    )
+
+
+def _resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=True)
