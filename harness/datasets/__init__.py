@@ -1,0 +1,31 @@
+"""Datasets: layouts as distributed, benchmarks as data, digests, checks, the embedded miniature."""
+
+from harness.datasets.digest import annotation_digest, digest, digests
+from harness.datasets.protocol import (
+    Dataset,
+    Protocol,
+    TrainingSet,
+    data_kind,
+    find_root,
+    load_benchmark,
+    load_protocols,
+    load_training,
+    load_training_sets,
+)
+from harness.datasets.sequence import Sequence
+
+__all__ = [
+    "Dataset",
+    "Protocol",
+    "Sequence",
+    "TrainingSet",
+    "annotation_digest",
+    "data_kind",
+    "digest",
+    "digests",
+    "find_root",
+    "load_benchmark",
+    "load_protocols",
+    "load_training",
+    "load_training_sets",
+]

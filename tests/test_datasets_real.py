@@ -1,0 +1,42 @@
+"""The real DAVIS 2016, where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.datasets import data_kind, load_benchmark, load_protocols, load_training
+from harness.errors import DataError
+
+pytestmark = pytest.mark.real_data
+
+
+@pytest.fixture(scope="module")
+def root() -> Path:
+    place = Path(os.environ.get("VOS_DATA") or Path(__file__).parents[2] / "shared/data")
+    if not (place / "DAVIS/ImageSets/480p").is_dir():
+        pytest.skip(f"no DAVIS 2016 under {place}; set VOS_DATA to the folder that holds DAVIS")
+    return place
+
+
+def test_davis16_has_30_and_20_sequences_and_3455_frames(root: Path) -> None:
+    train, val = load_training("davis16-train", root), load_benchmark(load_protocols()["davis16-val"], root)
+    assert (len(train), len(val), sum(map(len, train)), sum(map(len, val))) == (30, 20, 2079, 1376)
+
+
+def test_davis16_leaves_out_first_and_last_frame(root: Path) -> None:
+    val = load_benchmark(load_protocols()["davis16-val"], root)
+    assert all(one.scored == tuple(range(1, len(one) - 1)) for one in val)
+
+
+def test_davis16_is_real_data(root: Path) -> None:
+    assert data_kind(root) == "real"
+
+
+def test_davis17_beside_davis16_is_missed_by_name(root: Path) -> None:
+    if any((root / name / "ImageSets/2017").exists() for name in ("DAVIS2017", "DAVIS17", "DAVIS-2017", "DAVIS", ".")):
+        pytest.skip("DAVIS 2017 is at hand too")
+    with pytest.raises(DataError, match="DAVIS 2017 not found"):
+        load_benchmark(load_protocols()["davis17-val"], root)
