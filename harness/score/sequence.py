@@ -1,0 +1,124 @@
+"""All objects of one video: masks in, J and F of every object in every frame out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+from harness.score.counts import count_object
+from harness.score.measures import Statistics, boundary_measure, region_similarity, statistics
+from harness.score.rules import Values
+
+Mask = NDArray[np.uint8]
+VOID = 255
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SequenceScores:
+    """J and F of one sequence; both objects × frames, in 0..1."""
+
+    name: str
+    object_ids: tuple[int, ...]
+    frames: tuple[str, ...]
+    """Names of the scored frames, in time order."""
+
+    counts: NDArray[np.int64]
+    """Objects × frames × 6, as in harness.score.measures.COUNTS."""
+
+    J: NDArray[np.float64]
+    F: NDArray[np.float64]
+
+    group: str = ""
+    """Its class, where the total is a mean over classes (YouTube-Objects)."""
+
+    def of_object(self, index: int) -> tuple[Statistics, Statistics]:
+        """Statistics of J and of F of the object at `index` of `object_ids`."""
+        return statistics(self.J[index]), statistics(self.F[index])
+
+
+def score_sequence(
+    truth: Iterable[Mask],
+    prediction: Iterable[Mask],
+    object_ids: Iterable[int],
+    *,
+    name: str = "sequence",
+    frames: Iterable[str] | None = None,
+    group: str = "",
+    values: Values = "ids",
+) -> SequenceScores:
+    """J and F of every object in every frame.
+
+    `truth` and `prediction`: the masks of the scored frames only, in time order, each height × width of uint8; they are
+    taken one at a time, so generators that decode keep memory flat. `values` says what their values mean. `object_ids`:
+    those in the first frame's truth; as in the official evaluator all ids from 1 to the highest of them are scored, so
+    that a gap counts as an object that is empty. `name` and `frames` (names, by default numbers) are for rows and
+    errors; `group` is the class, where the total is a mean over classes.
+
+    Raises DataError: a frame that only one side has, sizes that differ, a predicted id above the highest one, no frame,
+    no object."""
+    ids = tuple(range(1, max(object_ids, default=0) + 1))
+    if not ids:
+        raise DataError(f"{name}: the first frame's truth shows no object, so there is nothing to score")
+    names = None if frames is None else tuple(frames)
+    pairs = zip(truth, prediction, strict=True)
+    counts: list[NDArray[np.int64]] = []
+    while True:
+        frame = names[len(counts)] if names and len(counts) < len(names) else f"{len(counts):05d}"
+        try:
+            pair = next(pairs, None)
+        except ValueError:
+            raise DataError(f"{name}: truth and prediction differ in length after frame {frame}") from None
+        if pair is None:
+            break
+        counts.append(count_frame(*pair, len(ids), values=values, origin=f"{name}/{frame}"))
+    return from_counts(counts, ids, name=name, frames=names, group=group)
+
+
+def count_frame(truth: Mask, prediction: Mask, objects: int, *, values: Values, origin: str) -> NDArray[np.int64]:
+    """Objects × 6 counts of one frame; `origin` names it in errors. Raises DataError as score_sequence."""
+    if truth.shape != prediction.shape or truth.ndim != 2:
+        raise DataError(
+            f"{origin}: the predicted mask is {_size(prediction)}, the truth {_size(truth)}; write masks at the size "
+            "of the truth, without smoothing"
+        )
+    if values != "ids":
+        ours = prediction != 0
+        theirs = truth != 0 if values == "binary" else (truth != 0) & (truth != VOID)
+        return np.array([count_object(theirs, ours)], np.int64)
+    highest = int(prediction.max(initial=0))
+    if highest > objects:
+        raise DataError(
+            f"{origin}: the predicted mask has id {highest}, the first frame's truth only ids up to {objects}; "
+            "write object ids as pixel values, 0 elsewhere"
+        )
+    rows = [count_object(truth == index, prediction == index) for index in range(1, objects + 1)]
+    return np.array(rows, np.int64)
+
+
+def from_counts(
+    counts: list[NDArray[np.int64]], ids: tuple[int, ...], *, name: str, frames: tuple[str, ...] | None, group: str = ""
+) -> SequenceScores:
+    """The scores that follow from one objects × 6 array a frame. Raises DataError if there is no frame."""
+    if not counts:
+        raise DataError(f"{name}: no frame to score; it needs one besides those that the protocol leaves out")
+    names = tuple(f"{index:05d}" for index in range(len(counts))) if frames is None else frames
+    if len(names) != len(counts):
+        raise DataError(f"{name}: {len(counts)} masks, but {len(names)} frame names; give one name for every mask")
+    stacked = np.stack(counts, axis=1)
+    return SequenceScores(
+        name=name,
+        object_ids=ids,
+        frames=names,
+        counts=stacked,
+        J=region_similarity(stacked),
+        F=boundary_measure(stacked),
+        group=group,
+    )
+
+
+def _size(mask: Mask) -> str:
+    return "×".join(str(side) for side in reversed(mask.shape))

@@ -1,0 +1,113 @@
+"""Scores to rows: frames.csv, objects.csv, sequences.csv and total.json, full floats."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import DataError, StudyError
+from harness.score.rules import Averaging
+from harness.score.sequence import SequenceScores
+
+STATISTICS = ("J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay")
+COMBINED = "JF_mean"
+"""J&F: the mean of J_mean and F_mean."""
+
+Row = dict[str, float]
+
+
+def object_rows(scores: SequenceScores) -> list[Row]:
+    """The six statistics of each object, in the order of `object_ids`."""
+    rows = []
+    for index in range(len(scores.object_ids)):
+        region, boundary = scores.of_object(index)
+        rows.append(dict(zip(STATISTICS, (*region, *boundary), strict=True)))
+    return rows
+
+
+def sequence_row(scores: SequenceScores) -> Row:
+    """Unweighted mean over the objects of a sequence, with J&F."""
+    return _combined(_mean(object_rows(scores)))
+
+
+def total(scores: Iterable[SequenceScores], averaging: Averaging) -> Row:
+    """The six statistics and J&F of a whole benchmark. Raises DataError if there is no sequence."""
+    scores = tuple(scores)
+    if not scores:
+        raise DataError("no sequence was scored, so there is no total")
+    if averaging == "objects":
+        rows = [row for one in scores for row in object_rows(one)]
+    elif averaging == "sequences":
+        rows = [_mean(object_rows(one)) for one in scores]
+    elif averaging == "classes":
+        classes: dict[str, list[Row]] = {}
+        for one in scores:
+            classes.setdefault(one.group, []).append(_mean(object_rows(one)))
+        rows = [_mean(members) for members in classes.values()]
+    else:
+        raise StudyError(f"averaging {averaging!r} is unknown; allowed: objects, sequences, classes")
+    return _combined(_mean(rows))
+
+
+def write_scores(
+    folder: Path,
+    scores: Iterable[SequenceScores],
+    averaging: Averaging,
+    *,
+    problems: Mapping[str, str] | None = None,
+) -> Row:
+    """Write the four files into `folder`, made if missing, and return the total.
+
+    frames.csv: sequence, object, frame, J, F. objects.csv: sequence, object and the six statistics. sequences.csv:
+    sequence, objects, frames, the six (means over objects), JF_mean, problem. total.json: the six and JF_mean.
+    `problems`: sequence → why it has no score. Such a sequence gets a row with empty numbers and the reason, and the
+    total is null in every place, with the reason under `problem`: a mean over the rest is not the benchmark's number.
+    Then the returned row is empty."""
+    scores = sorted(scores, key=lambda one: one.name)
+    problems = dict(problems or {})
+    result = {} if problems else total(scores, averaging)
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = (
+        (one.name, index, frame, float(one.J[row, column]), float(one.F[row, column]))
+        for one in scores
+        for row, index in enumerate(one.object_ids)
+        for column, frame in enumerate(one.frames)
+    )
+    _write(folder / "frames.csv", ("sequence", "object", "frame", "J", "F"), frames)
+    objects = (
+        (one.name, index, *row.values())
+        for one in scores
+        for index, row in zip(one.object_ids, object_rows(one), strict=True)
+    )
+    _write(folder / "objects.csv", ("sequence", "object", *STATISTICS), objects)
+    sequences = [
+        (one.name, len(one.object_ids), len(one.frames), *sequence_row(one).values(), "") for one in scores
+    ] + [(name, "", "", *[""] * (len(STATISTICS) + 1), reason) for name, reason in problems.items()]
+    header = ("sequence", "objects", "frames", *STATISTICS, COMBINED, "problem")
+    _write(folder / "sequences.csv", header, sorted(sequences, key=lambda row: str(row[0])))
+    document: dict[str, float | str | None] = dict(result)
+    if problems:
+        document = dict.fromkeys((*STATISTICS, COMBINED))
+        document["problem"] = f"not scored: {', '.join(sorted(problems))}; see sequences.csv"
+    (folder / "total.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    return {name: float(np.mean([row[name] for row in rows])) for name in STATISTICS}
+
+
+def _combined(row: Row) -> Row:
+    return {**row, COMBINED: (row["J_mean"] + row["F_mean"]) / 2}
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """`csv` writes floats by repr, so that they are read back as they were."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
