@@ -100,7 +100,9 @@ def torchvision_models() -> ModuleType:
         if "torchvision::" not in str(error):
             raise
     except ImportError as error:
-        raise ImportError("torchvision is not installed; pip install the torchvision that matches your torch") from error
+        raise ImportError(
+            "torchvision is not installed; pip install the torchvision that matches your torch"
+        ) from error
     library = torch.library.Library("torchvision", "DEF")
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -181,6 +181,20 @@ class OneShotConfig(Options):
     coarse: CoarseConfig = CoarseConfig()
 
 
+class InferenceConfig(Options):
+    """What decides how a video is segmented, once the networks are trained."""
+
+    phases: Literal["both", "propagation", "segmentation"] = "both"
+    crop: bool = True
+    crop_margin: float = 0.25
+    instances: Literal["jointly", "separately"] = "jointly"
+    omega: float = 0.95
+    coarse_size: int = 32
+    propagation: PropagationConfig | None = None
+    segmentation: SegmentationConfig | None = None
+    amp: bool = False
+
+
 class DIPNetConfig(Options):
     """The whole method, and what its variants change."""
 
@@ -210,11 +224,28 @@ class DIPNetConfig(Options):
     propagation_training: NetworkTraining = NetworkTraining()
     segmentation_training: NetworkTraining = NetworkTraining()
     one_shot: OneShotConfig = OneShotConfig()
-    identity_input: Literal["attention", "concat"] = "attention"
-    """Short for propagation.identity_input, so that variants read well."""
-
     amp: bool = False
     """bfloat16 autocast on CUDA."""
+
+    @property
+    def coarse_size(self) -> int:
+        """Side of the coarse mask: four times the propagation features' (32 at the paper's size)."""
+        return 4 * self.propagation.size // self.propagation.output_stride
+
+    def inference(self, *, multi_object: bool) -> InferenceConfig:
+        """The part that matters to segmenting, with what cannot change the result set to its default."""
+        alone = self.phases == "segmentation"
+        return InferenceConfig(
+            phases=self.phases,
+            crop=self.crop,
+            crop_margin=self.crop_margin if self.crop else 0.25,
+            instances=self.instances if multi_object and not alone else "jointly",
+            omega=0.95 if alone else self.omega,
+            coarse_size=self.coarse_size,
+            propagation=None if alone else self.propagation,
+            segmentation=None if self.phases == "propagation" else self.segmentation,
+            amp=self.amp,
+        )
 
     @model_validator(mode="after")
     def _no_crop_without_segmentation(self) -> DIPNetConfig:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dipnet.config import DIPNetConfig
+from dipnet.config import InferenceConfig
 from dipnet.identity import update_identity
 from dipnet.propagation import PropagationNetwork, coarse_probabilities
 from dipnet.samples import Box, Image, Video, bounding_box, clip, frames_tensor, grow, resample, whole
@@ -34,7 +34,7 @@ class Networks:
     """For the crop: one for all objects, or one for each."""
 
 
-def segment_video(video: Video, networks: Networks, config: DIPNetConfig, coarse_size: int, device: str) -> Iterator[Image]:
+def segment_video(video: Video, networks: Networks, config: InferenceConfig, device: str) -> Iterator[Image]:
     """Masks of ids, height × width, frame by frame; the first is the given truth.
 
     With cropping: all objects as one in the whole frame, a box around them, each object in the box (section 3.3.1)."""
@@ -42,11 +42,11 @@ def segment_video(video: Video, networks: Networks, config: DIPNetConfig, coarse
     objects = np.stack([ids == i for i in video.object_ids])
     yield label(objects.astype(np.float32), video.object_ids)
     tell_apart = len(objects) > 1
-    frame_pass = Pass(networks.propagation, config, coarse_size, device)
+    frame_pass = Pass(networks.propagation, config, device)
     if config.crop:
         foreground = objects.any(0, keepdims=True)
         frame_pass.start(first_frame, foreground, whole(ids))
-        crop_pass = Pass(networks.propagation, config, coarse_size, device)
+        crop_pass = Pass(networks.propagation, config, device)
         box = foreground_box(foreground[0], config.crop_margin) or whole(ids)
         crop_pass.start(first_frame, objects, box)
     else:
@@ -74,12 +74,9 @@ def segment_video(video: Video, networks: Networks, config: DIPNetConfig, coarse
 class Pass:
     """One way through both phases on one region of every frame, with the identities that it keeps."""
 
-    def __init__(
-        self, propagation: PropagationNetwork | None, config: DIPNetConfig, coarse_size: int, device: str
-    ) -> None:
+    def __init__(self, propagation: PropagationNetwork | None, config: InferenceConfig, device: str) -> None:
         self.network = propagation if config.phases != "segmentation" else None
         self.config = config
-        self.coarse_size = coarse_size
         self.device = device
         self.dynamic: Tensor | None = None
 
@@ -118,8 +115,8 @@ class Pass:
     def propagate(self, frame: Image, box: Box, *, together: bool) -> Float[Tensor, "objects 1 m m"]:
         """Coarse masks: of the identities, or without phase I of the masks before."""
         if self.network is None or self.dynamic is None:
-            masks = [resample(np.uint8(255) * mask, box, 8 * self.coarse_size) for mask in self.previous]
-            hints = [cv2.resize(mask, (self.coarse_size,) * 2, interpolation=cv2.INTER_AREA) for mask in masks]
+            masks = [resample(np.uint8(255) * mask, box, 8 * self.config.coarse_size) for mask in self.previous]
+            hints = [cv2.resize(mask, (self.config.coarse_size,) * 2, interpolation=cv2.INTER_AREA) for mask in masks]
             return torch.from_numpy(np.stack(hints).astype(np.float32)[:, None] / 255).to(self.device)
         features = self.network.encode_frame(self._tensor(frame, box, self.network.config.size))
         logits = self.network.propagate(features.expand(len(self.dynamic), -1, -1, -1), self.dynamic).float()
@@ -164,5 +161,3 @@ def label(scores: NDArray[np.float32], object_ids: tuple[int, ...]) -> Image:
     best = scores.argmax(0)
     ids = np.asarray(object_ids, np.uint8)[best]
     return np.where(np.take_along_axis(scores, best[None], 0)[0] > 0.5, ids, 0).astype(np.uint8)
-
-

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dipnet.config import DIPNetConfig, OneShotConfig
+from dipnet.config import OneShotConfig
 from dipnet.inference import foreground_box
 from dipnet.samples import Box, Image, Video, resample, view_of, whole
 from dipnet.segmentation import SegmentationNetwork
@@ -29,11 +29,11 @@ def tune_on_frame(
 
 
 def tune_on_crop(
-    network: SegmentationNetwork, video: Video, method: DIPNetConfig, coarse_size: int, run: Run
+    network: SegmentationNetwork, video: Video, config: OneShotConfig, margin: float, coarse_size: int, run: Run
 ) -> list[SegmentationNetwork]:
     """Copies tuned further on the crop around the foreground: one for a single object, else one for each."""
-    config, ids = method.one_shot, video.mask(0)
-    box = foreground_box(np.isin(ids, video.object_ids), method.crop_margin) or whole(ids)
+    ids = video.mask(0)
+    box = foreground_box(np.isin(ids, video.object_ids), margin) or whole(ids)
     steps = config.crop_iterations if len(video.object_ids) == 1 else config.instance_iterations
     return [
         tune(network, video.frame(0), [(ids == i).astype(np.uint8)], box, config, steps, coarse_size, run)

@@ -164,9 +164,7 @@ def warp(frame: Image, mask: Image, angle: float, zoom: float, shift: NDArray[np
     return np.asarray(turned, np.uint8), np.asarray(labels, np.uint8)
 
 
-def pair_sample(
-    videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator
-) -> tuple[View, View]:
+def pair_sample(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> tuple[View, View]:
     """Reference and target for the propagation network, with one object's masks.
 
     Of a video: two of ten consecutive frames. Of a still: the image, and itself shifted and rotated."""
@@ -193,9 +191,7 @@ def pair_sample(
     return reference_view, target_view
 
 
-def still_sample(
-    videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator
-) -> View:
+def still_sample(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> View:
     """A frame with one object's mask, for the segmentation network."""
     for _ in range(100):
         video = videos[int(rng.integers(len(videos)))]

@@ -117,9 +117,7 @@ class RefineBlock(nn.Module):
         return x
 
 
-def segmentation_loss(
-    logits: list[Tensor], truth: Float[Tensor, "n 1 h w"], known: Float[Tensor, "n 1 h w"]
-) -> Tensor:
+def segmentation_loss(logits: list[Tensor], truth: Float[Tensor, "n 1 h w"], known: Float[Tensor, "n 1 h w"]) -> Tensor:
     """Unweighted sum over the stages of the binary cross entropy against the nearest-resized truth (CRN).
 
     `known` is 0 where the truth is void."""

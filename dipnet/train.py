@@ -45,9 +45,7 @@ class TrainingError(RuntimeError):
     """A training that cannot go on: its loss is no number."""
 
 
-def train_propagation(
-    network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig, run: Run
-) -> None:
+def train_propagation(network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig, run: Run) -> None:
     """Phase I: identity from one frame of a pair, mask of the other; binary cross entropy on the coarse mask."""
     side = network.config.size
 
@@ -138,9 +136,7 @@ class Run:
             writer.writerows((step, "loss", repr(value)) for step, value in self.curve)
 
 
-def optimise(
-    network: nn.Module, loss_of: Batch, config: TrainingConfig | OneShotConfig, steps: int, run: Run
-) -> None:
+def optimise(network: nn.Module, loss_of: Batch, config: TrainingConfig | OneShotConfig, steps: int, run: Run) -> None:
     """`steps` steps of SGD or AdamW from where the checkpoint in `run.scratch` stands, or from the beginning.
 
     Raises TrainingError when the loss is not finite; the checkpoint before it stays."""

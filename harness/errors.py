@@ -14,6 +14,10 @@ class DataError(HarnessError):
     """A dataset file or folder is missing, unreadable or inconsistent."""
 
 
+class NotAtHand(HarnessError):
+    """A cell cannot be filled with the data that is there; it is left out, visibly, and the study goes on."""
+
+
 class StoreError(HarnessError):
     """The home folder cannot be written, or a stored folder is damaged."""
 

@@ -1,7 +1,7 @@
 """Which project code a function reaches, as digests that only a change of meaning changes.
 
-Sources are read, never imported. Of the function's own module, and of a package's `__init__`, only the statements that
-are reached by name count; every other project module that is imported on the way counts whole. Comments, docstrings,
+Sources are read, never imported. Of a module only the statements count that are reached by name, from the function's own
+names through `from module import name`; a module that is imported as a whole counts whole. Comments, docstrings,
 formatting, type annotations, the order of imports, `if TYPE_CHECKING` and `if __name__ == "__main__"` do not count.
 What is imported under a computed name is not seen: raise the stage's version for it."""
 
@@ -29,7 +29,8 @@ _TYPING_ONLY = {"annotation", "returns", "type_comment", "type_params", "type_ig
 def code_fingerprint(run: str, modules: list[str]) -> dict[str, str]:
     """Module name → SHA-256 of the part of it that `run` ("package.module:function") reaches.
 
-    `modules` count whole, with what they import, as far as they are project code. Project code is the top-level package
+    `modules` ("package.module" or "package.module:Name") count too, with what they import, as far as they are project
+    code. Project code is the top-level package
     of `run`, of `modules` and of the harness, and what lies beside one of them outside `site-packages`. Computed once a
     process. Raises StudyError where `run` names nothing, or a source cannot be parsed."""
     return dict(_fingerprint(run, tuple(modules)))
@@ -44,9 +45,10 @@ def _fingerprint(run: str, modules: tuple[str, ...]) -> dict[str, str]:
     if not any(function in unit.binds for unit in _units(root)):
         raise StudyError(f"{run}: {root} defines no {function!r} at its top level")
     reach.follow(root, function)
-    for module in modules:
+    for entry in modules:
+        module, _, name = entry.partition(":")
         if reach.is_module(module):
-            reach.follow(module, _WHOLE)
+            reach.follow(module, name or _WHOLE)
     return reach.digests()
 
 
@@ -119,8 +121,7 @@ class _Reach:
         if item.name and item.name != _WHOLE and self._counts(inner):
             yield inner, _WHOLE
         if self._counts(item.module):
-            by_name = item.name and _is_package(item.module)
-            yield item.module, item.name if by_name else _WHOLE
+            yield item.module, item.name or _WHOLE
 
     def _parents(self, module: str) -> Iterator[tuple[str, str]]:
         """The packages around a module, asked for no name: what runs there on import."""

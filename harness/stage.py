@@ -80,7 +80,7 @@ class Stage:
     def code(self) -> dict[str, str]:
         """Digest of the project code reached, by module."""
         types = [type(self.config), *(t for data in self.data.values() for t in _types(data.value))]
-        return code_fingerprint(self.run, sorted({t.__module__ for t in types}))
+        return code_fingerprint(self.run, sorted({f"{t.__module__}:{t.__qualname__}" for t in types}))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
