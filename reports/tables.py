@@ -1,0 +1,235 @@
+"""Rows and published numbers → tables, free of any format.
+
+A line of a table is measured or quoted, never both. Best and second are marked among the measured lines of one table
+that are complete; a table is made of one Part, so that everything measured in it is comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from math import fsum
+
+from reports.published import Published, Quoted
+from reports.rows import Part, Row, natural, split
+from reports.spec import MEASURES, ColumnSpec, RowSpec, TableSet, TableSpec
+from reports.words import coverage, describe
+
+MEASURED = "measured"
+QUOTED = "quoted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One number of a table, or the reason why there is none."""
+
+    number: float | None = None
+    decimals: int = 3
+    text: str = "–"
+    """Shown where there is no number."""
+
+    rank: int = 0
+    """1 best, 2 second, 0 neither."""
+
+    notes: tuple[str, ...] = ()
+    comparable: bool = False
+    """Whether it takes part in the ranking."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of a table."""
+
+    label: str
+    origin: str
+    """MEASURED or QUOTED."""
+
+    source: str = ""
+    """Of a quoted line: paper and table."""
+
+    variant: str = ""
+    """Of a measured line: its name in the study."""
+
+    facts: tuple[str, ...] = ()
+    values: tuple[Value, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What the formats print."""
+
+    name: str
+    """Of its files."""
+
+    title: str
+    caption: str
+    """Says scale, data kind, protocol and coverage."""
+
+    facts: tuple[str, ...]
+    """Titles of the columns of text."""
+
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    first: str = "variant"
+    """Title of the first column."""
+
+    origins: bool = True
+    """Whether to print where a line is from (a table of measured lines alone needs no such column)."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All its footnotes, in order of first use."""
+        found = (
+            note for line in self.lines for note in (*line.notes, *(n for value in line.values for n in value.notes))
+        )
+        return tuple(dict.fromkeys(found))
+
+
+def build_tables(
+    rows: Iterable[Row], tables: TableSet, published: Published
+) -> tuple[tuple[Table, ...], Mapping[str, str]]:
+    """The tables that the rows allow, and title → reason for the others."""
+    rows = tuple(rows)
+    made: list[Table] = []
+    absent: dict[str, str] = {}
+    for spec in tables.tables:
+        parts = split(rows, spec.benchmarks)
+        wanted = [row for part in parts for row in part.rows if any(_matches(r, row.variant) for r in spec.rows)]
+        if not parts:
+            absent[spec.title] = f"the study has no benchmark {' or '.join(spec.benchmarks)}"
+        elif not wanted:
+            names = ", ".join(row.variant or row.pattern for row in spec.rows)
+            absent[spec.title] = f"the study has no variant {names}"
+        else:
+            made += [build(spec, part, tables, published, turn, len(parts)) for turn, part in enumerate(parts)]
+    return tuple(made), absent
+
+
+def build(spec: TableSpec, part: Part, tables: TableSet, published: Published, turn: int = 0, turns: int = 1) -> Table:
+    """One table from one part; `turn` of `turns` parts that must not be mixed."""
+    expected = expected_sequences(part)
+    lines = [_measured(tables.baseline, RowSpec(variant=tables.baseline, label=""), spec, part, tables, expected)]
+    for row in spec.rows:
+        variants = [row.variant] if row.variant else [v for v in part.variants if fnmatchcase(v, row.pattern)]
+        for variant in sorted(variants, key=natural):
+            lines.append(_measured(variant, row, spec, part, tables, expected))
+        if row.published:
+            lines.append(_quoted(published.row(row.published), spec, published))
+    lines += [_quoted(published.row(key), spec, published) for key in spec.published]
+    cells = [
+        row for line in lines if line.variant for bench in spec.benchmarks for row in part.cell(line.variant, bench)
+    ]
+    return Table(
+        name=spec.name if turns == 1 else f"{spec.name}-part{turn + 1}",
+        title=spec.title if turns == 1 else f"{spec.title} (part {turn + 1} of {turns})",
+        caption=f"{spec.about} {describe(part)} {coverage(cells)}",
+        facts=tuple(spec.facts.values()),
+        columns=tuple(column.title or MEASURES[column.measure].title for column in spec.columns),
+        lines=rank(lines, [MEASURES[column.measure].better for column in spec.columns]),
+    )
+
+
+def expected_sequences(part: Part) -> Mapping[str, int]:
+    """Benchmark → the most sequences that any of its rows has; a row with fewer is not comparable."""
+    return {name: max(row.sequences for row in part.rows if row.benchmark == name) for name in part.benchmarks}
+
+
+def cell_value(cells: tuple[Row, ...], measure: str, expected: int) -> Value:
+    """The mean over the seeds that are done, or why there is none; a value that rests on less than all says so."""
+    known = [row.values[measure] for row in cells if row.done and measure in row.values]
+    if not cells:
+        return Value(text="not run", notes=("not in this study",))
+    missing = [f"{row.status}: {row.reason}" if row.reason else row.status for row in cells if not row.done]
+    if not known:
+        why = missing or [f"the scores have no {MEASURES[measure].title}"]
+        return Value(text=cells[0].status if missing else "–", notes=tuple(dict.fromkeys(why)))
+    notes = [f"{len(known)} of {len(cells)} seeds; {missing[0]}"] if missing else []
+    short = [row for row in cells if row.done and row.sequences < expected]
+    if short:
+        notes.append(f"{short[0].sequences} of {expected} sequences: not comparable")
+    return Value(
+        number=fsum(known) / len(known),
+        decimals=MEASURES[measure].decimals,
+        notes=tuple(notes),
+        comparable=not notes,
+    )
+
+
+def rank(lines: Iterable[Line], better: Iterable[str]) -> tuple[Line, ...]:
+    """The lines with best and second marked in every column, as printed: what rounds to the same shares its rank."""
+    lines = list(lines)
+    for place, direction in enumerate(better):
+        numbers = {
+            round(value.number, value.decimals)
+            for line in lines
+            if line.origin == MEASURED and (value := line.values[place]).comparable and value.number is not None
+        }
+        best = sorted(numbers, reverse=direction == "higher")[:2] if len(numbers) > 1 else []
+        for index, line in enumerate(lines):
+            value = line.values[place]
+            if line.origin == MEASURED and value.comparable and value.number is not None:
+                rounded = round(value.number, value.decimals)
+                marked = replace(value, rank=best.index(rounded) + 1 if rounded in best else 0)
+                lines[index] = replace(line, values=(*line.values[:place], marked, *line.values[place + 1 :]))
+    return tuple(lines)
+
+
+def with_left_out(values: list[Value], left_out: list[str]) -> tuple[tuple[Value, ...], tuple[str, ...]]:
+    """Values and notes of a line whose cells went without what `left_out` says, cell by cell: one note on the line
+    where it is the same for all, else one on each value."""
+    given = {text for text, value in zip(left_out, values, strict=True) if value.number is not None}
+    if len(given) == 1:
+        text = given.pop()
+        return tuple(values), ((f"went without {text}",) if text else ())
+    noted = [
+        replace(value, notes=(*value.notes, f"went without {text}")) if text and value.number is not None else value
+        for text, value in zip(left_out, values, strict=True)
+    ]
+    return tuple(noted), ()
+
+
+def left_out(cells: Iterable[Row]) -> str:
+    """What a cell went without, in words; its seeds went without the same."""
+    return "; ".join(sorted({row.left_out for row in cells if row.left_out}))
+
+
+def _measured(
+    variant: str, row: RowSpec, spec: TableSpec, part: Part, tables: TableSet, expected: Mapping[str, int]
+) -> Line:
+    def cells(column: ColumnSpec) -> tuple[Row, ...]:
+        return part.cell(variant, column.benchmark)
+
+    star = variant[len(row.pattern) - 1 :] if row.pattern.endswith("*") else variant
+    values, notes = with_left_out(
+        [cell_value(cells(c), c.measure, expected.get(c.benchmark, 0)) for c in spec.columns],
+        [left_out(cells(column)) for column in spec.columns],
+    )
+    return Line(
+        label=row.label.replace("{}", star) or tables.label(variant),
+        origin=MEASURED,
+        variant=variant,
+        facts=tuple(row.facts.get(key, "–") for key in spec.facts),
+        values=values,
+        notes=notes,
+    )
+
+
+def _quoted(row: Quoted, spec: TableSpec, published: Published) -> Line:
+    def value(column: ColumnSpec) -> Value:
+        number = row.values.get(column.benchmark, {}).get(column.measure)
+        return Value(
+            number=number, decimals=MEASURES[column.measure].decimals, text="not available" if row.unavailable else "–"
+        )
+
+    return Line(
+        label=row.method,
+        origin=QUOTED,
+        source=published.cite(row),
+        facts=tuple(row.facts.get(key, "–") for key in spec.facts),
+        values=tuple(value(column) for column in spec.columns),
+    )
+
+
+def _matches(row: RowSpec, variant: str) -> bool:
+    return variant == row.variant or bool(row.pattern and fnmatchcase(variant, row.pattern))

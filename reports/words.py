@@ -1,0 +1,31 @@
+"""What captions say about the numbers below them: scale, kind of data, protocol, coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reports.rows import Part, Row
+
+NO_BENCHMARK = "not a benchmark result"
+
+KINDS = {
+    "embedded": f"Data: embedded miniature, rendered: {NO_BENCHMARK}.",
+    "derived": f"Data: derived from real sequences: {NO_BENCHMARK}.",
+    "real": "Data: real, as it lies on disk (frames that were encoded anew score slightly differently).",
+}
+"""Data kind → sentence."""
+
+
+def describe(part: Part) -> str:
+    """Scale, kind of data and protocol fingerprints of everything measured in a table."""
+    scale = part.scale or "unknown"
+    sizes = "the paper's sizes" if scale == "paper" else "reduced: smaller networks, shorter training than the paper's"
+    kind = KINDS.get(part.data_kind, f"Data: {part.data_kind or 'of unknown kind'}.")
+    prints = ", ".join(f"{benchmark} {value[:8]}" for benchmark, value in sorted(part.protocols.items()))
+    return f"Measured at scale {scale} ({sizes}). {kind} Protocol: {prints or 'not known, nothing was scored'}."
+
+
+def coverage(rows: Iterable[Row]) -> str:
+    """`Cells filled: 28/30.`"""
+    rows = list(rows)
+    return f"Cells filled: {sum(row.done for row in rows)}/{len(rows)}."

@@ -1,0 +1,55 @@
+"""A report from frozen rows is the frozen report. After a wanted change, `UPDATE_GOLDEN=1 pytest` of this file writes
+the golden files anew, for the eye to check in the diff."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports.report import write_report
+
+GOLDEN = Path(__file__).with_name("golden") / "reports"
+OFFSETS = {"alpha": 0.05, "beta": -0.05}
+
+
+def frozen_rows(folder: Path) -> pd.DataFrame:
+    """The frozen rows, with scores of two sequences for each that is done."""
+    rows = pd.read_csv(GOLDEN / "rows.csv", keep_default_na=False, dtype={"sequences": int})
+    for place in rows.index[rows["status"] == "done"]:
+        scores = folder / "scores" / str(place)
+        scores.mkdir(parents=True)
+        lines = [f"{name},{float(rows.loc[place, 'J_mean']) + offset:.6f}" for name, offset in OFFSETS.items()]
+        (scores / "sequences.csv").write_text("\n".join(["sequence,J_mean", *lines]) + "\n")
+        rows.loc[place, "score_folder"] = str(scores)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("golden")
+    write_report(frozen_rows(folder), "frozen", folder / "report")
+    return folder / "report"
+
+
+NAMES = (
+    *("index.md", "speed.md"),
+    *(f"tables/{name}.csv" for name in ("table1", "table3", "table6", "table7", "omega")),
+    *(f"tables/{name}.csv" for name in ("text-concat", "text-crop", "text-joint", "table1-speed", "speed")),
+    *("tables/cells-davis17-val.csv", "tables/sequences-davis16-val.csv"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_frozen_rows_give_the_frozen_file(written: Path, name: str) -> None:
+    golden = GOLDEN / name.replace("/", "-")
+    found = (written / name).read_text()
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(found)
+    assert found == golden.read_text()
+
+
+def test_every_table_of_the_frozen_report_is_under_test_or_alike_one(written: Path) -> None:
+    made = {path.relative_to(written).as_posix() for path in written.rglob("*.csv")}
+    alike = {"cells-davis16-val", "cells-davis17-foreground", "sequences-davis17-val", "sequences-davis17-foreground"}
+    assert made - set(NAMES) == {f"tables/{name}.csv" for name in (*alike, "table3-speed")}

@@ -1,0 +1,83 @@
+"""Contact sheets show the truth and every variant, and never stop a report."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from harness.datasets.pixels import write_mask
+from reports.report import write_report
+from reports.sheets import COLOURS, FRAMES, LABEL, LINE, TILE, evenly, overlay
+from tests.test_reports_tables import row
+
+SIZE = (48, 64)
+
+
+@pytest.fixture
+def davis(tmp_path: Path) -> Path:
+    """A DAVIS 2016 of one sequence of eight grey frames with a square in it, and masks of it beside."""
+    root = tmp_path / "data" / "DAVIS2016"
+    for folder in ("JPEGImages/480p/alpha", "Annotations/480p/alpha", "ImageSets/480p"):
+        (root / folder).mkdir(parents=True)
+    lines = []
+    for index in range(8):
+        frame = np.full((*SIZE, 3), 100, np.uint8)
+        mask = np.zeros(SIZE, np.uint8)
+        mask[10:30, 10:40] = 1
+        names = [f"JPEGImages/480p/alpha/{index:05d}.jpg", f"Annotations/480p/alpha/{index:05d}.png"]
+        cv2.imwrite(str(root / names[0]), frame)
+        cv2.imwrite(str(root / names[1]), mask * 255)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        write_mask(tmp_path / "masks" / f"{index:05d}.png", mask)
+        lines.append(f"/{names[0]} /{names[1]}\n")
+    for split in ("train", "val"):
+        (root / "ImageSets/480p" / f"{split}.txt").write_text("".join(lines))
+    return tmp_path
+
+
+def rows(place: Path, masks: Path) -> pd.DataFrame:
+    shown = {"masks": f'{{"alpha": "{masks}"}}', "data_root": str(place / "data")}
+    return pd.DataFrame([row("first-mask", 0.4, **shown), row("full", 0.6, **shown)])
+
+
+def test_a_sheet_has_a_row_for_the_truth_and_each_variant(davis: Path) -> None:
+    write_report(rows(davis, davis / "masks"), "s", davis / "report")
+    pixels = np.asarray(Image.open(davis / "report/sheets/davis16-val/alpha.png"))
+    height = round(TILE * SIZE[0] / SIZE[1])
+    assert pixels.shape == (LINE + 3 * height, LABEL + FRAMES * TILE, 3)
+    tile = pixels[LINE : LINE + height, LABEL : LABEL + TILE].astype(int)
+    assert all((tile == pixels[LINE + turn * height :][:height, LABEL : LABEL + TILE]).all() for turn in (1, 2))
+    inside = tile[round(20 * height / SIZE[0]), round(25 * TILE / SIZE[1])]
+    assert np.abs(inside - (np.array(COLOURS[0]) + 100) / 2).max() <= 2
+    assert "sheets/davis16-val/alpha.png" in (davis / "report/index.md").read_text()
+
+
+def test_missing_masks_are_told_and_the_rest_is_drawn(davis: Path) -> None:
+    (davis / "masks/00000.png").unlink()
+    write_report(rows(davis, davis / "masks"), "s", davis / "report")
+    pixels = np.asarray(Image.open(davis / "report/sheets/davis16-val/alpha.png"))
+    height = round(TILE * SIZE[0] / SIZE[1])
+    truth, shown = (pixels[LINE + turn * height :][:height, LABEL : LABEL + TILE] for turn in (0, 1))
+    assert (truth != shown).any()
+
+
+def test_a_dataset_that_is_gone_costs_the_sheets_only(davis: Path) -> None:
+    frame = rows(davis, davis / "masks")
+    (davis / "data").rename(davis / "elsewhere")
+    write_report(frame, "s", davis / "report")
+    assert "cannot be read any more" in (davis / "report/index.md").read_text()
+
+
+def test_background_and_void_are_not_tinted() -> None:
+    frame = np.full((*SIZE, 3), 100, np.uint8)
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:20] = 255
+    assert (overlay(frame, mask, 132) == overlay(frame, np.zeros(SIZE, np.uint8), 132)).all()
+
+
+def test_even_choice_keeps_both_ends() -> None:
+    assert evenly(100, 3) == [0, 50, 99] or evenly(100, 3) == [0, 49, 99]
+    assert evenly(2, 6) == [0, 1]

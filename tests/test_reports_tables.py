@@ -1,0 +1,186 @@
+"""What a table may put together, what it marks, and what it says about cells without numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from harness.errors import StudyError
+from reports.formats import as_csv, markdown, number
+from reports.published import load_published
+from reports.report import write_report
+from reports.rows import COLUMNS, ReportError, check_rows, split
+from reports.spec import MEASURES, load_tables
+from reports.tables import Table, build_tables
+
+TABLES = load_tables()
+
+
+def row(variant: str, score: float | None = None, **change: Any) -> dict[str, Any]:
+    """One row; without a score, of a failed cell."""
+    plain = dict.fromkeys(COLUMNS, "")
+    plain |= {"study": "s", "variant": variant, "benchmark": "davis16-val", "benchmark_title": "DAVIS16 val", "seed": 0}
+    plain |= {"scale": "mini", "data_kind": "embedded", "protocol": "p" * 64, "options": "{}", "masks": "{}"}
+    plain |= {"status": "done" if score is not None else "failed", "sequences": 2 if score is not None else 0}
+    plain |= dict.fromkeys(MEASURES, score if score is not None else float("nan"))
+    return plain | {"seconds_per_frame": float("nan")} | change
+
+
+def table(name: str, *rows: dict[str, Any]) -> list[Table]:
+    """All parts of one table."""
+    checked = check_rows(pd.DataFrame(rows), TABLES.variants)
+    return [t for t in build_tables(checked, TABLES, load_published())[0] if t.name.split("-part")[0] == name]
+
+
+def cells(made: Table, variant: str) -> str:
+    """The Markdown line of a variant."""
+    place = next(index for index, line in enumerate(made.lines) if line.variant == variant)
+    return markdown(made).split("---: |\n")[1].split("\n")[place]
+
+
+BOTH = (row("first-mask", 0.3), row("ipn-only", 0.4), row("ssn-only", 0.6), row("no-crop", 0.7))
+
+
+def test_two_protocols_never_share_a_table() -> None:
+    other = [row(line["variant"], line["J_mean"], protocol="q" * 64) for line in BOTH]
+    parts = table("table6", *BOTH, *other)
+    assert [part.title[-13:] for part in parts] == ["(part 1 of 2)", "(part 2 of 2)"]
+    assert "davis16-val pppppppp." in parts[0].caption
+    assert "davis16-val qqqqqqqq." in parts[1].caption
+
+
+@pytest.mark.parametrize("change", [{"scale": "light"}, {"data_kind": "real"}])
+def test_two_scales_or_kinds_of_data_never_share_a_table(change: dict[str, str]) -> None:
+    assert len(table("table6", *BOTH, *(row(line["variant"], 0.5, **change) for line in BOTH))) == 2
+
+
+def test_a_cell_that_never_got_a_fingerprint_stays_with_the_others() -> None:
+    (made,) = table("table6", *BOTH[:3], row("no-crop", protocol="", reason="no space left"))
+    assert "failed" in cells(made, "no-crop")
+
+
+def test_best_is_bold_and_second_underlined_among_the_measured_only() -> None:
+    (made,) = table("table6", *BOTH)
+    assert "**.700**" in cells(made, "no-crop")
+    assert "<u>.600</u>" in cells(made, "ssn-only")
+    assert markdown(made).count("| **.") == 1
+
+
+def test_equal_as_printed_is_equal_in_rank() -> None:
+    (made,) = table("table6", BOTH[0], row("ipn-only", 0.70001), row("ssn-only", 0.6), row("no-crop", 0.69999))
+    assert markdown(made).count("**.700**") == 2
+
+
+def test_lower_is_better_for_decay() -> None:
+    from reports.overview import all_cells
+
+    (part,) = split(check_rows(pd.DataFrame(BOTH), TABLES.variants))
+    (made,) = all_cells(part, TABLES)
+    ranks = {line.variant: line.values[2].rank for line in made.lines}
+    assert ranks == {"first-mask": 1, "ipn-only": 2, "ssn-only": 0, "no-crop": 0}
+
+
+def test_a_row_over_fewer_sequences_is_shown_and_not_ranked() -> None:
+    (made,) = table("table6", *BOTH[:3], row("no-crop", 0.9, sequences=1))
+    assert "**" not in cells(made, "no-crop")
+    assert "1 of 2 sequences: not comparable" in made.notes
+
+
+def test_the_baseline_stands_in_every_table() -> None:
+    rows = check_rows(
+        pd.DataFrame([row(variant, 0.5) for variant in (*TABLES.variants, "omega-0.50")]), TABLES.variants
+    )
+    made, _ = build_tables(rows, TABLES, load_published())
+    assert {t.name for t in made} >= {"table1", "table6", "table7", "omega", "text-concat", "text-crop"}
+    assert all(t.lines[0].variant == "first-mask" for t in made)
+
+
+def test_every_published_row_is_in_italics_with_its_source() -> None:
+    (made,) = table("table1", row("first-mask", 0.3), row("full", 0.5))
+    quoted = [line for line in markdown(made).split("\n") if "quoted:" in line]
+    assert len(quoted) == 11
+    assert all(line.startswith("| *") and "Table 1*" in line for line in quoted)
+    assert 'quoted,"DIPNet, WACV 2020, Table 1",,light,yes,13.5k,0.858000' in as_csv(made)
+
+
+def test_a_failed_cell_says_why() -> None:
+    (made,) = table("table6", *BOTH[:3], row("no-crop", reason="out of memory"))
+    assert "failed: out of memory" in markdown(made)
+    assert "Cells filled: 3/4." in made.caption
+
+
+def test_a_variant_that_the_study_lacks_is_not_silently_absent() -> None:
+    (made,) = table("table6", *BOTH[:3])
+    assert "not run" in cells(made, "no-crop")
+
+
+def test_a_row_that_went_without_training_says_so() -> None:
+    (made,) = table("table6", *BOTH[:3], row("no-crop", 0.7, left_out="pre-training (no VOC)"))
+    assert "<sup>1</sup>" in cells(made, "no-crop")
+    assert "went without pre-training (no VOC)" in made.notes
+
+
+def test_seeds_are_averaged_and_a_failed_one_is_told() -> None:
+    more = [row("no-crop", 0.8, seed=1), row("no-crop", seed=2, reason="killed")]
+    (made,) = table("table6", *BOTH, *more)
+    assert ".750 <sup>" in cells(made, "no-crop")
+    assert "2 of 3 seeds; failed: killed" in made.notes
+
+
+def test_no_part_of_a_report_depends_on_the_order_of_the_rows(tmp_path: Path) -> None:
+    rows = [*BOTH, row("omega-0.50", 0.3), row("omega-0.10", 0.2), row("full", 0.4, seed=1), row("full", 0.9)]
+    for name, ordered in {"a": rows, "b": rows[::-1]}.items():
+        write_report(pd.DataFrame(ordered), "s", tmp_path / name)
+    files = {path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()}
+    assert files
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
+
+
+def test_seconds_stand_in_the_speed_page_alone(tmp_path: Path) -> None:
+    for name, seconds in {"a": 0.125, "b": 0.25}.items():
+        rows = [{**line, "seconds_per_frame": seconds, "hardware": f"box {name}"} for line in BOTH]
+        write_report(pd.DataFrame(rows), "s", tmp_path / name)
+    differing = {
+        path.name
+        for path in (tmp_path / "a").rglob("*.*")
+        if path.read_bytes() != (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+    }
+    assert differing == {"speed.md", "speed.csv", "table1-speed.csv"}
+
+
+def test_no_rows_at_all_give_a_report_that_says_so(tmp_path: Path) -> None:
+    write_report(pd.DataFrame(columns=list(COLUMNS)), "s", tmp_path / "r")
+    assert "No rows are recorded" in (tmp_path / "r" / "index.md").read_text()
+
+
+def test_rows_without_a_column_are_refused() -> None:
+    with pytest.raises(ReportError, match="columns missing: protocol"):
+        check_rows(pd.DataFrame([row("full", 0.5)]).drop(columns="protocol"))
+
+
+def test_a_cell_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(ReportError, match="more than one row"):
+        check_rows(pd.DataFrame([row("full", 0.5), row("full", 0.6)]))
+
+
+def test_shares_are_printed_as_the_paper_prints_them() -> None:
+    assert [number(value, 3) for value in (0.8584, -0.0123, 1.0, -0.0001, 0.0)] == [
+        ".858",
+        "-.012",
+        "1.000",
+        ".000",
+        ".000",
+    ]
+
+
+def test_published_numbers_that_nobody_lists_are_named() -> None:
+    with pytest.raises(StudyError, match="no row 'table9'"):
+        load_published().row("table9")
+
+
+def test_the_tables_ask_only_for_published_rows_that_exist() -> None:
+    published = load_published()
+    for spec in TABLES.tables:
+        for key in (*spec.published, *(line.published for line in spec.rows if line.published)):
+            assert published.row(key).unavailable or set(published.row(key).values) & set(spec.benchmarks)
