@@ -6,6 +6,7 @@ network can take features from each. Torchvision's models are used for their lay
 from __future__ import annotations
 
 import importlib
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from urllib.error import URLError
@@ -36,6 +37,7 @@ class Backbone(nn.Module):
     def __init__(self, name: str, *, output_stride: int = 32, input_channels: int = 3) -> None:
         super().__init__()
         self.name = name
+        self.input_channels = input_channels
         self.channels = CHANNELS[name]
         blocks = _mini_blocks() if name == "mini" else _torchvision_blocks(name)
         if output_stride == 16:
@@ -120,7 +122,7 @@ def _torchvision_blocks(name: str) -> list[nn.Module]:
     model = getattr(torchvision_models(), name)(weights=None)
     if name == "mobilenet_v2":
         cut = (0, 2, 4, 7, 14, 19)
-        return [model.features[begin:end] for begin, end in zip(cut, cut[1:], strict=False)]
+        return [model.features[begin:end] for begin, end in pairwise(cut)]
     return [
         nn.Sequential(model.conv1, model.bn1, model.relu),
         nn.Sequential(model.maxpool, model.layer1),
@@ -153,7 +155,7 @@ def _mini_blocks() -> list[nn.Module]:
     first = nn.Sequential(
         nn.Conv2d(3, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
     )
-    return [first, *(_Residual(a, b) for a, b in zip(widths, widths[1:], strict=False))]
+    return [first, *(_Residual(a, b) for a, b in pairwise(widths))]
 
 
 def _dilate(block: nn.Module) -> None:
@@ -183,8 +185,8 @@ def _imagenet_state(name: str) -> dict[str, Tensor]:
         return weights.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError) as error:
         raise WeightsError(
-            f"ImageNet weights of {name} cannot be downloaded ({error}); connect once, or set the option `weights` to a "
-            "file that holds torchvision's state dict, or to `none`"
+            f"ImageNet weights of {name} cannot be downloaded ({error}); connect once, or set the option `weights` "
+            "to a file that holds torchvision's state dict, or to `none`"
         ) from None
 
 

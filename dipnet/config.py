@@ -45,7 +45,7 @@ class SegmentationConfig(Options):
     """Side of the input and the output (paper)."""
 
     coarse_entry: Literal["dilated", "layer3"] = "dilated"
-    """How stage 1 comes to 1/16 of the input: last block with stride 1 and dilation 2, or last block dropped (choice)."""
+    """How stage 1 comes to 1/16 of the input: last block with stride 1 and dilation 2, or without it (choice)."""
 
     channels: int = Field(32, ge=1)
     """Of every decoder stage (CRN)."""
@@ -120,6 +120,10 @@ class TrainingConfig(Options):
     backbone_rate: float = Field(1.0, ge=0)
     """Learning rate of backbones over that of the rest (choice)."""
 
+    frozen_blocks: int = Field(0, ge=0, le=5)
+    """First blocks of each backbone that keep their weights (choice, for small scales). An identity encoder with the
+    mask as an input channel learns all of its blocks."""
+
     schedule: Literal["constant", "cosine"] = "constant"
     """Of the learning rate over the stage; `cosine` falls to a fiftieth (choice)."""
 
@@ -173,6 +177,9 @@ class OneShotConfig(Options):
     weight_decay: float = Field(1e-4, ge=0)
     backbone_rate: float = Field(1.0, ge=0)
     """Learning rate of the backbone over that of the rest (choice)."""
+
+    frozen_blocks: int = Field(0, ge=0, le=5)
+    """As in training."""
 
     sizes: tuple[int, ...] = ()
     """As in training (CRN)."""

@@ -44,7 +44,7 @@ def attend(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 H W"]) -
 def update_identity(
     dynamic: Float[Tensor, "objects channels"],
     estimated: Float[Tensor, "objects channels"],
-    visible: Bool[Tensor, "objects"],  # noqa: F821, UP037
+    visible: Bool[Tensor, "objects"],
     omega: float,
 ) -> Float[Tensor, "objects channels"]:
     """Dynamic identity attention after one frame: α_t = ω β_{t−1} + (1−ω) α_{t−1} (eq. 2).

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dipnet.config import InferenceConfig
 from dipnet.identity import update_identity
+from dipnet.model import Networks
 from dipnet.propagation import PropagationNetwork, coarse_probabilities
 from dipnet.samples import Box, Image, Video, bounding_box, clip, frames_tensor, grow, resample, whole
 from dipnet.segmentation import SegmentationNetwork
-
-Masks = Bool[np.ndarray, "objects height width"]
-
-
-@dataclass(frozen=True)
-class Networks:
-    """What a video is segmented with; None where the variant does without."""
-
-    propagation: PropagationNetwork | None
-    frame_segmentation: SegmentationNetwork | None
-    """For the whole frame; fine-tuned on the first one, where the variant asks for it."""
-
-    crop_segmentation: Sequence[SegmentationNetwork] = ()
-    """For the crop: one for all objects, or one for each."""
 
 
 def segment_video(video: Video, networks: Networks, config: InferenceConfig, device: str) -> Iterator[Image]:
@@ -44,7 +29,7 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
     tell_apart = len(objects) > 1
     frame_pass = Pass(networks.propagation, config, device)
     if config.crop:
-        foreground = objects.any(0, keepdims=True)
+        foreground = merged(objects)
         frame_pass.start(first_frame, foreground, whole(ids))
         crop_pass = Pass(networks.propagation, config, device)
         box = foreground_box(foreground[0], config.crop_margin) or whole(ids)
@@ -65,7 +50,7 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
         yield masks
         objects = np.stack([masks == i for i in video.object_ids])
         if config.crop:
-            frame_pass.remember(frame, objects.any(0, keepdims=True), whole(ids))
+            frame_pass.remember(frame, merged(objects), whole(ids))
             crop_pass.remember(frame, objects, box)
         else:
             frame_pass.remember(frame, objects, whole(ids))
@@ -135,10 +120,15 @@ class Pass:
 
     def _with_foreground(self, objects: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Several objects carry all of them merged as one more, for the softmax of section 3.3.2."""
-        return objects if len(objects) == 1 else np.concatenate([objects, objects.any(0, keepdims=True)])
+        return objects if len(objects) == 1 else np.concatenate([objects, merged(objects)])
 
     def _tensor(self, frame: Image, box: Box, side: int) -> Tensor:
         return frames_tensor([resample(frame, box, side)]).to(self.device, memory_format=torch.channels_last)
+
+
+def merged(objects: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """All objects as one: 1 × height × width."""
+    return np.asarray(objects.any(0), np.bool_)[None]
 
 
 def foreground_box(mask: NDArray[np.bool_], margin: float) -> Box | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +24,11 @@ from dipnet.config import (
     SegmentationConfig,
     TrainingConfig,
 )
-from dipnet.inference import Networks, segment_video
+from dipnet.inference import segment_video
+from dipnet.model import load_network, load_networks, load_segmentation, save_network
 from dipnet.one_shot import tune_on_crop, tune_on_frame
-from dipnet.propagation import PropagationNetwork
-from dipnet.segmentation import SegmentationNetwork
-from dipnet.train import (
-    Run,
-    new_propagation,
-    new_segmentation,
-    save_tensors,
-    train_propagation,
-    train_segmentation,
-)
+from dipnet.timing import TimeConfig, measure_seconds
+from dipnet.train import Run, new_propagation, new_segmentation, train_propagation, train_segmentation
 from harness.datasets.pixels import write_mask
 from harness.errors import NotAtHand, StudyError
 from harness.method import CellPlan, CellRequest
@@ -73,23 +65,6 @@ class TuneConfig(Options):
     coarse_size: int
     seed: int
     amp: bool = False
-
-
-class TimeConfig(Options):
-    """Seconds per frame of one variant."""
-
-    inference: InferenceConfig
-    one_shot: OneShotConfig | None
-    """None without one-shot."""
-
-    mean_frames: float
-    """Of the benchmark's videos: what one-shot seconds are spread over."""
-
-    frames: int = 8
-    """Frames that are segmented for the measurement."""
-
-    steps: int = 5
-    """One-shot steps that are timed; the rest is scaled up from them."""
 
 
 @dataclass(frozen=True)
@@ -273,9 +248,9 @@ def run_train_propagation(task: Task) -> None:
         raise ValueError("no propagation network is configured")
     network = new_propagation(config.propagation, _initial(task), config.seed)
     if "before" in task.needs:
-        _load(network, task.needs["before"] / "network.pt")
+        load_network(network, task.needs["before"] / "network.pt")
     train_propagation(network, task.data["videos"], config.training, run)
-    _save(network, task.folder / "network.pt")
+    save_network(network, task.folder / "network.pt")
     run.write_curve(task.folder / "curves.csv")
 
 
@@ -287,9 +262,9 @@ def run_train_segmentation(task: Task) -> None:
         raise ValueError("no segmentation network is configured")
     network = new_segmentation(config.segmentation, _initial(task), config.seed)
     if "before" in task.needs:
-        _load(network, task.needs["before"] / "network.pt")
+        load_network(network, task.needs["before"] / "network.pt")
     train_segmentation(network, task.data["videos"], config.training, config.coarse_size, run)
-    _save(network, task.folder / "network.pt")
+    save_network(network, task.folder / "network.pt")
     run.write_curve(task.folder / "curves.csv")
 
 
@@ -297,15 +272,15 @@ def run_tune(task: Task) -> None:
     """Writes `network.pt`, or on the crop `network0.pt`, `network1.pt`, …: one for each object."""
     config: TuneConfig = task.config
     video, size = task.data["video"], config.coarse_size
-    network = _segmentation(config.segmentation, task.needs["network"] / "network.pt", "cpu")
+    network = load_segmentation(config.segmentation, task.needs["network"] / "network.pt", "cpu")
     run = _run(task, config.seed, config.amp, checkpoints=False)
     if config.where == "frame":
         tuned = tune_on_frame(network, video, config.one_shot, size, run, apart=config.apart)
-        _save(tuned, task.folder / "network.pt")
+        save_network(tuned, task.folder / "network.pt")
         return
     networks = tune_on_crop(network, video, config.one_shot, config.crop_margin or 0.0, size, run)
     for number, tuned in enumerate(networks):
-        _save(tuned, task.folder / f"network{number}.pt")
+        save_network(tuned, task.folder / f"network{number}.pt")
 
 
 def run_segment(task: Task) -> None:
@@ -316,7 +291,9 @@ def run_segment(task: Task) -> None:
     folder = task.folder / "masks"
     folder.mkdir()
     with torch.inference_mode():
-        for index, mask in enumerate(segment_video(video, _networks(task, config), config, task.device)):
+        for index, mask in enumerate(
+            segment_video(video, load_networks(task.needs, config, task.device), config, task.device)
+        ):
             write_mask(folder / f"{video.frame_name(index)}.png", mask)
             task.progress((index + 1) / len(video), video.frame_name(index))
 
@@ -325,62 +302,9 @@ def run_time(task: Task) -> None:
     """Writes `timing.json`: seconds per frame as the paper counts them (one-shot spread over the video)."""
     config: TimeConfig = task.config
     torch.set_num_threads(task.cpus)
-    video, inference = task.data["video"], config.inference
-    networks = _networks(task, inference)
-    one_shot = 0.0
-    if config.one_shot is not None and networks.frame_segmentation is not None:
-        one_shot = _time_one_shot(task, config, networks.frame_segmentation)
-    count = min(config.frames, len(video) - 1)
-    with torch.inference_mode():
-        masks = segment_video(video, networks, inference, task.device)
-        for _ in range(2):  # the given first frame, and one to warm up
-            next(masks)
-        begin = time.perf_counter()
-        measured = sum(1 for _, _ in zip(range(count - 1), masks, strict=False))
-        _synchronise(task.device)
-        per_frame = (time.perf_counter() - begin) / max(measured, 1)
-    result = {
-        "seconds_per_frame": per_frame + one_shot / config.mean_frames,
-        "inference_seconds_per_frame": per_frame,
-        "one_shot_seconds_per_video": one_shot,
-        "video": video.name,
-        "objects": len(video.object_ids),
-        "threads": task.cpus,
-    }
-    (task.folder / "timing.json").write_text(json.dumps(result, indent=1, sort_keys=True))
-
-
-def _time_one_shot(task: Task, config: TimeConfig, network: SegmentationNetwork) -> float:
-    """Seconds of all one-shot steps of the timed video, scaled up from a few that are measured."""
-    video, one_shot = task.data["video"], config.one_shot
-    if one_shot is None:
-        return 0.0
-    size, margin = config.inference.coarse_size, config.inference.crop_margin
-    few = one_shot.model_copy(
-        update={"frame_iterations": config.steps, "crop_iterations": config.steps, "instance_iterations": config.steps}
-    )
-    warm = one_shot.model_copy(update={"frame_iterations": 1})
-    objects = len(video.object_ids)
-    apart = not config.inference.crop and objects > 1
-    tune_on_frame(network, video, warm, size, _run(task, 0, config.inference.amp, checkpoints=False), apart=apart)
-    begin = time.perf_counter()
-    tune_on_frame(network, video, few, size, _run(task, 0, config.inference.amp, checkpoints=False), apart=apart)
-    _synchronise(task.device)
-    frame = (time.perf_counter() - begin) / config.steps
-    total = frame * one_shot.frame_iterations
-    if config.inference.crop:
-        begin = time.perf_counter()
-        run = _run(task, 0, config.inference.amp, checkpoints=False)
-        tune_on_crop(network, video, few, margin, size, run)
-        _synchronise(task.device)
-        steps = one_shot.crop_iterations if objects == 1 else one_shot.instance_iterations
-        total += (time.perf_counter() - begin) / config.steps * steps
-    return total
-
-
-def _synchronise(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
+    networks = load_networks(task.needs, config.inference, task.device)
+    result = measure_seconds(task.data["video"], networks, config, task.device)
+    (task.folder / "timing.json").write_text(json.dumps(result | {"threads": task.cpus}, indent=1, sort_keys=True))
 
 
 def _run(task: Task, seed: int, amp: bool, *, checkpoints: bool = True) -> Run:
@@ -394,34 +318,3 @@ def _initial(task: Task) -> str:
     if kind == "file":
         return str(task.data["weights"])
     return "none" if kind == "network" else kind
-
-
-def _networks(task: Task, config: InferenceConfig) -> Networks:
-    propagation = None
-    if config.propagation is not None:
-        propagation = PropagationNetwork(config.propagation)
-        _load(propagation, task.needs["propagation"] / "network.pt")
-        propagation.to(task.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    if config.segmentation is None:
-        return Networks(propagation, None)
-    frame = _segmentation(config.segmentation, task.needs["segmentation"] / "network.pt", task.device)
-    crops = [frame]
-    if "crop" in task.needs:
-        files = sorted(task.needs["crop"].glob("network*.pt"), key=lambda path: int(path.stem.removeprefix("network")))
-        crops = [_segmentation(config.segmentation, file, task.device) for file in files]
-    return Networks(propagation, frame, crops)
-
-
-def _segmentation(config: SegmentationConfig, file: Path, device: str) -> SegmentationNetwork:
-    network = SegmentationNetwork(config)
-    _load(network, file)
-    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return network
-
-
-def _load(network: torch.nn.Module, file: Path) -> None:
-    network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-
-
-def _save(network: torch.nn.Module, file: Path) -> None:
-    save_tensors({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, file)

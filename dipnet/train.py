@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from dipnet.backbone import Backbone
 from dipnet.config import CoarseConfig, OneShotConfig, PropagationConfig, SegmentationConfig, TrainingConfig
+from dipnet.model import save_tensors
 from dipnet.propagation import PropagationNetwork
 from dipnet.samples import (
     Video,
@@ -179,26 +179,21 @@ def save_checkpoint(
     save_tensors(state, path)
 
 
-def save_tensors(state: object, path: Path) -> None:
-    """torch.save under another name, synchronised, then renamed."""
-    draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
 def make_optimizer(network: nn.Module, config: TrainingConfig | OneShotConfig) -> torch.optim.Optimizer:
-    """SGD with momentum (paper) or AdamW; backbones may learn at another rate."""
-    backbone = [p for m in network.modules() if isinstance(m, Backbone) for p in m.parameters()]
-    known = {id(p) for p in backbone}
-    rest = [p for p in network.parameters() if id(p) not in known]
-    for parameter in backbone:
-        parameter.requires_grad_(config.backbone_rate > 0)
+    """SGD with momentum (paper) or AdamW; backbones may learn at another rate, and their first blocks not at all."""
+    backbones = [module for module in network.modules() if isinstance(module, Backbone)]
+    inside = {id(parameter) for backbone in backbones for parameter in backbone.parameters()}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in inside]
+    learning = []
+    for backbone in backbones:
+        kept = 0 if backbone.input_channels > 3 else config.frozen_blocks
+        for number, block in enumerate(backbone.blocks):
+            learns = number >= kept and config.backbone_rate > 0
+            block.requires_grad_(learns)
+            learning += list(block.parameters()) if learns else []
     groups = [{"params": rest, "lr": config.learning_rate}]
-    if config.backbone_rate > 0:
-        groups.append({"params": backbone, "lr": config.learning_rate * config.backbone_rate})
+    if learning:
+        groups.append({"params": learning, "lr": config.learning_rate * config.backbone_rate})
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             groups, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay

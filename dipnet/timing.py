@@ -1,0 +1,93 @@
+"""Seconds per frame as the paper counts them: one-shot tuning spread over the video, plus segmenting a frame.
+
+Off-line training is left out. Reproduces the paper's .70 and 1.09 from its 40 s, 20 s and 110 ms (section 4.1)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from dipnet.config import InferenceConfig, OneShotConfig, Options
+from dipnet.inference import segment_video
+from dipnet.model import Networks
+from dipnet.one_shot import tune_on_crop, tune_on_frame
+from dipnet.samples import Video
+from dipnet.segmentation import SegmentationNetwork
+from dipnet.train import Run
+
+
+class TimeConfig(Options):
+    """Seconds per frame of one variant."""
+
+    inference: InferenceConfig
+    one_shot: OneShotConfig | None
+    """None without one-shot."""
+
+    mean_frames: float
+    """Of the benchmark's videos: what one-shot seconds are spread over."""
+
+    frames: int = 8
+    """Frames that are segmented for the measurement."""
+
+    steps: int = 5
+    """One-shot steps that are timed; the rest is scaled up from them."""
+
+
+def measure_seconds(video: Video, networks: Networks, config: TimeConfig, device: str) -> dict[str, Any]:
+    """Seconds of one video, warmed up and synchronised. `networks`: trained, not tuned."""
+    one_shot = 0.0
+    if config.one_shot is not None and networks.frame_segmentation is not None:
+        one_shot = _one_shot_seconds(video, networks.frame_segmentation, config, device)
+    count = min(config.frames, len(video) - 2)
+    with torch.inference_mode():
+        masks = segment_video(video, networks, config.inference, device)
+        for _ in range(2):  # the given first frame, and one to warm up
+            next(masks)
+        _synchronise(device)
+        begin = time.perf_counter()
+        measured = sum(1 for _, _ in zip(range(count), masks, strict=False))
+        _synchronise(device)
+        per_frame = (time.perf_counter() - begin) / max(measured, 1)
+    return {
+        "seconds_per_frame": per_frame + one_shot / config.mean_frames,
+        "inference_seconds_per_frame": per_frame,
+        "one_shot_seconds_per_video": one_shot,
+        "objects": len(video.object_ids),
+    }
+
+
+def _one_shot_seconds(video: Video, network: SegmentationNetwork, config: TimeConfig, device: str) -> float:
+    """Seconds of all one-shot steps, scaled up from a few that are measured."""
+    one_shot, steps, inference = config.one_shot, config.steps, config.inference
+    if one_shot is None:
+        return 0.0
+    few = one_shot.model_copy(update=dict.fromkeys(ITERATIONS, steps))
+    warm = one_shot.model_copy(update=dict.fromkeys(ITERATIONS, 1))
+    size, objects = inference.coarse_size, len(video.object_ids)
+    apart = not inference.crop and objects > 1
+
+    def on_frame(schedule: OneShotConfig) -> float:
+        begin = time.perf_counter()
+        tune_on_frame(network, video, schedule, size, Run(seed=0, device=device, amp=inference.amp), apart=apart)
+        _synchronise(device)
+        return time.perf_counter() - begin
+
+    on_frame(warm)
+    total = on_frame(few) / steps * one_shot.frame_iterations
+    if inference.crop:
+        begin = time.perf_counter()
+        tune_on_crop(network, video, few, inference.crop_margin, size, Run(seed=0, device=device, amp=inference.amp))
+        _synchronise(device)
+        crop_steps = one_shot.crop_iterations if objects == 1 else one_shot.instance_iterations
+        total += (time.perf_counter() - begin) / steps * crop_steps
+    return total
+
+
+ITERATIONS = ("frame_iterations", "crop_iterations", "instance_iterations")
+
+
+def _synchronise(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
