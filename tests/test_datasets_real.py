@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import data_kind, load_benchmark, load_protocols, load_training
+from harness.datasets import check_sequences, data_kind, load_benchmark, load_protocols, load_training
 from harness.errors import DataError
 
 pytestmark = pytest.mark.real_data
@@ -40,3 +40,15 @@ def test_davis17_beside_davis16_is_missed_by_name(root: Path) -> None:
         pytest.skip("DAVIS 2017 is at hand too")
     with pytest.raises(DataError, match="DAVIS 2017 not found"):
         load_benchmark(load_protocols()["davis17-val"], root)
+
+
+def test_davis16_passes_the_checks_and_its_oddities_are_noted(root: Path) -> None:
+    train, val = load_training("davis16-train", root), load_benchmark(load_protocols()["davis16-val"], root)
+    odd = [one for one in (*train, *val) if one.name in {"bear", "bmx-bumps", "surf", "libby"}]
+    problems = check_sequences(odd)
+    assert [p for p in problems if p.severity == "error"] == []
+    assert {(p.sequence, p.message.split(": ")[1]) for p in problems} == {
+        ("bear", "this mask has an alpha channel, which is ignored"),
+        ("bmx-bumps", "this and 13 more of the 90 masks have no object in sight"),
+        ("surf", "this mask has no object in sight"),
+    }

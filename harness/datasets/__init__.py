@@ -1,5 +1,6 @@
 """Datasets: layouts as distributed, benchmarks as data, digests, checks, the embedded miniature."""
 
+from harness.datasets.check import Problem, check_sequences, require_sound
 from harness.datasets.digest import annotation_digest, digest, digests
 from harness.datasets.protocol import (
     Dataset,
@@ -16,10 +17,12 @@ from harness.datasets.sequence import Sequence
 
 __all__ = [
     "Dataset",
+    "Problem",
     "Protocol",
     "Sequence",
     "TrainingSet",
     "annotation_digest",
+    "check_sequences",
     "data_kind",
     "digest",
     "digests",
@@ -28,4 +31,5 @@ __all__ = [
     "load_protocols",
     "load_training",
     "load_training_sets",
+    "require_sound",
 ]

@@ -62,10 +62,12 @@ def cached_facts(
     cache: Path | None,
     find: Callable[[Path], str],
     done: Callable[[], object] = lambda: None,
+    keep: Callable[[str], bool] = lambda fact: True,
 ) -> dict[Path, str]:
     """What `find` says of each file, from the cache where the file has not changed since; on all cores.
 
-    `kind` names what is found, with its version. `done` is called once a file. Raises what `find` raises, StoreError if
+    `kind` names what is found, with its version. `done` is called once a file;
+    what `keep` refuses is not cached. Raises what `find` raises, StoreError if
     the cache cannot be used."""
     found: dict[Path, str] = {}
     new: list[tuple[str, str, int, int, str]] = []
@@ -83,7 +85,7 @@ def cached_facts(
         for (path, stamp), fact in zip(unknown, pool.map(find, [path for path, _ in unknown]), strict=True):
             found[path] = fact
             done()
-            if stamp and time.time() - stamp.st_mtime > SETTLED:
+            if stamp and time.time() - stamp.st_mtime > SETTLED and keep(fact):
                 new.append((kind, str(path.absolute()), stamp.st_size, stamp.st_mtime_ns, fact))
     _save(new, cache)
     return found
