@@ -71,7 +71,7 @@ def _value(value: Value, line: Line) -> str:
     if value.number is None:
         return value.text
     text = number(value.number, value.decimals)
-    if line.origin == QUOTED:
+    if line.origin == QUOTED or value.quoted:
         return f"*{text}*"
     return {0: text, 1: f"**{text}**", 2: f"<u>{text}</u>"}[value.rank]
 

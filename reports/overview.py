@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
-from pathlib import Path
-
 from reports.published import Published
-from reports.rows import Part, ReportError, Row
+from reports.rows import Part
+from reports.scores import Scorebook
 from reports.spec import MEASURES, TableSet, TableSpec
 from reports.tables import (
     MEASURED,
@@ -29,19 +26,10 @@ def all_cells(part: Part, tables: TableSet, suffix: str = "") -> tuple[Table, ..
     return tuple(_all_cells(part, benchmark, tables, suffix) for benchmark in part.benchmarks)
 
 
-def missing_cells(rows: Iterable[Row]) -> list[tuple[str, ...]]:
-    """(variant, benchmark, seed, scale, status, reason) of every cell without numbers."""
-    return [
-        (row.variant, row.benchmark, str(row.seed), row.scale, row.status, row.reason or "no reason was recorded")
-        for row in rows
-        if not row.done
-    ]
-
-
-def per_sequence(part: Part, suffix: str = "") -> tuple[Table, ...]:
-    """One table a benchmark: sequences × variants, J mean; from the score folders. Raises ReportError."""
+def per_sequence(part: Part, scores: Scorebook, suffix: str = "") -> tuple[Table, ...]:
+    """One table a benchmark: sequences × variants, J mean."""
     return tuple(
-        table for benchmark in part.benchmarks if (table := _per_sequence(part, benchmark, suffix)) is not None
+        table for benchmark in part.benchmarks if (table := _per_sequence(part, benchmark, scores, suffix)) is not None
     )
 
 
@@ -109,19 +97,6 @@ def speed_beside(spec: TableSpec, part: Part, tables: TableSet, published: Publi
     )
 
 
-def read_scores(row: Row, name: str) -> list[dict[str, str]]:
-    """The lines of `sequences.csv`, `objects.csv` or `frames.csv` of a cell. Raises ReportError naming the file."""
-    path = Path(row.score_folder) / name
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise ReportError(
-            f"{path}: the scores of {row.variant} × {row.benchmark} cannot be read ({error.strerror}); run the study "
-            "again, which computes them anew"
-        ) from None
-
-
 def _all_cells(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Table:
     expected = expected_sequences(part)[benchmark]
     here = [row for row in part.rows if row.benchmark == benchmark]
@@ -156,15 +131,13 @@ def _all_cells(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Tab
     )
 
 
-def _per_sequence(part: Part, benchmark: str, suffix: str) -> Table | None:
+def _per_sequence(part: Part, benchmark: str, scores: Scorebook, suffix: str) -> Table | None:
     here = [row for row in part.rows if row.benchmark == benchmark]
     variants = tuple(dict.fromkeys(row.variant for row in here))
     found: dict[str, dict[str, list[float]]] = {}
     for row in here:
-        if row.done and row.score_folder:
-            for line in read_scores(row, "sequences.csv"):
-                if line.get("J_mean"):
-                    found.setdefault(line["sequence"], {}).setdefault(row.variant, []).append(float(line["J_mean"]))
+        for sequence, value in scores.sequences(row, "J_mean").items() if row.done else ():
+            found.setdefault(sequence, {}).setdefault(row.variant, []).append(value)
     if not found:
         return None
     lines = [

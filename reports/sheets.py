@@ -14,8 +14,8 @@ from harness.datasets import Sequence, load_benchmark, load_protocols
 from harness.datasets.pixels import read_mask
 from harness.errors import DataError, StudyError
 from reports.formats import number
-from reports.overview import read_scores
 from reports.rows import Part, Row
+from reports.scores import Scorebook
 from reports.spec import TableSet
 
 FRAMES = 6
@@ -42,7 +42,9 @@ COLOURS = (
 VOID = 255
 
 
-def draw_sheets(parts: tuple[Part, ...], tables: TableSet, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+def draw_sheets(
+    parts: tuple[Part, ...], tables: TableSet, scores: Scorebook, folder: Path
+) -> tuple[dict[str, str], dict[str, str]]:
     """Draws `<folder>/sheets/<benchmark>/<sequence>.png`.
 
     Returns title → path relative to `folder`, and title → reason for what could not or need not be drawn."""
@@ -66,7 +68,7 @@ def draw_sheets(parts: tuple[Part, ...], tables: TableSet, folder: Path) -> tupl
                     for sequence in chosen:
                         path = folder / "sheets" / title / f"{sequence.name}.png"
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        Image.fromarray(sheet(sequence, rows)).save(path, format="PNG")
+                        Image.fromarray(sheet(sequence, rows, scores)).save(path, format="PNG")
                         drawn[f"{title}, {sequence.name}"] = path.relative_to(folder).as_posix()
                     if len(chosen) < len(sequences):
                         undrawn[title] = f"{len(chosen)} of {len(sequences)} sequences drawn, evenly chosen"
@@ -98,7 +100,7 @@ def evenly(count: int, most: int) -> list[int]:
     return [int(index) for index in np.linspace(0, count - 1, most).round()]
 
 
-def sheet(sequence: Sequence, rows: tuple[Row, ...]) -> NDArray[np.uint8]:
+def sheet(sequence: Sequence, rows: tuple[Row, ...], scores: Scorebook) -> NDArray[np.uint8]:
     """RGB of the whole sheet: a line of frame names, then a row of overlays for the truth and for each of `rows`.
 
     Raises DataError if a frame or a mask of the truth cannot be read."""
@@ -110,7 +112,7 @@ def sheet(sequence: Sequence, rows: tuple[Row, ...]) -> NDArray[np.uint8]:
     for row in rows:
         masks = [_mask(row, sequence, index) for index in indices]
         tiles = [overlay(f, m, height, "no mask") for f, m in zip(frames, masks, strict=True)]
-        strips.append((row.variant, _score(row, sequence.name), tiles))
+        strips.append((row.variant, _score(row, sequence.name, scores), tiles))
     canvas = Image.new("RGB", (LABEL + TILE * len(indices), LINE + height * len(strips)), (255, 255, 255))
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=13)
@@ -172,10 +174,8 @@ def _mask(row: Row, sequence: Sequence, index: int) -> NDArray[np.uint8] | None:
     return (ids != 0).astype(np.uint8) if sequence.binary or sequence.merged else ids
 
 
-def _score(row: Row, sequence: str) -> str:
-    if not (row.done and row.score_folder):
+def _score(row: Row, sequence: str, scores: Scorebook) -> str:
+    if not row.done:
         return row.status
-    for line in read_scores(row, "sequences.csv"):
-        if line["sequence"] == sequence and line.get("J_mean"):
-            return f"J {number(float(line['J_mean']), 3)}"
-    return ""
+    value = scores.sequences(row, "J_mean").get(sequence)
+    return "" if value is None else f"J {number(value, 3)}"

@@ -91,6 +91,9 @@ class TableSpec(Config):
     facts: Mapping[str, str] = {}
     """Columns of text: key in a row's facts → title."""
 
+    reference: str = ""
+    """The variant from which the others' differences are taken; none: no differences."""
+
     speed: bool = False
     """Whether the speed page has this table with its seconds a frame."""
 

@@ -35,6 +35,9 @@ class Value:
     comparable: bool = False
     """Whether it takes part in the ranking."""
 
+    quoted: bool = False
+    """Set where a published number stands in a measured line."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -88,10 +91,10 @@ class Table:
 
 def build_tables(
     rows: Iterable[Row], tables: TableSet, published: Published
-) -> tuple[tuple[Table, ...], Mapping[str, str]]:
-    """The tables that the rows allow, and title → reason for the others."""
+) -> tuple[tuple[tuple[TableSpec, Part, Table], ...], Mapping[str, str]]:
+    """The tables that the rows allow, each with what it was made of; and title → reason for the others."""
     rows = tuple(rows)
-    made: list[Table] = []
+    made: list[tuple[TableSpec, Part, Table]] = []
     absent: dict[str, str] = {}
     for spec in tables.tables:
         parts = split(rows, spec.benchmarks)
@@ -102,7 +105,8 @@ def build_tables(
             names = ", ".join(row.variant or row.pattern for row in spec.rows)
             absent[spec.title] = f"the study has no variant {names}"
         else:
-            made += [build(spec, part, tables, published, turn, len(parts)) for turn, part in enumerate(parts)]
+            for turn, part in enumerate(parts):
+                made.append((spec, part, build(spec, part, tables, published, turn, len(parts))))
     return tuple(made), absent
 
 
@@ -181,9 +185,9 @@ def with_left_out(values: list[Value], left_out: list[str]) -> tuple[tuple[Value
     given = {text for text, value in zip(left_out, values, strict=True) if value.number is not None}
     if len(given) == 1:
         text = given.pop()
-        return tuple(values), ((f"went without {text}",) if text else ())
+        return tuple(values), ((text,) if text else ())
     noted = [
-        replace(value, notes=(*value.notes, f"went without {text}")) if text and value.number is not None else value
+        replace(value, notes=(*value.notes, text)) if text and value.number is not None else value
         for text, value in zip(left_out, values, strict=True)
     ]
     return tuple(noted), ()

@@ -1,0 +1,65 @@
+"""The Markdown pages: the report, and the speed page with what differs from run to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reports.content import Content
+from reports.formats import escape, markdown
+from reports.published import Published
+from reports.tables import Table
+
+HOW_TO_READ = (
+    "Numbers that this study **measured** are upright; the best of the comparable measured rows is **bold**, the "
+    "second <u>underlined</u>. Numbers *quoted* from a publication are in *italics* and name their source; they were "
+    "never measured here. Rows of different protocol, scale or kind of data never share a table."
+)
+
+
+def index_page(
+    content: Content, figures: Mapping[str, str], sheets: Mapping[str, str], unseen: Mapping[str, str]
+) -> str:
+    """`index.md`. `figures` and `sheets`: title → path beside the page; `unseen`: title → why there is no sheet."""
+    out = [f"# {content.study}", ""]
+    out += [f"**{content.filled}/{len(content.rows)} cells filled.** {HOW_TO_READ}", ""]
+    if not content.rows:
+        out += ["No rows are recorded for this study yet: run it first (`python -m harness.run`).", ""]
+    out += ["Seconds a frame and hardware: [speed.md](speed.md). Every table as CSV: [tables/](tables/).", ""]
+    for table in content.claims:
+        out += _table(table)
+    if content.missing:
+        out += ["## Missing cells", "", "| variant | benchmark | seed | scale | status | reason |"]
+        out += ["| --- | --- | --- | --- | --- | --- |"]
+        out += ["| " + " | ".join(escape(text) for text in cell) + " |" for cell in content.missing] + [""]
+    for table in (*content.paper, *content.overview):
+        out += _table(table)
+    if content.absent:
+        out += ["## Tables without rows here", ""]
+        out += [f"- {escape(title)}: {escape(reason)}" for title, reason in content.absent.items()] + [""]
+    if figures:
+        out += ["## Figures", ""]
+        for title, path in figures.items():
+            out += [f"![{escape(title)}]({path})", "", f"{escape(title)}", ""]
+    if sheets or unseen:
+        out += ["## Contact sheets", "", "Frames evenly sampled; the truth in the first row, then every variant.", ""]
+        out += [f"- [{escape(name)}]({path})" for name, path in sheets.items()]
+        out += [f"- {escape(name)}: {escape(reason)}" for name, reason in unseen.items()] + [""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def speed_page(content: Content, published: Published, figures: Mapping[str, str]) -> str:
+    """`speed.md`."""
+    out = [f"# {content.study}: speed", ""]
+    out += ["Measured seconds differ from run to run and from machine to machine.", ""]
+    for table in content.seconds:
+        out += _table(table)
+    for title, path in figures.items():
+        out += [f"![{escape(title)}]({path})", "", f"{escape(title)}", ""]
+    out += ["## Durations in the paper's text", "", "| what | seconds | origin |", "| --- | ---: | --- |"]
+    for entry in published.seconds:
+        out.append(f"| {escape(entry.what)} | *{entry.value}* | *quoted: {escape(published.cite(entry))}* |")
+    return "\n".join(out) + "\n"
+
+
+def _table(table: Table) -> list[str]:
+    return [markdown(table), f"[CSV](tables/{table.name}.csv)", ""]

@@ -1,0 +1,141 @@
+"""How sure the numbers are, as tables: means with intervals, paired differences, and the verdicts on the claims."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from reports.bootstrap import FEWEST, Interval, holm
+from reports.claims import REPRODUCED, Claims, Verdict, judge_all
+from reports.rows import Part
+from reports.scores import Scorebook
+from reports.spec import MEASURES, TableSet, TableSpec
+from reports.tables import MEASURED, Line, Table, Value
+from reports.words import describe
+
+HOW = (
+    "95 % intervals from a bootstrap over sequences (objects inside sequences; seeds too where there are several), "
+    "seeded and so repeatable."
+)
+
+
+def means(part: Part, tables: TableSet, scores: Scorebook, suffix: str = "") -> tuple[Table, ...]:
+    """One table a benchmark: J, F and J&F of every variant with their intervals."""
+    made = []
+    for benchmark in part.benchmarks:
+        lines = []
+        for variant in part.variants:
+            cells = part.cell(variant, benchmark)
+            found = {name: scores.mean(cells, name) for name in ("J_mean", "F_mean", "JF_mean")}
+            some = next((one for one in found.values() if one), None)
+            if some:
+                values = tuple(value for one in found.values() for value in _three(one))
+                counts = (str(some.sequences), str(some.seeds))
+                lines.append(
+                    Line(label=tables.label(variant), origin=MEASURED, variant=variant, facts=counts, values=values)
+                )
+        if lines:
+            title = next(row.benchmark_title for row in part.rows if row.benchmark == benchmark)
+            made.append(
+                Table(
+                    name=f"intervals-{benchmark}{suffix}",
+                    title=f"Means with intervals: {title}",
+                    caption=f"{HOW} {describe(part)}",
+                    facts=("sequences", "seeds"),
+                    columns=("J mean", "from", "to", "F mean", "from", "to", "J&F", "from", "to"),
+                    lines=tuple(lines),
+                    origins=False,
+                )
+            )
+    return tuple(made)
+
+
+def differences(spec: TableSpec, made: Table, part: Part, scores: Scorebook) -> Table | None:
+    """Of every measured line of `made` from the table's reference, paired by sequence; None if nothing can be paired.
+
+    `part` is the one that `made` was made of."""
+    found: list[tuple[Line, str, Interval]] = []
+    for line in made.lines:
+        if line.variant and line.variant != spec.reference:
+            for column, title in zip(spec.columns, made.columns, strict=True):
+                ours = part.cell(line.variant, column.benchmark)
+                one = scores.difference(ours, part.cell(spec.reference, column.benchmark), column.measure)
+                if one:
+                    found.append((line, title, one))
+    if not found:
+        return None
+    reference = next((line.label for line in made.lines if line.variant == spec.reference), spec.reference)
+    tested = [one.p for _, _, one in found if one.p is not None]
+    corrected = iter(holm(tested))
+    lines = tuple(
+        Line(
+            label=line.label,
+            origin=MEASURED,
+            variant=line.variant,
+            facts=(title, str(one.sequences)),
+            values=(
+                *_three(one),
+                Value(number=next(corrected) if one.p is not None else None),
+                Value(number=one.detectable),
+            ),
+        )
+        for line, title, one in found
+    )
+    return Table(
+        name=f"{made.name}-differences",
+        title=f"{made.title}: differences from {reference}",
+        caption=f"Each row less {reference}, paired by sequence. {HOW} p: Holm-corrected within this table. "
+        f"Detectable: the smallest difference that so many sequences show with a chance of 80 %. {describe(part)}",
+        facts=("column", "sequences"),
+        columns=("difference", "from", "to", "p", "detectable"),
+        lines=lines,
+        origins=False,
+    )
+
+
+def claims_table(claims: Claims, part: Part, scores: Scorebook, suffix: str = "") -> Table:
+    """Every claim with its verdict."""
+    verdicts = judge_all(claims, part, scores)
+    return Table(
+        name=f"claims{suffix}",
+        title="The paper's claims",
+        caption=f"{summary(verdicts)} Differences in the claim's measure; the paper's in italics. "
+        f"Reproduced or contradicted: all of the interval lies on one side; {FEWEST} sequences at least. "
+        f"{HOW} {describe(part)}",
+        facts=("verdict", "source", "benchmark", "measure", "remark"),
+        columns=("paper", "ours", "from", "to"),
+        lines=tuple(_claim_line(verdict) for verdict in verdicts),
+        first="claim",
+        origins=False,
+    )
+
+
+def summary(verdicts: Iterable[Verdict]) -> str:
+    """`2 reproduced, 1 contradicted, 12 not measured.`"""
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    names = sorted(counts, key=lambda name: (name != REPRODUCED, name))
+    return ", ".join(f"{counts[name]} {name}" for name in names) + "."
+
+
+def _claim_line(verdict: Verdict) -> Line:
+    claim = verdict.claim
+    remarks = [verdict.why, f"confounded: {verdict.confounded} differs too" if verdict.confounded else ""]
+    return Line(
+        label=claim.text,
+        origin=MEASURED,
+        variant=claim.name,
+        facts=(
+            verdict.verdict,
+            claim.source,
+            claim.benchmark,
+            MEASURES[claim.measure].title,
+            "; ".join(remark for remark in remarks if remark) or "–",
+        ),
+        values=(Value(number=claim.expected, quoted=True), *_three(verdict.interval)),
+    )
+
+
+def _three(one: Interval | None) -> tuple[Value, Value, Value]:
+    if one is None:
+        return Value(), Value(), Value()
+    return Value(number=one.estimate), Value(number=one.low), Value(number=one.high)
