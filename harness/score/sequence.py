@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
-from harness.score.counts import count_object
+from harness.score.counts import Counts, count_objects
 from harness.score.measures import Statistics, boundary_measure, region_similarity, statistics
+from harness.score.raster import Raster, from_array
 from harness.score.rules import Values
 
 Mask = NDArray[np.uint8]
@@ -65,7 +66,7 @@ def score_sequence(
         raise DataError(f"{name}: the first frame's truth shows no object, so there is nothing to score")
     names = None if frames is None else tuple(frames)
     pairs = zip(truth, prediction, strict=True)
-    counts: list[NDArray[np.int64]] = []
+    counts: list[list[Counts]] = []
     while True:
         frame = names[len(counts)] if names and len(counts) < len(names) else f"{len(counts):05d}"
         try:
@@ -74,41 +75,46 @@ def score_sequence(
             raise DataError(f"{name}: truth and prediction differ in length after frame {frame}") from None
         if pair is None:
             break
-        counts.append(count_frame(*pair, len(ids), values=values, origin=f"{name}/{frame}"))
+        origin = f"{name}/{frame}"
+        rasters = (_raster(mask, origin) for mask in pair)
+        counts.append(count_frame(*rasters, len(ids), values=values, origin=origin))
     return from_counts(counts, ids, name=name, frames=names, group=group)
 
 
-def count_frame(truth: Mask, prediction: Mask, objects: int, *, values: Values, origin: str) -> NDArray[np.int64]:
-    """Objects × 6 counts of one frame; `origin` names it in errors. Raises DataError as score_sequence."""
-    if truth.shape != prediction.shape or truth.ndim != 2:
+def count_frame(truth: Raster, prediction: Raster, objects: int, *, values: Values, origin: str) -> list[Counts]:
+    """Counts of each object in one frame; `origin` names it in errors. Raises DataError as score_sequence does."""
+    if (truth.height, truth.width) != (prediction.height, prediction.width):
         raise DataError(
-            f"{origin}: the predicted mask is {_size(prediction)}, the truth {_size(truth)}; write masks at the size "
+            f"{origin}: the predicted mask is {prediction.size}, the truth {truth.size}; write masks at the size "
             "of the truth, without smoothing"
         )
-    if values != "ids":
-        ours = prediction != 0
-        theirs = truth != 0 if values == "binary" else (truth != 0) & (truth != VOID)
-        return np.array([count_object(theirs, ours)], np.int64)
-    highest = int(prediction.max(initial=0))
-    if highest > objects:
-        raise DataError(
-            f"{origin}: the predicted mask has id {highest}, the first frame's truth only ids up to {objects}; "
-            "write object ids as pixel values, 0 elsewhere"
-        )
-    rows = [count_object(truth == index, prediction == index) for index in range(1, objects + 1)]
-    return np.array(rows, np.int64)
+    if (truth.stride, truth.offset) != (prediction.stride, prediction.offset):
+        truth, prediction = (from_array(raster.array()) for raster in (truth, prediction))
+    ours = prediction.flat()
+    if values == "ids":
+        highest = int(ours.max(initial=0))
+        if highest > objects:
+            raise DataError(
+                f"{origin}: the predicted mask has id {highest}, the first frame's truth only ids up to {objects}; "
+                "write object ids as pixel values, 0 elsewhere"
+            )
+    else:
+        theirs = truth.flat()
+        truth = truth.replaced(theirs != 0 if values == "binary" else (theirs != 0) & (theirs != VOID))
+        prediction = prediction.replaced(ours != 0)
+    return count_objects(truth, prediction, objects)
 
 
 def from_counts(
-    counts: list[NDArray[np.int64]], ids: tuple[int, ...], *, name: str, frames: tuple[str, ...] | None, group: str = ""
+    counts: list[list[Counts]], ids: tuple[int, ...], *, name: str, frames: tuple[str, ...] | None, group: str = ""
 ) -> SequenceScores:
-    """The scores that follow from one objects × 6 array a frame. Raises DataError if there is no frame."""
+    """The scores that follow from the counts of every frame and object. Raises DataError if there is no frame."""
     if not counts:
         raise DataError(f"{name}: no frame to score; it needs one besides those that the protocol leaves out")
     names = tuple(f"{index:05d}" for index in range(len(counts))) if frames is None else frames
     if len(names) != len(counts):
         raise DataError(f"{name}: {len(counts)} masks, but {len(names)} frame names; give one name for every mask")
-    stacked = np.stack(counts, axis=1)
+    stacked = np.array(counts, np.int64).swapaxes(0, 1)
     return SequenceScores(
         name=name,
         object_ids=ids,
@@ -120,5 +126,9 @@ def from_counts(
     )
 
 
-def _size(mask: Mask) -> str:
-    return "×".join(str(side) for side in reversed(mask.shape))
+def _raster(mask: Mask, origin: str) -> Raster:
+    if mask.ndim != 2 or mask.dtype not in (np.uint8, np.bool_):
+        raise DataError(
+            f"{origin}: a mask of shape {mask.shape} and type {mask.dtype}; height × width of uint8 expected"
+        )
+    return from_array(mask)
