@@ -1,0 +1,183 @@
+"""What is going on, for people: live on a terminal, plain lines with the time elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import fmean
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from harness.board import Board
+from harness.plan import Plan
+from harness.stage import Stage
+from harness.store import Store
+
+_REFRESH = 0.5
+"""Seconds between two looks at what runs."""
+
+_HEARTBEAT = 30.0
+"""Seconds after which plain output says what runs, where nothing has ended since."""
+
+_LISTED = 40
+"""Stages of a plan that are listed one by one, for each state."""
+
+_LOG_LINES = 12
+
+
+def say(words: str) -> None:
+    """A line with the time."""
+    print(f"{time.strftime('%H:%M:%S')} {words}", flush=True)
+
+
+def print_plan(plan: Plan, *, every: bool = False) -> None:
+    """How many stages of each kind are cached, to run and waiting; then which must run, and why."""
+    counts = Counter((item.stage.name, item.state) for item in plan.items.values())
+    study = plan.study
+    filled = sum(1 for cell in plan.cells if not cell.reason)
+    print(f"study {study.name}, scale {study.scale.name}, {plan.material.data_kind} data under {plan.material.root}")
+    print(f"{filled} cells; {len(plan.items)} stages; sharing saves {plan.saved} of {plan.unshared}")
+    for name in dict.fromkeys(item.stage.name for item in plan.items.values()):
+        states = [f"{counts[name, state]} {state}" for state in ("cached", "to run", "waiting") if counts[name, state]]
+        print(f"  {name:<10} {', '.join(states)}")
+    for words in plan.absent:
+        print(f"  {words}")
+    for state in ("to run", "waiting"):
+        items = [item for item in plan.items.values() if item.state == state]
+        shown = items if every else items[:_LISTED]
+        for item in shown:
+            seconds = "" if item.seconds is None else f", about {duration(item.seconds)}"
+            print(f"  {state}: {item.stage.label} ({item.reason}{seconds})")
+        if len(items) > len(shown):
+            print(f"  {state}: … and {len(items) - len(shown)} more")
+    known = [item.seconds for item in plan.items.values() if item.state != "cached" and item.seconds is not None]
+    if known:
+        print(f"  expected: about {duration(sum(known))} of stages, {len(known)} of {len(plan.missing)} estimated")
+
+
+def print_failures(board: Board, store: Store) -> None:
+    """Every failed stage with its cause and the end of its log; how many others wait for it."""
+    waiting = Counter(board.skipped.values())
+    for key in sorted(board.failed):
+        failure = store.failure(key)
+        if failure is None:
+            print(f"failed: {board.missing[key].label} (no record of why)")
+            continue
+        print(f"failed: {failure.label}: {failure.error}")
+        text = "\n".join(part for part in (failure.log.strip(), failure.traceback.strip()) if part)
+        for line in text.splitlines()[-_LOG_LINES:]:
+            print(f"    {line}")
+        if waiting[key]:
+            print(f"    {waiting[key]} stages wait for it")
+        print(f"    all of it: {store.failure_file(key)}")
+
+
+def duration(seconds: float) -> str:
+    """`41 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class Progress:
+    """Follows a board; made for one run."""
+
+    def __init__(self, plan: Plan, store: Store, cpus: int, live: Live | None) -> None:
+        self._plan = plan
+        self._store = store
+        self._cpus = cpus
+        self._live = live
+        self._cached = len(plan.items) - len(plan.missing)
+        self._begun: dict[str, float] = {}
+        self._ended: set[str] = set()
+        self._took: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._next = self._beat = time.monotonic() + _HEARTBEAT
+
+    def watch(self, board: Board) -> None:
+        """Looks at the board, and shows what has changed."""
+        now = time.monotonic()
+        for key in board.running:
+            self._begun.setdefault(key, now)
+        for key in [*(board.done - self._ended), *(board.failed - self._ended)]:
+            self._end(board, key, now)
+        if self._live is not None and now >= self._next - _HEARTBEAT:
+            self._next = now + _HEARTBEAT + _REFRESH
+            self._live.update(self._table(board, now))
+        elif self._live is None and now >= self._beat and board.running:
+            self._beat = now + _HEARTBEAT
+            say(f"{self._head(board, now)}; running: {', '.join(self._running(board, now))}")
+
+    def _end(self, board: Board, key: str, now: float) -> None:
+        self._ended.add(key)
+        stage = board.missing[key]
+        seconds = now - self._begun.get(key, now)
+        self._took[_kind(stage)].append(seconds)
+        words = "done" if key in board.done else "FAILED"
+        line = f"{len(self._ended)}/{len(board.missing)} {words}: {stage.label} ({duration(seconds)})"
+        if key in board.failed:
+            failure = self._store.failure(key)
+            line += f": {failure.error}" if failure else ""
+        if self._live is None:
+            self._beat = now + _HEARTBEAT
+            say(line)
+        elif key in board.failed:
+            self._live.console.print(line, style="red", markup=False)
+
+    def _head(self, board: Board, now: float) -> str:
+        parts = [f"{self._cached} cached", f"{len(board.done)} done", f"{board.left} left"]
+        parts += [f"{len(board.failed)} failed"] if board.failed else []
+        parts += [f"{len(board.skipped)} wait for a failed one"] if board.skipped else []
+        left = self._seconds_left(board, now)
+        parts += [f"about {duration(left)} to go"] if left is not None else []
+        return ", ".join(parts) + (" (stopping: what runs is finished first)" if board.closed else "")
+
+    def _seconds_left(self, board: Board, now: float) -> float | None:
+        """None until every kind of stage that is left has been seen once."""
+        total = longest = 0.0
+        for key, stage in board.missing.items():
+            if key in self._ended or key in board.skipped:
+                continue
+            seen = self._took.get(_kind(stage))
+            seconds = fmean(seen) if seen else self._plan.items[key].seconds
+            if seconds is None:
+                return None
+            rest = max(seconds - (now - self._begun[key]), 0.0) if key in self._begun else seconds
+            total += rest * (self._cpus if stage.resources.exclusive else stage.resources.cpus)
+            longest = max(longest, rest)
+        return max(total / self._cpus, longest)
+
+    def _running(self, board: Board, now: float) -> list[str]:
+        lines = []
+        for key, stage in board.running.items():
+            share, words = self._store.progress(key)
+            about = f" {share:.0%}" if share else ""
+            about += f" {words}" if words else ""
+            lines.append(f"{stage.label}{about} ({duration(now - self._begun.get(key, now))})")
+        return lines
+
+    def _table(self, board: Board, now: float) -> Table:
+        table = Table.grid(padding=(0, 1))
+        table.add_row(Text(f"{self._plan.study.name}: {self._head(board, now)}", style="bold"))
+        for line in self._running(board, now):
+            table.add_row(Text(f"  ▸ {line}"))
+        return table
+
+
+@contextmanager
+def progress(plan: Plan, store: Store, cpus: int) -> Iterator[Progress]:
+    """A display of the run of a plan: live where stdout is a terminal."""
+    if not sys.stdout.isatty():
+        yield Progress(plan, store, cpus, None)
+        return
+    with Live(console=Console(), refresh_per_second=4, transient=True) as live:
+        yield Progress(plan, store, cpus, live)
+
+
+def _kind(stage: Stage) -> tuple[str, str]:
+    return stage.name, stage.run

@@ -1,0 +1,66 @@
+"""What this machine has, and what it is called."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+
+def cpu_count() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def gpu_names() -> tuple[str, ...]:
+    """NVIDIA GPUs that this process may use, asked of the driver's own tool; empty where there is none."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    try:
+        done = subprocess.run(
+            [tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    names = [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        names = names[: len([number for number in visible.split(",") if number.strip() not in ("", "-1")])]
+    return tuple(names)
+
+
+def describe_hardware(*, gpu: bool) -> str:
+    """On one line: the GPU where one is used, the CPU and its cores."""
+    cpu = f"{_cpu_name()}, {cpu_count()} cores"
+    return f"{gpu_names()[0]} ({cpu})" if gpu and gpu_names() else cpu
+
+
+@cache
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+@cache
+def code_revision() -> str:
+    """Of the project's git checkout, with `+changes` where files differ from it; empty outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        revision = _git(folder, "rev-parse", "HEAD")
+        return revision + ("+changes" if revision and _git(folder, "status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,180 @@
+"""Study + material → cells and their stages, shared ones merged; what of them is there, and why the rest must run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from harness.errors import NotAtHand
+from harness.material import BenchmarkMaterial, Material
+from harness.method import CellRequest, find_method
+from harness.reasons import Reasons
+from harness.score_stage import score_stage
+from harness.stage import Stage
+from harness.store import Store
+from harness.study import Study, Variant
+
+State = Literal["cached", "to run", "waiting"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One number of a study's tables: a variant on a benchmark with a seed."""
+
+    variant: Variant
+    benchmark: str
+    seed: int
+    segment: Mapping[str, Stage] = field(default_factory=dict)
+    """By sequence name."""
+
+    score: Stage | None = None
+    """None if the cell is left out."""
+
+    timing: Stage | None = None
+    left_out: tuple[str, ...] = ()
+    """What it goes without, in words."""
+
+    reason: str = ""
+    """Why the whole cell is left out; empty if it is not."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the study: `full/davis16-val/0`."""
+        return f"{self.variant.name}/{self.benchmark}/{self.seed}"
+
+    @property
+    def targets(self) -> tuple[Stage, ...]:
+        """The stages that fill it, without those that they need."""
+        return tuple(stage for stage in (*self.segment.values(), self.score, self.timing) if stage is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A stage of the plan."""
+
+    stage: Stage
+    state: State
+    reason: str
+    """Why it must run; empty if it is cached."""
+
+    seconds: float | None
+    """Expected, from earlier stages of its kind; None if there were none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study's cells and every stage once, needs first."""
+
+    study: Study
+    material: Material
+    cells: tuple[Cell, ...]
+    items: Mapping[str, Item]
+    """Key → item, in an order in which they could be run."""
+
+    unshared: int
+    """Stages that running the cells one by one would run."""
+
+    @property
+    def saved(self) -> int:
+        """Stages that sharing saves."""
+        return self.unshared - len(self.items)
+
+    @cached_property
+    def missing(self) -> tuple[Stage, ...]:
+        """Stages to run or waiting, needs first."""
+        return tuple(item.stage for item in self.items.values() if item.state != "cached")
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """What is left out, in words, each once."""
+        words = dict.fromkeys(f"{name} left out: {why}" for name, why in self.material.absent.items())
+        for cell in self.cells:
+            words |= dict.fromkeys(f"{cell.variant.name} × {cell.benchmark}: {text}" for text in cell.left_out)
+            if cell.reason and cell.benchmark not in self.material.absent:
+                words[f"{cell.variant.name} × {cell.benchmark} left out: {cell.reason}"] = None
+        return tuple(words)
+
+
+def make_plan(study: Study, material: Material, store: Store, *, gpus: float = 0.0, machine: str = "") -> Plan:
+    """The plan of a study. `gpus`: for each stage that can use one; `machine`: name of the hardware.
+
+    Nothing is run. Raises StudyError where a config makes no sense on a benchmark."""
+    cells = tuple(_cells(study, material, gpus, machine))
+    stages: dict[str, Stage] = {}
+    closures: dict[str, frozenset[str]] = {}
+    unshared = 0
+    for cell in cells:
+        reached: set[str] = set()
+        for target in cell.targets:
+            _collect(target, stages, closures)
+            reached |= closures[target.key]
+        unshared += len(reached)
+    items: dict[str, Item] = {}
+    reasons = Reasons(store, stages)
+    for key, stage in stages.items():
+        if reasons.load(stage):
+            items[key] = Item(stage=stage, state="cached", reason="", seconds=0.0)
+        else:
+            waits = any(items[need.key].state != "cached" for need in stage.needs.values())
+            items[key] = Item(
+                stage=stage, state="waiting" if waits else "to run", reason=reasons.why(stage), seconds=None
+            )
+    items = {
+        key: Item(stage=item.stage, state=item.state, reason=item.reason, seconds=reasons.seconds(item.stage))
+        if item.state != "cached"
+        else item
+        for key, item in items.items()
+    }
+    return Plan(study=study, material=material, cells=cells, items=items, unshared=unshared)
+
+
+def _cells(study: Study, material: Material, gpus: float, machine: str) -> Iterator[Cell]:
+    for variant in study.variants:
+        for benchmark in variant.benchmarks:
+            for seed in study.seeds:
+                if benchmark in material.absent:
+                    reason = material.absent[benchmark]
+                    yield Cell(variant=variant, benchmark=benchmark, seed=seed, reason=reason)
+                else:
+                    yield _cell(variant, material.benchmarks[benchmark], seed, gpus, machine)
+
+
+def _cell(variant: Variant, material: BenchmarkMaterial, seed: int, gpus: float, machine: str) -> Cell:
+    protocol = material.protocol
+    request = CellRequest(
+        config=variant.config,
+        sequences=material.sequences,
+        multi_object=protocol.multi_object,
+        training=material.training,
+        missing=material.missing,
+        seed=seed,
+        gpus=gpus,
+        machine=machine,
+    )
+    try:
+        plan = find_method(variant.method, f"variant {variant.name}").plan(request)
+    except NotAtHand as error:
+        return Cell(variant=variant, benchmark=protocol.name, seed=seed, reason=str(error))
+    return Cell(
+        variant=variant,
+        benchmark=protocol.name,
+        seed=seed,
+        segment=plan.segment,
+        score=score_stage(protocol, plan.segment, material.sequences),
+        timing=plan.timing,
+        left_out=plan.left_out,
+    )
+
+
+def _collect(stage: Stage, stages: dict[str, Stage], closures: dict[str, frozenset[str]]) -> None:
+    """Puts a stage behind what it needs, unless it is there; a chain of needs is short."""
+    if stage.key in stages:
+        return
+    reached = {stage.key}
+    for need in stage.needs.values():
+        _collect(need, stages, closures)
+        reached |= closures[need.key]
+    stages[stage.key] = stage
+    closures[stage.key] = frozenset(reached)

@@ -1,0 +1,169 @@
+"""What a study has come to, one row a cell, from the store alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.errors import StoreError
+from harness.method import find_method
+from harness.plan import Cell, Plan
+from harness.stage import Stage
+from harness.store import Store, read_json, write_json
+
+MEASURES = ("J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay", "JF_mean")
+NUMBERS = (*MEASURES, "seconds_per_frame")
+COLUMNS = (
+    *("study", "variant", "method", "method_label", "benchmark", "benchmark_title", "seed", "scale", "data_kind"),
+    *(
+        "protocol",
+        "status",
+        "reason",
+        "left_out",
+        "options",
+        "sequences",
+        *NUMBERS,
+        "hardware",
+        "score_folder",
+        "masks",
+    ),
+    *("data_root",),
+)
+
+Row = dict[str, Any]
+
+
+def make_rows(plan: Plan, store: Store) -> list[Row]:
+    """A row for every cell of the plan, in its order; numbers that are not there are None."""
+    failures = {key: failure for key in store.failing() if key in plan.items and (failure := store.failure(key))}
+    published = {key: store.folder(item.stage.name, key) for key, item in plan.items.items()}
+    published = {key: folder for key, folder in published.items() if (folder / "manifest.json").exists()}
+    failed = {key: failure.error.splitlines()[0] for key, failure in failures.items() if key not in published}
+    return [_row(cell, plan, published, failed) for cell in plan.cells]
+
+
+def is_filled(row: Row) -> bool:
+    """Whether the cell has its scores, and its seconds where its method is timed."""
+    return row["status"] == "done" and not row["reason"]
+
+
+def is_planned(row: Row) -> bool:
+    """Whether the cell could be filled with the data at hand."""
+    return row["status"] != "left out"
+
+
+def masks_of(score_folder: str) -> str:
+    """JSON: sequence → folder of the masks that were scored; `{}` where there is no such score."""
+    folder = Path(score_folder) if score_folder else None
+    manifest = read_json(folder / "manifest.json") if folder else None
+    if folder is None or manifest is None:
+        return "{}"
+    store = folder.parent.parent
+    return json.dumps(
+        {role: str(store / "segment" / key / "masks") for role, key in manifest["identity"]["needs"].items()}
+    )
+
+
+def rows_digest(rows: list[Row]) -> str:
+    """SHA-256 of the rows."""
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+
+def rows_file(home: Path, study: str) -> Path:
+    """Where the rows of a study are kept, beside the store."""
+    return home / "rows" / f"{study}.json"
+
+
+def keep_rows(home: Path, study: str, rows: list[Row]) -> list[Row]:
+    """Writes the rows of one scale and data kind in the place of their former ones; returns all of the study."""
+    new = {(row["scale"], row["data_kind"]) for row in rows}
+    kept = [row for row in kept_rows(home, study) if (row["scale"], row["data_kind"]) not in new]
+    path = rows_file(home, study)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"rows": [*kept, *rows]}, indent=1)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror}); free the place or give another --home"
+        ) from None
+    return [*kept, *rows]
+
+
+def kept_rows(home: Path, study: str) -> list[Row]:
+    """The rows of a study as they were kept; none if it was never run here."""
+    return list((read_json(rows_file(home, study)) or {}).get("rows", []))
+
+
+def _row(cell: Cell, plan: Plan, published: dict[str, Path], failed: dict[str, str]) -> Row:
+    material = plan.material.benchmarks.get(cell.benchmark)
+    row: Row = {
+        "study": plan.study.name,
+        "variant": cell.variant.name,
+        "method": cell.variant.method,
+        "method_label": find_method(cell.variant.method, cell.variant.name).label,
+        "benchmark": cell.benchmark,
+        "benchmark_title": material.protocol.title if material else cell.benchmark,
+        "seed": cell.seed,
+        "scale": plan.study.scale.name,
+        "data_kind": material.data_kind if material else plan.material.data_kind,
+        "protocol": material.fingerprint if material else "",
+        "status": "left out",
+        "reason": cell.reason,
+        "left_out": "; ".join(cell.left_out),
+        "options": json.dumps(cell.variant.options, sort_keys=True),
+        "sequences": len(material.sequences) if material else 0,
+        **dict.fromkeys(NUMBERS),
+        "hardware": "",
+        "score_folder": "",
+        "masks": "{}",
+        "data_root": str(plan.material.root),
+    }
+    if cell.score is None:
+        return row
+    row |= _outcome(cell, published, failed)
+    if cell.score.key in published:
+        folder = published[cell.score.key]
+        row |= {"score_folder": str(folder), **_numbers(folder / "total.json", MEASURES)}
+        row["masks"] = json.dumps(
+            {name: str(published[s.key] / "masks") for name, s in cell.segment.items() if s.key in published}
+        )
+    if cell.timing is not None and cell.timing.key in published:
+        row |= _numbers(published[cell.timing.key] / "timing.json", ("seconds_per_frame",))
+        row["hardware"] = cell.timing.machine
+    return row
+
+
+def _outcome(cell: Cell, published: dict[str, Path], failed: dict[str, str]) -> Row:
+    """Status and reason: failed where a stage of its own did, waiting where one that it needs did or has not run."""
+    own = {stage.key for stage in cell.targets}
+    scored = cell.score is not None and cell.score.key in published
+    for stage in _open(cell, published):
+        if stage.key in failed:
+            words = f"{stage.label}: {failed[stage.key]}"
+            status = "done" if scored else "failed" if stage.key in own else "waiting"
+            return {"status": status, "reason": words if stage.key in own else f"need failed: {words}"}
+    if scored:
+        timed = cell.timing is None or cell.timing.key in published
+        return {"status": "done", "reason": "" if timed else "not timed yet"}
+    return {"status": "waiting", "reason": "not run yet"}
+
+
+def _open(cell: Cell, published: dict[str, Path]) -> Iterator[Stage]:
+    """The cell's unpublished stages, and theirs."""
+    work, seen = list(cell.targets), set()
+    while work:
+        stage = work.pop()
+        if stage.key not in seen and stage.key not in published:
+            seen.add(stage.key)
+            yield stage
+            work += stage.needs.values()
+
+
+def _numbers(path: Path, names: tuple[str, ...]) -> Row:
+    content = read_json(path)
+    if content is None:
+        raise StoreError(f"{path}: cannot be read; delete its folder and give the same command again")
+    return {name: content.get(name) for name in names}

@@ -1,0 +1,155 @@
+"""`python -m harness.run STUDY`: plans a study, runs what is missing, records it, and writes its report.
+
+Exit status 0 if every planned cell is filled, 1 if one is not, 2 for a named error, 130 after Ctrl-C. The same command
+again goes on from what is there."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.datasets import data_kind, load_protocols
+from harness.display import print_failures, print_plan, progress, say
+from harness.errors import DataError, HarnessError, ResourceError, StoreError
+from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
+from harness.material import gather
+from harness.plan import Plan, make_plan
+from harness.store import Store
+from harness.study import Scale, load_study
+
+DATA_SEED = 0
+"""Of the embedded data."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return run(options)
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from what is there", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """What the command does. Raises HarnessError for all that a user can put right."""
+    begin = time.monotonic()
+    protocols = load_protocols()
+    study = load_study(options.study, protocols, options.scale)
+    home = options.home.absolute()
+    store = Store(home)
+    gpus = len(gpu_names()) if options.gpus is None else options.gpus
+    cpus = options.cpus if options.cpus is not None else cpu_count()
+    check_scale(study.scale, gpus, insist=options.yes)
+    root = options.data if options.data is not None else embedded_data(home)
+    asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
+    material = gather((protocols[name] for name in asked), root, home / "facts.sqlite", say)
+    share = study.scale.gpus if gpus else 0.0
+    plan = make_plan(study, material, store, gpus=share, machine=describe_hardware(gpu=share > 0))
+    print_plan(plan, every=options.plan)
+    if options.plan:
+        return 0
+    return execute(plan, store, options.study, cpus=cpus, gpus=gpus, begin=begin)
+
+
+def execute(plan: Plan, store: Store, study_file: Path, *, cpus: int, gpus: int, begin: float) -> int:
+    """Runs a plan, records it, writes the report; the exit status."""
+    from harness.record import record, tracking_uri  # MLflow takes seconds to load
+    from harness.rows import is_filled, is_planned
+
+    interrupted = _run_missing(plan, store, cpus, gpus) if plan.missing else False
+    rows = record(plan, store)
+    reported = write_report(study_file, store.home)
+    planned = [row for row in rows if is_planned(row)]
+    filled = sum(is_filled(row) for row in planned)
+    print(
+        f"{filled}/{len(planned)} cells filled, {len(rows) - len(planned)} left out, {time.monotonic() - begin:.1f} s"
+    )
+    for row in planned:
+        if not is_filled(row):
+            print(f"  {row['status']}: {row['variant']} × {row['benchmark']} × seed {row['seed']}: {row['reason']}")
+    print(f"tables: {store.home / 'reports' / plan.study.name / 'index.md'}")
+    print(f"MLflow: {sys.executable} -m mlflow ui --host 127.0.0.1 --backend-store-uri {tracking_uri(store.home)}")
+    if interrupted:
+        return 130
+    return 0 if filled == len(planned) and reported else 1
+
+
+def check_scale(scale: Scale, gpus: int, *, insist: bool) -> None:
+    """Raises ResourceError for a scale that needs a GPU where there is none, unless the user insists."""
+    if scale.requires_gpu and not gpus and not insist:
+        raise ResourceError(
+            f"scale {scale.name} is made for a GPU, and none was found; it would take {scale.hours_note or 'very long'}. "
+            "Choose a smaller --scale, or go on with --yes"
+        )
+
+
+def embedded_data(home: Path) -> Path:
+    """The embedded miniature of a home, made on first use. Raises StoreError where it cannot be written."""
+    from harness.datasets import embed
+
+    folder = home / "data" / f"embedded-{DATA_SEED}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / ".lock").open("a") as lock:  # two studies may start at once
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir() or data_kind(folder) != "embedded":
+                say(f"making the embedded data in {folder}")
+                embed(folder, DATA_SEED)
+    except OSError as error:
+        raise StoreError(f"{folder}: the embedded data cannot be written ({error}); give another --home") from None
+    if data_kind(folder) != "embedded":
+        raise DataError(f"{folder}: not the embedded data; delete the folder and give the same command again")
+    return folder
+
+
+def write_report(study_file: Path, home: Path) -> bool:
+    """Starts the report command, which knows the harness while the harness does not know it; whether it succeeded."""
+    command = [sys.executable, "-m", "reports", str(study_file), "--home", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+    if done.returncode:
+        print(
+            f"the report was not written ({' '.join(command)}):\n{(done.stderr or done.stdout).strip()}",
+            file=sys.stderr,
+        )
+    return done.returncode == 0
+
+
+def _run_missing(plan: Plan, store: Store, cpus: int, gpus: int) -> bool:
+    """Whether it was interrupted."""
+    from harness import schedule  # Ray takes seconds to load
+
+    schedule.check_resources(plan, cpus, gpus)
+    say(f"starting Ray for {len(plan.missing)} stages on {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else ""))
+    with schedule.local_ray(store.home, cpus, gpus), progress(plan, store, cpus) as display:
+        board = schedule.run_stages(plan, store, cpus=cpus, revision=code_revision(), watch=display.watch)
+    print_failures(board, store)
+    return board.closed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m harness.run", description="Run a study; again: go on with it.")
+    parser.add_argument("study", metavar="STUDY", type=Path, help="a study's YAML file")
+    parser.add_argument("--scale", help="mini, light or paper, instead of the study's own")
+    parser.add_argument("--data", metavar="ROOT", type=Path, help="folder that holds the datasets; default: embedded")
+    parser.add_argument(
+        "--home", metavar="DIR", type=Path, default=Path("runs"), help="store, MLflow database, reports"
+    )
+    parser.add_argument("--plan", action="store_true", help="print the plan and run nothing")
+    parser.add_argument("--yes", action="store_true", help="go on where a scale asks for a GPU that is not there")
+    parser.add_argument("--gpus", metavar="N", type=int, help="GPUs to use; default: all, 0: none")
+    parser.add_argument("--cpus", metavar="N", type=int, help="CPU cores to use; default: all")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

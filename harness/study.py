@@ -1,0 +1,154 @@
+"""A question as a value: which variants of which methods, on which benchmarks, with which seeds, at which scale."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from harness.config import Config, merged, nested, resolve
+from harness.errors import StudyError
+from harness.method import find_method
+from harness.yaml_file import read_yaml
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_OF_A_VARIANT = ("method", "benchmarks")
+
+
+class Scale(Config):
+    """How big everything is: the options of every method, and what it takes to run them."""
+
+    name: str
+    data: Literal["embedded", "real"] = "embedded"
+    """What it is meant for; `--data` decides what it gets."""
+
+    requires_gpu: bool = False
+    """Without a GPU the study is refused, unless the user insists."""
+
+    gpus: float = Field(default=0.0, ge=0)
+    """GPUs for each stage that can use one, where the machine has any."""
+
+    hours_note: str = ""
+    """How long it takes on what, in words; shown before a long run."""
+
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Method name → its options at this scale."""
+
+
+class Variant(Config):
+    """One row of a study's tables: a method with a config."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    name: str
+    method: str
+    method_label: str
+    benchmarks: tuple[str, ...]
+    options: dict[str, Any]
+    """As the study gives them; nested."""
+
+    config: BaseModel
+    """Of the method's own type: the scale's options with the variant's laid over them."""
+
+
+class Study(Config):
+    """A study file, checked and resolved."""
+
+    name: str
+    question: str
+    scale: Scale
+    benchmarks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    variants: tuple[Variant, ...]
+
+
+class _StudyFile(Config):
+    name: str
+    question: str = ""
+    method: str
+    scale: str = "mini"
+    benchmarks: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    variants: dict[str, Annotated[dict[str, Any], BeforeValidator(lambda options: options or {})]] = Field(min_length=1)
+
+
+def load_study(
+    path: Path, benchmarks: Mapping[str, Any], scale: str | None = None, scales: Path | None = None
+) -> Study:
+    """The study in `path`, at `scale` instead of its own where given. `benchmarks` are those that exist, by name.
+
+    Raises StudyError naming file, key, what was found and what is allowed."""
+    file = resolve(_StudyFile, read_yaml(path), str(path))
+    for name in (file.name, *file.variants):
+        if not _NAME.fullmatch(name):
+            raise StudyError(f"{path}: name {name!r}; allowed are letters, digits, '.', '_' and '-'")
+    _check_benchmarks(file.benchmarks, benchmarks, f"{path}: benchmarks")
+    if len(set(file.seeds)) < len(file.seeds):
+        raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
+    size = load_scale(scale or file.scale, f"{path}: scale", scales)
+    variants = tuple(_variant(name, options, file, size, benchmarks, path) for name, options in file.variants.items())
+    return Study(
+        name=file.name,
+        question=file.question,
+        scale=size,
+        benchmarks=file.benchmarks,
+        seeds=file.seeds,
+        variants=variants,
+    )
+
+
+def load_scale(name: str, origin: str, scales: Path | None = None) -> Scale:
+    """The scale of that name; `origin` says in errors who asks. Raises StudyError."""
+    folder = scales or shipped_studies() / "scales"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        allowed = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+        raise StudyError(f"{origin}: unknown scale {name!r}; in {folder}: {allowed}")
+    scale = resolve(Scale, read_yaml(path), str(path))
+    if scale.name != name:
+        raise StudyError(f"{path}: name: found {scale.name!r}; expected {name!r}, the file's")
+    for method, options in scale.methods.items():
+        resolve(find_method(method, f"{path}: methods").config, options, f"{path}: methods.{method}")
+    return scale
+
+
+def shipped_studies() -> Path:
+    """The folder of the studies and scales that come with the project."""
+    return Path(str(resources.files("studies")))
+
+
+def _variant(
+    name: str, given: Mapping[str, Any], file: _StudyFile, scale: Scale, benchmarks: Mapping[str, Any], path: Path
+) -> Variant:
+    origin = f"{path}: variants.{name}"
+    method_name = given.get("method", file.method)
+    chosen = given.get("benchmarks", list(file.benchmarks))
+    if not isinstance(method_name, str):
+        raise StudyError(f"{origin}.method: found {method_name!r}; expected the name of a method")
+    if not isinstance(chosen, list) or not chosen:
+        raise StudyError(f"{origin}.benchmarks: found {chosen!r}; expected a list of benchmarks")
+    _check_benchmarks(chosen, benchmarks, f"{origin}.benchmarks")
+    method = find_method(method_name, origin)
+    options = nested({key: value for key, value in given.items() if key not in _OF_A_VARIANT}, origin)
+    from_scale = nested(scale.methods.get(method_name, {}), f"scale {scale.name}: methods.{method_name}")
+    config = resolve(method.config, merged(from_scale, options), origin)
+    return Variant(
+        name=name,
+        method=method_name,
+        method_label=method.label,
+        benchmarks=tuple(chosen),
+        options=options,
+        config=config,
+    )
+
+
+def _check_benchmarks(names: tuple[str, ...] | list[Any], known: Mapping[str, Any], origin: str) -> None:
+    for name in names:
+        if not isinstance(name, str) or name not in known:
+            raise StudyError(f"{origin}: unknown benchmark {name!r}; allowed: {', '.join(sorted(known))}")
+    if len(set(names)) < len(names):
+        raise StudyError(f"{origin}: {list(names)} names one twice")

@@ -1,0 +1,169 @@
+"""One stage, run in this process: claimed, given its folders, published or its failure kept. Knows no scheduler."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, StoreError
+from harness.hardware import describe_hardware
+from harness.stage import Stage, Task
+from harness.store import Failure, Store, Workplace
+
+LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "torch", "torchvision", "ray", "mlflow")
+_PROGRESS_EVERY = 0.5
+"""Seconds between two writes of the progress file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A stage as it travels to a worker: without what it needs, but with where that lies."""
+
+    stage: Stage
+    key: str
+    identity: dict[str, Any]
+    needs: Mapping[str, Path]
+    home: Path
+    cpus: int
+    revision: str
+
+
+def make_job(stage: Stage, store: Store, cpus: int, revision: str) -> Job:
+    """The job of a stage whose needs are published."""
+    return Job(
+        stage=replace(stage, needs={}),
+        key=stage.key,
+        identity=stage.identity,
+        needs={role: store.folder(need.name, need.key) for role, need in stage.needs.items()},
+        home=store.home,
+        cpus=cpus,
+        revision=revision,
+    )
+
+
+def work(job: Job) -> bool:
+    """Runs the stage unless it is published by now; whether it is published at the end.
+
+    What the stage raises is kept in the store and not raised again. What it prints goes to its log."""
+    store = Store(job.home)
+    with store.claim(job.key):
+        if store.find(job.stage.name, job.key) is not None:
+            return True
+        place = store.start(job.key)
+        started = time.time()
+        try:
+            with _printing_to(place.log):
+                _run(job, place)
+            provenance = _provenance(job, place, started)
+            store.publish(job.stage.name, job.key, job.stage.label, job.identity, provenance)
+        except Exception as error:  # noqa: BLE001  a stage may raise anything: it is kept, and others go on
+            words = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+            store.fail(
+                Failure(
+                    key=job.key,
+                    label=job.stage.label,
+                    error=words.strip() or type(error).__name__,
+                    traceback=traceback.format_exc(),
+                    log=store.log_tail(job.key),
+                    when=time.time(),
+                )
+            )
+            return False
+        return True
+
+
+def _run(job: Job, place: Workplace) -> None:
+    # The key promises this code; a worker that started after an edit would compute something else under it.
+    if job.stage.code != job.identity["code"]:
+        now, then = job.stage.code, job.identity["code"]
+        changed = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+        raise StoreError(f"code changed while the study ran ({', '.join(changed)}); give the same command again")
+    module, _, function = job.stage.run.partition(":")
+    run = getattr(import_module(module), function)
+    progress = _progress_writer(place.progress)
+    progress(0.0, "")
+    run(
+        Task(
+            folder=place.folder,
+            scratch=place.scratch,
+            config=job.stage.config,
+            needs=job.needs,
+            data={role: data.value for role, data in job.stage.data.items()},
+            device="cuda" if job.stage.resources.gpus > 0 else "cpu",
+            cpus=job.cpus,
+            progress=progress,
+        )
+    )
+
+
+def _progress_writer(path: Path) -> Callable[[float, str], None]:
+    last = 0.0
+
+    def progress(share: float, words: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PROGRESS_EVERY:
+            last = now
+            draft = path.with_name(".progress")
+            draft.write_text(f'{{"share": {float(share)}, "words": {_quoted(words)}}}')
+            draft.replace(path)
+
+    return progress
+
+
+def _quoted(words: str) -> str:
+    return '"' + "".join(c for c in words if c.isprintable() and c not in '"\\') + '"'
+
+
+@contextmanager
+def _printing_to(log: Path) -> Iterator[None]:
+    """Sends what this process prints, and what its libraries in C print, to the end of `log`."""
+    with log.open("ab") as file:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        kept = os.dup(1), os.dup(2)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, handle in enumerate(kept, start=1):
+                os.dup2(handle, number)
+                os.close(handle)
+
+
+def _provenance(job: Job, place: Workplace, started: float) -> dict[str, Any]:
+    return {
+        "revision": job.revision,
+        "python": platform.python_version(),
+        "libraries": _versions(),
+        "hardware": describe_hardware(gpu=job.stage.resources.gpus > 0),
+        "cpus": job.cpus,
+        "gpus": job.stage.resources.gpus,
+        "started": started,
+        "seconds": time.time() - started,
+        "attempts": place.attempts,
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue  # not installed, so not used
+    return versions

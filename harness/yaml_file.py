@@ -1,0 +1,41 @@
+"""YAML files of the project, read strictly: a key that stands twice is an error, not the last one's victory."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import StudyError
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in `path`. Raises StudyError: no such file, not YAML, not a mapping, a key twice."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read ({error}); expected a YAML file") from None
+    loader = _StrictLoader(text)
+    try:
+        content = loader.get_single_data()
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path}: {error}") from None
+    finally:
+        loader.dispose()
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}: found {type(content).__name__} at the top; expected a mapping of keys to values")
+    return content
+
+
+class _StrictLoader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.YAMLError(f"line {line}: key {key.value!r} is given twice, first in line {seen[key.value]}")
+            if isinstance(key, yaml.ScalarNode):
+                seen[key.value] = line
+        return super().construct_mapping(node, deep)
