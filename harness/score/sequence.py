@@ -76,8 +76,8 @@ def score_sequence(
         if pair is None:
             break
         origin = f"{name}/{frame}"
-        rasters = (_raster(mask, origin) for mask in pair)
-        counts.append(count_frame(*rasters, len(ids), values=values, origin=origin))
+        theirs, ours = (_raster(mask, origin) for mask in pair)
+        counts.append(count_frame(theirs, ours, len(ids), values=values, origin=origin))
     return from_counts(counts, ids, name=name, frames=names, group=group)
 
 

@@ -1,0 +1,6 @@
+"""Score folders of masks: python -m harness.score --truth DIR --pred DIR --protocol NAME."""
+
+from harness.score.command import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
