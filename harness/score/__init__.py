@@ -1,19 +1,18 @@
 """J and F exactly as the official DAVIS evaluator counts them (docs/scoring.md lists the conventions).
 
-For masks in memory, one sequence at a time, only the frames that count:
+Masks that a method has written, `<folder>/<frame name>.png`, against a sequence of harness.datasets:
 
     rules = rules_of(protocol)
-    scores = score_sequence(
-        (sequence.mask(i) for i in sequence.scored),
-        (read_mask(folder / f"{sequence.frame_name(i)}.png") for i in sequence.scored),
-        sequence.object_ids,
-        name=sequence.name,
-        frames=[sequence.frame_name(i) for i in sequence.scored],
-        values=rules.values,
-    )
-    write_scores(out, all_scores, rules.averaging)  # frames.csv, objects.csv, sequences.csv, total.json
+    scores = [score_video(sequence, folder / sequence.name, rules.values) for sequence in sequences]
+    write_scores(out, scores, rules.averaging)  # frames.csv, objects.csv, sequences.csv, total.json
+
+Masks in memory, those of the scored frames only, without decoding:
+
+    score_sequence(truth, prediction, sequence.object_ids, name=sequence.name, frames=names, values=rules.values)
 """
 
+from harness.score.folders import score_video
+from harness.score.further import by_attribute, over_length, read_attributes, region_and_boundary
 from harness.score.measures import Statistics, boundary_measure, region_similarity, statistics
 from harness.score.rules import Averaging, ScoringRules, Values, rules_of
 from harness.score.sequence import SequenceScores, score_sequence
@@ -26,10 +25,15 @@ __all__ = [
     "Statistics",
     "Values",
     "boundary_measure",
+    "by_attribute",
     "object_rows",
+    "over_length",
+    "read_attributes",
+    "region_and_boundary",
     "region_similarity",
     "rules_of",
     "score_sequence",
+    "score_video",
     "sequence_row",
     "statistics",
     "total",

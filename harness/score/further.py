@@ -1,0 +1,82 @@
+"""Measures beyond mean, recall and decay: J&F, over the length of the video, by attribute of the sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+from harness.score.rules import Averaging
+from harness.score.sequence import SequenceScores
+from harness.score.tables import Row, total
+
+Measure = Literal["J", "F", "JF"]
+LENGTH_BINS = 100
+
+
+def region_and_boundary(scores: SequenceScores) -> NDArray[np.float64]:
+    """J&F of every object in every frame, the mean of J and F; objects × frames, in 0..1."""
+    return np.asarray((scores.J + scores.F) / 2)
+
+
+def over_length(scores: Iterable[SequenceScores], measure: Measure, bins: int = LENGTH_BINS) -> NDArray[np.float64]:
+    """Mean of a measure over all objects at each share of the video's length; `bins` values in 0..1 (paper, figure 5).
+
+    The scored frames of a video share its length equally; a bin takes each frame by how much of the bin it fills, so
+    that short videos and long ones weigh the same, and the mean of the bins is the mean over the frames. Raises
+    DataError if there is no sequence."""
+    edges = np.linspace(0, 1, bins + 1)
+    curves = []
+    for one in scores:
+        values = region_and_boundary(one) if measure == "JF" else one.J if measure == "J" else one.F
+        frames = values.shape[1]
+        for row in values:
+            integral = np.concatenate([[0.0], np.cumsum(row)]) / frames
+            curves.append(np.diff(np.interp(edges, np.arange(frames + 1) / frames, integral)) * bins)
+    if not curves:
+        raise DataError("no sequence was scored, so there is no curve over the length")
+    return np.asarray(np.mean(curves, axis=0))
+
+
+def by_attribute(
+    scores: Iterable[SequenceScores], attributes: Mapping[str, Iterable[str]], averaging: Averaging
+) -> dict[str, Row]:
+    """The total over the sequences that have an attribute, by attribute, sorted. `attributes`: sequence → its own.
+
+    Raises DataError if a scored sequence is not among them."""
+    members: dict[str, list[SequenceScores]] = {}
+    for one in scores:
+        if one.name not in attributes:
+            raise DataError(
+                f"{one.name}: no attributes are given for this sequence; read the dataset's own db_info.yml"
+            )
+        for attribute in attributes[one.name]:
+            members.setdefault(attribute, []).append(one)
+    return {attribute: total(members[attribute], averaging) for attribute in sorted(members)}
+
+
+def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
+    """Sequence → its attributes (`OCC`, `FM`, …) from the `db_info.yml` of DAVIS: a list `sequences` of entries with
+    `name` and `attributes`. Raises DataError naming the file and what it lacks."""
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: cannot be read as YAML ({error}); fetch it with the dataset") from None
+    entries = document.get("sequences") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise DataError(f"{path}: no list `sequences` in it; the db_info.yml of DAVIS expected")
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        given = entry.get("attributes") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+            raise DataError(f"{path}: sequences: {entry!r} found, a `name` and a list `attributes` expected")
+        if name in found:
+            raise DataError(f"{path}: sequence {name!r} is listed twice; fetch the file again")
+        found[name] = tuple(given)
+    return found
