@@ -81,9 +81,14 @@ class Verdict:
     """What else differs between the two variants; empty: nothing."""
 
 
+def claims_file() -> Path:
+    """The shipped `studies/claims.yaml`."""
+    return Path(str(resources.files("studies"))) / "claims.yaml"
+
+
 def load_claims(path: Path | None = None) -> Claims:
     """From `path` or the shipped file. Raises StudyError naming file and key."""
-    file = path or Path(str(resources.files("studies"))) / "claims.yaml"
+    file = path or claims_file()
     return resolve(Claims, read_yaml(file), file.name)
 
 

@@ -41,11 +41,6 @@ class Content:
         return (*self.claims, *self.paper, *self.overview)
 
     @property
-    def filled(self) -> int:
-        """Cells that have numbers."""
-        return sum(row.done for row in self.rows)
-
-    @property
     def missing(self) -> tuple[tuple[str, ...], ...]:
         """(variant, benchmark, seed, scale, status, reason) of every cell without numbers."""
         return tuple(

@@ -108,7 +108,7 @@ def _all_cells(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Tab
         )
         seeds = ", ".join(str(row.seed) for row in cells)
         status = ", ".join(sorted({row.status for row in cells}))
-        count = f"{max(row.sequences for row in cells)}/{expected}"
+        count = f"{max(row.sequences if row.done else 0 for row in cells)}/{expected}"
         method = cells[0].method_label or "–"
         lines.append(
             Line(

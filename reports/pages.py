@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reports.content import Content
-from reports.formats import escape, markdown
+from reports.figures import Figure
+from reports.formats import escape, loud, markdown
 from reports.published import Published
 from reports.tables import Table
+from reports.words import coverage
 
 HOW_TO_READ = (
     "Numbers that this study **measured** are upright; the best of the comparable measured rows is **bold**, the "
@@ -17,11 +19,11 @@ HOW_TO_READ = (
 
 
 def index_page(
-    content: Content, figures: Mapping[str, str], sheets: Mapping[str, str], unseen: Mapping[str, str]
+    content: Content, figures: Sequence[Figure], sheets: Mapping[str, str], unseen: Mapping[str, str]
 ) -> str:
-    """`index.md`. `figures` and `sheets`: title → path beside the page; `unseen`: title → why there is no sheet."""
+    """`index.md`. `sheets`: title → path beside the page; `unseen`: title → why there is no sheet."""
     out = [f"# {content.study}", ""]
-    out += [f"**{content.filled}/{len(content.rows)} cells filled.** {HOW_TO_READ}", ""]
+    out += [f"**{coverage(content.rows)}** {HOW_TO_READ}", ""]
     if not content.rows:
         out += ["No rows are recorded for this study yet: run it first (`python -m harness.run`).", ""]
     out += ["Seconds a frame and hardware: [speed.md](speed.md). Every table as CSV: [tables/](tables/).", ""]
@@ -38,8 +40,8 @@ def index_page(
         out += [f"- {escape(title)}: {escape(reason)}" for title, reason in content.absent.items()] + [""]
     if figures:
         out += ["## Figures", ""]
-        for title, path in figures.items():
-            out += [f"![{escape(title)}]({path})", "", f"{escape(title)}", ""]
+        for figure in figures:
+            out += _figure(figure)
     if sheets or unseen:
         out += ["## Contact sheets", "", "Frames evenly sampled; the truth in the first row, then every variant.", ""]
         out += [f"- [{escape(name)}]({path})" for name, path in sheets.items()]
@@ -47,18 +49,24 @@ def index_page(
     return "\n".join(out).rstrip() + "\n"
 
 
-def speed_page(content: Content, published: Published, figures: Mapping[str, str]) -> str:
+def speed_page(content: Content, published: Published, figures: Sequence[Figure]) -> str:
     """`speed.md`."""
     out = [f"# {content.study}: speed", ""]
     out += ["Measured seconds differ from run to run and from machine to machine.", ""]
     for table in content.seconds:
         out += _table(table)
-    for title, path in figures.items():
-        out += [f"![{escape(title)}]({path})", "", f"{escape(title)}", ""]
+    for figure in figures:
+        out += _figure(figure)
     out += ["## Durations in the paper's text", "", "| what | seconds | origin |", "| --- | ---: | --- |"]
     for entry in published.seconds:
         out.append(f"| {escape(entry.what)} | *{entry.value}* | *quoted: {escape(published.cite(entry))}* |")
     return "\n".join(out) + "\n"
+
+
+def _figure(figure: Figure) -> list[str]:
+    path = f"figures/{figure.name}"
+    words = f"**{escape(figure.title)}.** {loud(figure.caption)} [SVG]({path}.svg)"
+    return [f"![{escape(figure.title)}]({path}.png)", "", words, ""]
 
 
 def _table(table: Table) -> list[str]:

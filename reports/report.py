@@ -5,14 +5,17 @@ stand there alone. Of this machine's paths none is written, unless a recorded re
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import pandas as pd
 
 from harness.errors import StoreError
-from reports.claims import load_claims
-from reports.content import compose
+from reports.claims import claims_file, load_claims
+from reports.content import compose, suffixes
+from reports.figures import figures, save, speed_figure
 from reports.formats import as_csv
 from reports.pages import index_page, speed_page
 from reports.published import load_published
@@ -21,15 +24,19 @@ from reports.scores import read_scorebook
 from reports.sheets import draw_sheets
 from reports.spec import load_tables
 
+STAMP = ".stamp.json"
+"""What a report was made from, and its files."""
+
 
 def write(study: str, home: Path) -> list[Path]:
-    """Writes `<home>/reports/<study>/` anew from the recorded rows, logs it to MLflow, and returns the files.
+    """Brings `<home>/reports/<study>/` up to date with the recorded rows, logs it to MLflow, and returns the files.
 
     Raises ReportError for rows that no report can be made of, StoreError where the folder cannot be written."""
     from harness import record  # here, because it loads MLflow, which takes seconds
 
     folder = home / "reports" / study
-    files = write_report(record.read_rows(home, study), study, folder)
+    frame = record.read_rows(home, study)
+    files = unchanged(folder, frame) or write_report(frame, study, folder)
     record.log_report(home, study, folder)
     return files
 
@@ -46,21 +53,52 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
         _remove(draft)
         (draft / "tables").mkdir(parents=True)
         sheets, unseen = draw_sheets(content.parts, tables, scores, draft)
+        named = tuple(zip(content.parts, suffixes(content.parts), strict=True))
+        drawn = [figure for part, suffix in named for figure in figures(part, tables, scores, suffix)]
+        timed = [speed_figure(part, tables, scores, published, suffix) for part, suffix in named]
+        apart = [figure for figure in timed if figure is not None]
+        (draft / "figures").mkdir()
+        images = [path for figure in (*drawn, *apart) for path in save(figure, draft / "figures")]
         texts = {
-            "index.md": index_page(content, {}, sheets, unseen),
-            "speed.md": speed_page(content, published, {}),
+            "index.md": index_page(content, drawn, sheets, unseen),
+            "speed.md": speed_page(content, published, apart),
         }
         for table in (*content.steady, *content.seconds):
             texts[f"tables/{table.name}.csv"] = as_csv(table)
         for name, text in texts.items():
             (draft / name).write_text(text, encoding="utf-8", newline="\n")
+        drawings = [path.relative_to(draft).as_posix() for path in images]
+        names = [*texts, *drawings, *sheets.values()]
+        (draft / STAMP).write_text(json.dumps({"made_from": made_from(frame), "files": names}), encoding="utf-8")
         _remove(folder)
         draft.rename(folder)
     except OSError as error:
         raise StoreError(
             f"{folder}: the report cannot be written ({error}); free the folder or choose --home"
         ) from None
-    return [folder / name for name in (*texts, *sheets.values())]
+
+    return [folder / name for name in names]
+
+
+def unchanged(folder: Path, frame: pd.DataFrame) -> list[Path]:
+    """The files of the report in `folder` if it was made from these rows by this code and is whole, else none."""
+    try:
+        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+        files = [folder / name for name in stamp["files"]]
+        same = stamp["made_from"] == made_from(frame)
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # no stamp, or none of ours: the report is made anew
+    return files if same and all(file.is_file() for file in files) else []
+
+
+def made_from(frame: pd.DataFrame) -> str:
+    """SHA-256 of all that a report depends on: the rows (published results never change), and this package's files."""
+    here = Path(__file__).parent
+    sources = sorted(path for path in here.iterdir() if path.suffix in {".py", ".yaml"})
+    digest = hashlib.sha256(frame.to_json(orient="records", double_precision=15).encode())
+    for path in (*sources, claims_file()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _remove(folder: Path) -> None:

@@ -31,6 +31,7 @@ COLUMNS = (
 """What the rows must carry."""
 
 DONE = "done"
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True, kw_only=True)

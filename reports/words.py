@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reports.rows import Part, Row
+from reports.rows import LEFT_OUT, Part, Row
 
 NO_BENCHMARK = "not a benchmark result"
 
@@ -26,6 +26,8 @@ def describe(part: Part) -> str:
 
 
 def coverage(rows: Iterable[Row]) -> str:
-    """`Cells filled: 28/30.`"""
+    """`Cells filled: 28/30.`, and how many cells the data at hand does not allow."""
     rows = list(rows)
-    return f"Cells filled: {sum(row.done for row in rows)}/{len(rows)}."
+    planned = [row for row in rows if row.status != LEFT_OUT]
+    apart = f", {len(rows) - len(planned)} left out" if len(planned) < len(rows) else ""
+    return f"Cells filled: {sum(row.done for row in planned)}/{len(planned)}{apart}."

@@ -15,6 +15,18 @@ NUMBERS = (*MEASURES, "seconds_per_frame")
 OFFSETS = {"alpha": 0.05, "beta": -0.05, "gamma": 0.0, "delta": 0.12, "epsilon": -0.12, "zeta": 0.03, "eta": -0.03}
 
 
+def write_objects(folder: Path, mean: float) -> None:
+    """objects.csv and frames.csv: J falls over eight frames."""
+    objects, frames = ["sequence,object,J_mean"], ["sequence,object,frame,J,F"]
+    for name, offset in OFFSETS.items():
+        objects.append(f"{name},1,{mean + offset:.6f}")
+        for index in range(8):
+            value = mean + offset - 0.02 * index
+            frames.append(f"{name},1,{index:05d},{value:.6f},{value:.6f}")
+    (folder / "objects.csv").write_text("\n".join(objects) + "\n")
+    (folder / "frames.csv").write_text("\n".join(frames) + "\n")
+
+
 def frozen_rows(folder: Path) -> pd.DataFrame:
     """The frozen rows, with scores of two sequences for each that is done."""
     rows = pd.read_csv(GOLDEN / "rows.csv", na_values=dict.fromkeys(NUMBERS, ""), keep_default_na=False)
@@ -26,6 +38,7 @@ def frozen_rows(folder: Path) -> pd.DataFrame:
             for name, offset in OFFSETS.items()
         ]
         (scores / "sequences.csv").write_text("\n".join([",".join(["sequence", "objects", *MEASURES]), *lines]) + "\n")
+        write_objects(scores, float(rows.loc[place, "J_mean"]))
         rows.loc[place, "score_folder"] = str(scores)
     return rows
 

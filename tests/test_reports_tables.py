@@ -9,7 +9,7 @@ import pytest
 from harness.errors import StudyError
 from reports.formats import as_csv, markdown, number
 from reports.published import load_published
-from reports.report import write_report
+from reports.report import STAMP, unchanged, write_report
 from reports.rows import COLUMNS, ReportError, check_rows, split
 from reports.spec import MEASURES, load_tables
 from reports.tables import Table, build_tables
@@ -132,7 +132,8 @@ def test_no_part_of_a_report_depends_on_the_order_of_the_rows(tmp_path: Path) ->
     rows = [*BOTH, row("omega-0.50", 0.3), row("omega-0.10", 0.2), row("full", 0.4, seed=1), row("full", 0.9)]
     for name, ordered in {"a": rows, "b": rows[::-1]}.items():
         write_report(pd.DataFrame(ordered), "s", tmp_path / name)
-    files = {path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()}
+    found = (path for path in (tmp_path / "a").rglob("*") if path.is_file() and path.name != STAMP)
+    files = {path.relative_to(tmp_path / "a") for path in found}
     assert files
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
 
@@ -144,9 +145,17 @@ def test_seconds_stand_in_the_speed_page_alone(tmp_path: Path) -> None:
     differing = {
         path.name
         for path in (tmp_path / "a").rglob("*.*")
-        if path.read_bytes() != (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+        if path.name != STAMP and path.read_bytes() != (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
     }
     assert differing == {"speed.md", "speed.csv", "table1-speed.csv"}
+
+
+def test_a_whole_report_of_the_same_rows_is_not_made_again(tmp_path: Path) -> None:
+    files = write_report(pd.DataFrame(BOTH), "s", tmp_path / "r")
+    assert unchanged(tmp_path / "r", pd.DataFrame(BOTH)) == files
+    assert not unchanged(tmp_path / "r", pd.DataFrame([*BOTH[:3], row("no-crop", 0.71)]))
+    files[0].unlink()
+    assert not unchanged(tmp_path / "r", pd.DataFrame(BOTH))
 
 
 def test_no_rows_at_all_give_a_report_that_says_so(tmp_path: Path) -> None:
