@@ -18,7 +18,7 @@ class Board:
     """By key, needs before what needs them; needs that are not here are published."""
 
     expected: Mapping[str, float | None]
-    """Key → seconds, None if unknown."""
+    """Key → seconds, as far as they are known."""
 
     is_published: Callable[[Stage], bool] = lambda stage: False
     """Asked before a stage is handed out: another run may have done it by now."""

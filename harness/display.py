@@ -116,7 +116,8 @@ class Progress:
     def _end(self, board: Board, key: str, now: float) -> None:
         self._ended.add(key)
         stage = board.missing[key]
-        seconds = now - self._begun.get(key, now)
+        manifest = self._store.manifest(stage.name, key) if key in board.done else None
+        seconds = manifest["provenance"]["seconds"] if manifest else now - self._begun.get(key, now)
         self._took[_kind(stage)].append(seconds)
         words = "done" if key in board.done else "FAILED"
         line = f"{len(self._ended)}/{len(board.missing)} {words}: {stage.label} ({duration(seconds)})"

@@ -88,7 +88,7 @@ def check_scale(scale: Scale, gpus: int, *, insist: bool) -> None:
     """Raises ResourceError for a scale that needs a GPU where there is none, unless the user insists."""
     if scale.requires_gpu and not gpus and not insist:
         raise ResourceError(
-            f"scale {scale.name} is made for a GPU, and none was found; it would take {scale.hours_note or 'very long'}. "
+            f"scale {scale.name} is made for a GPU, and none was found; it takes {scale.hours_note or 'very long'}. "
             "Choose a smaller --scale, or go on with --yes"
         )
 
@@ -128,10 +128,13 @@ def _run_missing(plan: Plan, store: Store, cpus: int, gpus: int) -> bool:
     """Whether it was interrupted."""
     from harness import schedule  # Ray takes seconds to load
 
-    schedule.check_resources(plan, cpus, gpus)
+    schedule.check_resources(plan.missing, cpus, gpus)
     say(f"starting Ray for {len(plan.missing)} stages on {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else ""))
     with schedule.local_ray(store.home, cpus, gpus), progress(plan, store, cpus) as display:
-        board = schedule.run_stages(plan, store, cpus=cpus, revision=code_revision(), watch=display.watch)
+        expected = {key: item.seconds for key, item in plan.items.items()}
+        board = schedule.run_stages(
+            plan.missing, store, cpus=cpus, expected=expected, revision=code_revision(), watch=display.watch
+        )
     print_failures(board, store)
     return board.closed
 

@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,6 @@ from typing import Any
 
 from harness.board import Board
 from harness.errors import ResourceError
-from harness.plan import Plan
 from harness.stage import Stage
 from harness.store import Failure, Store
 from harness.work import Job, make_job, work
@@ -36,13 +35,13 @@ _SOCKET_ROOM = 40
 """Longest temp folder, characters: Ray puts sockets of up to 107 characters under it."""
 
 
-def check_resources(plan: Plan, cpus: int, gpus: int) -> None:
-    """Raises ResourceError if a missing stage asks for more GPUs than there are. Ray itself would wait in silence.
+def check_resources(stages: Iterable[Stage], cpus: int, gpus: int) -> None:
+    """Raises ResourceError if a stage asks for more GPUs than there are. Ray itself would wait in silence.
 
     CPUs beyond the machine's are no error: the stage gets what there is, and takes longer."""
     if cpus < 1:
         raise ResourceError(f"--cpus {cpus}: at least one is needed")
-    for stage in plan.missing:
+    for stage in stages:
         if stage.resources.gpus > gpus:
             raise ResourceError(
                 f"{stage.label} asks for {stage.resources.gpus:g} GPUs, and there are {gpus}; "
@@ -90,27 +89,30 @@ def ray_folder(home: Path) -> Path:
 
 
 def run_stages(
-    plan: Plan,
+    stages: Sequence[Stage],
     store: Store,
     *,
     cpus: int,
+    expected: Mapping[str, float | None] | None = None,
     revision: str = "",
     watch: Callable[[Board], None] = lambda board: None,
 ) -> Board:
-    """Runs what is missing from the plan on the Ray that is up; returns how every stage ended.
+    """Runs the stages, which come needs first, on the Ray that is up; returns how every one ended.
+
+    Needs that are not among them are published. `expected`: key → seconds, as far as known; long chains go first.
 
     `watch` is called about ten times a second. SIGINT once: what runs is finished and kept, nothing more is started;
     twice: KeyboardInterrupt, at once."""
     from ray import tune
 
     board = Board(
-        missing={stage.key: stage for stage in plan.missing},
-        expected={key: item.seconds for key, item in plan.items.items()},
+        missing={stage.key: stage for stage in stages},
+        expected=expected or {},
         is_published=lambda stage: store.find(stage.name, stage.key) is not None,
         is_held=lambda stage: store.in_work(stage.key),
     )
     storage = ray_folder(store.home) / "tune"
-    needs_gpu = any(stage.resources.gpus > 0 for stage in plan.missing)
+    needs_gpu = any(stage.resources.gpus > 0 for stage in stages)
     tuner = tune.Tuner(
         tune.with_resources(_trial, lambda config: _placement(config["job"].stage, cpus)),
         tune_config=tune.TuneConfig(
@@ -128,8 +130,11 @@ def run_stages(
             callbacks=[_watcher(board, watch)],
         ),
     )
-    with _gentle_interrupt(board):
-        tuner.fit()
+    try:
+        with _gentle_interrupt(board):
+            tuner.fit()
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
     watch(board)
     return board
 
