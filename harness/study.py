@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config import Config, merged, nested, resolve
 from harness.errors import StudyError
@@ -73,7 +73,7 @@ class _StudyFile(Config):
     scale: str = "mini"
     benchmarks: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
-    variants: dict[str, Annotated[dict[str, Any], BeforeValidator(lambda options: options or {})]] = Field(min_length=1)
+    variants: tuple[tuple[str, dict[str, Any]], ...] = Field(min_length=1)
 
 
 def load_study(
@@ -82,15 +82,18 @@ def load_study(
     """The study in `path`, at `scale` instead of its own where given. `benchmarks` are those that exist, by name.
 
     Raises StudyError naming file, key, what was found and what is allowed."""
-    file = resolve(_StudyFile, read_yaml(path), str(path))
-    for name in (file.name, *file.variants):
+    content = read_yaml(path)
+    if "variants" in content:
+        content["variants"] = _pairs(content["variants"], f"{path}: variants")
+    file = resolve(_StudyFile, content, str(path))
+    for name in (file.name, *(name for name, _ in file.variants)):
         if not _NAME.fullmatch(name):
             raise StudyError(f"{path}: name {name!r}; allowed are letters, digits, '.', '_' and '-'")
     _check_benchmarks(file.benchmarks, benchmarks, f"{path}: benchmarks")
     if len(set(file.seeds)) < len(file.seeds):
         raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
     size = load_scale(scale or file.scale, f"{path}: scale", scales)
-    variants = tuple(_variant(name, options, file, size, benchmarks, path) for name, options in file.variants.items())
+    variants = tuple(_variant(name, options, file, size, benchmarks, path) for name, options in file.variants)
     return Study(
         name=file.name,
         question=file.question,
@@ -119,6 +122,16 @@ def load_scale(name: str, origin: str, scales: Path | None = None) -> Scale:
 def shipped_studies() -> Path:
     """The folder of the studies and scales that come with the project."""
     return Path(str(resources.files("studies")))
+
+
+def _pairs(variants: Any, origin: str) -> list[tuple[str, dict[str, Any]]]:
+    """Variants as pairs: the dots in their names (`omega-0.95`) reach into nothing. No options may be left empty."""
+    if not isinstance(variants, dict):
+        raise StudyError(f"{origin}: found {variants!r}; expected a mapping of names to options")
+    for name, options in variants.items():
+        if not isinstance(options, dict | None) or not isinstance(name, str):
+            raise StudyError(f"{origin}.{name}: found {options!r}; expected a mapping of options under a name")
+    return [(name, options or {}) for name, options in variants.items()]
 
 
 def _variant(
