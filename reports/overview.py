@@ -20,6 +20,9 @@ from reports.tables import (
 )
 from reports.words import coverage, describe
 
+PER_SEQUENCE = "sequences-"
+"""What the names of the tables by sequence begin with, before benchmark and part."""
+
 
 def all_cells(part: Part, tables: TableSet, suffix: str = "") -> tuple[Table, ...]:
     """One table a benchmark: every variant with every measure."""
@@ -153,7 +156,7 @@ def _per_sequence(part: Part, benchmark: str, scores: Scorebook, suffix: str) ->
         for sequence, values in sorted(found.items())
     ]
     return Table(
-        name=f"sequences-{benchmark}{suffix}",
+        name=f"{PER_SEQUENCE}{benchmark}{suffix}",
         title=f"J mean by sequence: {here[0].benchmark_title}",
         caption=f"{describe(part)} {coverage(here)}",
         facts=(),

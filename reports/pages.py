@@ -26,7 +26,11 @@ def index_page(
     out += [f"**{coverage(content.rows)}** {HOW_TO_READ}", ""]
     if not content.rows:
         out += ["No rows are recorded for this study yet: run it first (`python -m harness.run`).", ""]
-    out += ["Seconds a frame and hardware: [speed.md](speed.md). Every table as CSV: [tables/](tables/).", ""]
+    out += [
+        "Seconds a frame and hardware: [speed.md](speed.md). All on one page: [index.html](index.html). Every table as CSV "
+        "and LaTeX: [tables/](tables/).",
+        "",
+    ]
     for table in content.claims:
         out += _table(table)
     if content.missing:
@@ -70,4 +74,4 @@ def _figure(figure: Figure) -> list[str]:
 
 
 def _table(table: Table) -> list[str]:
-    return [markdown(table), f"[CSV](tables/{table.name}.csv)", ""]
+    return [markdown(table), f"[CSV](tables/{table.name}.csv) · [LaTeX](tables/{table.name}.tex)", ""]

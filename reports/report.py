@@ -1,7 +1,7 @@
-"""A study's report on disk: `index.md`, `speed.md`, each table as CSV, and the contact sheets.
+"""A study's report on disk: `index.md`, `speed.md`, `index.html`, tables as CSV and LaTeX, figures, contact sheets.
 
-Everything but the speed page, its tables and its figure is the same, byte for byte, for the same rows; measured seconds
-stand there alone. Of this machine's paths none is written, unless a recorded reason names one."""
+Everything but the speed page, its tables and its figure, and the HTML page that holds them too, is the same, byte for
+byte, for the same rows: measured seconds stand there alone. Of this machine's paths none is written, unless a recorded reason names one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from reports.claims import claims_file, load_claims
 from reports.content import compose, suffixes
 from reports.figures import figures, save, speed_figure
 from reports.formats import as_csv
+from reports.html import html_page
+from reports.latex import latex
 from reports.pages import index_page, speed_page
 from reports.published import load_published
 from reports.rows import check_rows
 from reports.scores import read_scorebook
-from reports.sheets import draw_sheets
+from reports.sheets import draw_sheets, notable
 from reports.spec import load_tables
 
 STAMP = ".stamp.json"
@@ -65,6 +67,9 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
         }
         for table in (*content.steady, *content.seconds):
             texts[f"tables/{table.name}.csv"] = as_csv(table)
+            texts[f"tables/{table.name}.tex"] = latex(table)
+        chosen = notable(content, sheets, tables.baseline)
+        texts["index.html"] = html_page(content, draft, drawn, apart, chosen, unseen)
         for name, text in texts.items():
             (draft / name).write_text(text, encoding="utf-8", newline="\n")
         drawings = [path.relative_to(draft).as_posix() for path in images]

@@ -13,7 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 from harness.datasets import Sequence, load_benchmark, load_protocols
 from harness.datasets.pixels import read_mask
 from harness.errors import DataError, StudyError
+from reports.content import Content
 from reports.formats import number
+from reports.overview import PER_SEQUENCE
 from reports.rows import Part, Row
 from reports.scores import Scorebook
 from reports.spec import TableSet
@@ -91,6 +93,27 @@ def choose(sequences: tuple[Sequence, ...], rows: tuple[Row, ...]) -> tuple[Sequ
     """The sequences to draw: those that any row has masks of, at most SHEETS, evenly."""
     known = [sequence for sequence in sequences if any(sequence.name in row.masks for row in rows)]
     return tuple(known[index] for index in evenly(len(known), SHEETS))
+
+
+def notable(content: Content, sheets: Mapping[str, str], baseline: str) -> dict[str, str]:
+    """Of the drawn sheets (title → path), the worst, the middle and the best sequence of each benchmark, by the J of
+    the first variant that is not the baseline; their titles say which and how much."""
+    chosen: dict[str, str] = {}
+    for table in content.overview:
+        if table.name.startswith(PER_SEQUENCE):
+            title = table.name.removeprefix(PER_SEQUENCE)
+            place = next((turn for turn, name in enumerate(table.columns) if name != baseline), 0)
+            ranked = sorted(
+                (line.values[place].number or 0.0, line.label)
+                for line in table.lines
+                if line.values[place].number is not None and f"{title}, {line.label}" in sheets
+            )
+            for word, index in (("worst", 0), ("middle", len(ranked) // 2), ("best", len(ranked) - 1)):
+                if 0 <= index < len(ranked) and (word == "worst" or index > 0):
+                    value, sequence = ranked[index]
+                    name = f"{title}, {sequence}"
+                    chosen.setdefault(f"{name}: {word} of {table.columns[place]}, J {number(value, 3)}", sheets[name])
+    return chosen
 
 
 def evenly(count: int, most: int) -> list[int]:

@@ -1,0 +1,153 @@
+"""The whole report as one HTML page that needs nothing else: styles, figures and chosen contact sheets are in it, and
+its content security policy forbids every outside request. It holds the seconds too, so it differs from run to run."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from reports.claims import CONTRADICTED, INCONCLUSIVE, NOT_MEASURED, REPRODUCED
+from reports.content import Content
+from reports.figures import Figure
+from reports.formats import number
+from reports.tables import MEASURED, QUOTED, Line, Table, Value
+from reports.words import NO_BENCHMARK, coverage
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem;color:#1a1a1a;background:#fff}
+h1,h2{line-height:1.2}h2{margin-top:2.5rem;font-size:1.25rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.875rem}
+th,td{padding:.25rem .6rem;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}
+thead th{border-bottom:2px solid #333;white-space:nowrap}.number{text-align:right;font-variant-numeric:tabular-nums}
+.quoted{font-style:italic;color:#555;background:#f6f6f2}.notes,.caption{font-size:.875rem;color:#444}
+.verdict{padding:.05rem .4rem;border-radius:.3rem;white-space:nowrap;border:1px solid #888}
+.reproduced{background:#d7efe4}.contradicted{background:#fbdccb}.loud{font-weight:bold;color:#a33b00}
+figure{margin:1.5rem 0}img{max-width:100%;height:auto}figcaption{font-size:.875rem;color:#444}
+nav a{margin-right:1rem}
+"""
+
+VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
+
+
+def html_page(
+    content: Content,
+    folder: Path,
+    figures: Sequence[Figure],
+    apart: Sequence[Figure],
+    sheets: Mapping[str, str],
+    unseen: Mapping[str, str],
+) -> str:
+    """`index.html`. `folder` holds the saved figures (`figures` and, with seconds, `apart`) and the chosen `sheets`
+    (title → path in it); `unseen`: title → why there is no sheet."""
+    out = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">']
+    out += ['<meta name="viewport" content="width=device-width,initial-scale=1">']
+    out += [f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">']
+    out += [f"<title>{escape(content.study)}</title><style>{STYLE}</style></head><body>"]
+    out += [f"<h1>{escape(content.study)}</h1>", f"<p><strong>{coverage(content.rows)}</strong> Measured numbers are "]
+    out += ["upright, the best of the comparable rows <strong>bold</strong>, the second <u>underlined</u>; "]
+    out += [
+        '<span class="quoted">quoted numbers are in italics</span>, with their source, and were never measured here. '
+    ]
+    out += ["Rows of different protocol, scale or kind of data never share a table.</p>"]
+    out += ['<nav><a href="#claims">Claims</a><a href="#tables">Tables</a><a href="#figures">Figures</a>']
+    out += ['<a href="#sheets">Sheets</a><a href="#speed">Speed</a></nav>', '<section id="claims">']
+    out += [table_html(table) for table in content.claims]
+    out += ['</section><section id="tables">', _missing(content)]
+    out += [table_html(table) for table in (*content.paper, *content.overview)]
+    out += _list("Tables without rows here", content.absent)
+    out += ['</section><section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in figures)]
+    out += ['</section><section id="sheets"><h2>Contact sheets</h2>']
+    out += ["<p>The sequences with the worst, the middle and the best J; all others lie beside this page.</p>"]
+    out += [_sheet(title, folder / path) for title, path in sheets.items()]
+    out += _list("Not drawn", unseen)
+    out += ['</section><section id="speed"><h2>Speed</h2>', *(table_html(table) for table in content.seconds)]
+    out += [*(_figure(figure, folder) for figure in apart), "</section></body></html>"]
+    return "\n".join(out) + "\n"
+
+
+def table_html(table: Table) -> str:
+    """Heading, caption, table and footnotes."""
+    notes = {note: place for place, note in enumerate(table.notes, 1)}
+    head = [table.first, *(("origin",) if table.origins else ()), *table.facts]
+    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    titles += "".join(f'<th class="number">{escape(title)}</th>' for title in table.columns)
+    out = [
+        f'<h2 id="{escape(table.name)}">{escape(table.title)}</h2>',
+        f'<p class="caption">{_caption(table.caption)}</p>',
+    ]
+    out += [f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>']
+    out += [_line(line, table, notes) for line in table.lines]
+    out += ["</tbody></table></div>"]
+    if notes:
+        listed = "<br>".join(f"<sup>{place}</sup> {escape(note)}" for note, place in notes.items())
+        out.append(f'<p class="notes">{listed}</p>')
+    return "\n".join(out)
+
+
+def _line(line: Line, table: Table, notes: Mapping[str, int]) -> str:
+    cells = [f"<td>{escape(line.label)}{_marks(line.notes, notes)}</td>"]
+    if table.origins:
+        origin = MEASURED if line.origin == MEASURED else f"quoted: {line.source}"
+        cells.append(f"<td>{escape(origin)}</td>")
+    cells += [f"<td>{_fact(fact)}</td>" for fact in line.facts]
+    cells += [_value(value, notes) for value in line.values]
+    kind = ' class="quoted"' if line.origin == QUOTED else ""
+    return f"<tr{kind}>{''.join(cells)}</tr>"
+
+
+def _fact(text: str) -> str:
+    if text in VERDICTS:
+        return f'<span class="verdict {text.replace(" ", "-")}">{text}</span>'
+    return escape(text)
+
+
+def _value(value: Value, notes: Mapping[str, int]) -> str:
+    text = escape(value.text) if value.number is None else number(value.number, value.decimals)
+    text = {0: text, 1: f"<strong>{text}</strong>", 2: f"<u>{text}</u>"}[value.rank]
+    return f'<td class="number{" quoted" if value.quoted else ""}">{text}{_marks(value.notes, notes)}</td>'
+
+
+def _marks(notes: tuple[str, ...], places: Mapping[str, int]) -> str:
+    return f" <sup>{','.join(str(places[note]) for note in notes)}</sup>" if notes else ""
+
+
+def _caption(text: str) -> str:
+    return escape(text).replace(NO_BENCHMARK, f'<span class="loud">{NO_BENCHMARK}</span>')
+
+
+def _missing(content: Content) -> str:
+    if not content.missing:
+        return ""
+    head = "".join(f"<th>{title}</th>" for title in ("variant", "benchmark", "seed", "scale", "status", "reason"))
+    lines = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in cell)}</tr>" for cell in content.missing)
+    return f'<h2>Missing cells</h2><div class="wide"><table><thead><tr>{head}</tr></thead>{lines}</table></div>'
+
+
+def _list(title: str, entries: Mapping[str, str]) -> list[str]:
+    if not entries:
+        return []
+    lines = (f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in entries.items())
+    return [f"<h2>{title}</h2><ul>", *lines, "</ul>"]
+
+
+def _figure(figure: Figure, folder: Path) -> str:
+    data = base64.b64encode((folder / "figures" / f"{figure.name}.svg").read_bytes()).decode()
+    words = f"<strong>{escape(figure.title)}.</strong> {_caption(figure.caption)}"
+    image = f'<img alt="{escape(figure.title)}" src="data:image/svg+xml;base64,{data}">'
+    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
+
+
+def _sheet(title: str, path: Path) -> str:
+    smaller = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").save(smaller, format="JPEG", quality=75)
+    data = base64.b64encode(smaller.getvalue()).decode()
+    image_tag = f'<img alt="{escape(title)}" src="data:image/jpeg;base64,{data}">'
+    return f'<figure><div class="wide">{image_tag}</div><figcaption>{escape(title)}</figcaption></figure>'

@@ -1,0 +1,63 @@
+"""The HTML page is whole in itself and says what the Markdown says."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from reports.latex import escape
+from reports.report import write_report
+from tests.test_reports_golden import frozen_rows
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("html")
+    write_report(frozen_rows(folder), "frozen <study>", folder / "report")
+    return (folder / "report" / "index.html").read_text()
+
+
+class Tags(HTMLParser):
+    """Which tags are open, and all that were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attributes)))
+        if tag not in {"meta", "img", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_every_tag_is_closed(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+
+
+def test_the_page_asks_nothing_of_the_network(page: str) -> None:
+    tags = Tags()
+    tags.feed(page)
+    sources = [value for _, given in tags.seen for name, value in given.items() if name in {"src", "href"}]
+    assert sources
+    assert all(value is not None and value.startswith(("data:", "#")) for value in sources)
+    assert not re.search(r"<script|@import|url\(", page)
+
+
+def test_quoted_rows_are_of_a_class_of_their_own(page: str) -> None:
+    quoted = re.findall(r"<tr( class=\"quoted\")?><td>[^\n]*?</td><td>quoted: ", page)
+    assert len(quoted) > 20
+    assert all(quoted)
+
+
+def test_a_name_cannot_break_the_page(page: str) -> None:
+    assert "<title>frozen &lt;study&gt;</title>" in page
+
+
+def test_latex_prints_what_the_text_says() -> None:
+    assert escape("J&F_mean 95 % {ω}") == r"J\&F\_mean 95 \% \{$\omega$\}"
