@@ -62,7 +62,7 @@ class Backbone(nn.Module):
         own = self.state_dict()
         renamed = {new: value for old, value in state.items() if (new := _block_key(self.name, old)) in own}
         first = next(key for key in own if own[key].dim() == 4)
-        if first in renamed and renamed[first].shape[1] < own[first].shape[1]:
+        if first in renamed and renamed[first].dim() == 4 and renamed[first].shape[1] < own[first].shape[1]:
             # Further input channels (the mask of the concat encoder) begin with no influence.
             wide = torch.zeros_like(own[first])
             wide[:, : renamed[first].shape[1]] = renamed[first]

@@ -153,7 +153,7 @@ def optimise(network: nn.Module, loss_of: Batch, config: TrainingConfig | OneSho
         with torch.autocast("cuda", torch.bfloat16, enabled=run.amp):
             loss = loss_of(np.random.default_rng([run.seed, step]))
         if not torch.isfinite(loss):
-            raise TrainingError(f"step {step}: the loss is {float(loss)}; lower the learning rate of this training")
+            raise TrainingError(f"step {step}: the loss is {loss.item()}; lower the learning rate of this training")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -1,0 +1,8 @@
+"""Shared by all tests. Shapes of DIPNet's tensors are checked at every call while tests run."""
+
+import torch
+from jaxtyping import install_import_hook
+
+install_import_hook(["dipnet.identity", "dipnet.propagation", "dipnet.segmentation", "dipnet.samples"], "beartype.beartype")
+# The networks of the tests are too small to share among threads.
+torch.set_num_threads(1)
