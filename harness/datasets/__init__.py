@@ -2,6 +2,7 @@
 
 from harness.datasets.check import Problem, check_sequences, require_sound
 from harness.datasets.digest import annotation_digest, digest, digests
+from harness.datasets.miniature import embed
 from harness.datasets.protocol import (
     Dataset,
     Protocol,
@@ -26,6 +27,7 @@ __all__ = [
     "data_kind",
     "digest",
     "digests",
+    "embed",
     "find_root",
     "load_benchmark",
     "load_protocols",

@@ -101,7 +101,8 @@ def _check(sequence: Sequence, frames: dict[Path, ImageFacts], truth: dict[Path,
                 messages.append(found.error)
             elif first and found.size != first[1].size:
                 messages.append(
-                    f"{file}: a mask of {found.size}, but the frame {first[0]} is {first[1].size}; fetch both files again"
+                    f"{file}: a mask of {found.size}, but the frame {first[0]} is {first[1].size}; "
+                    "fetch both files again"
                 )
             elif extra := _extra_ids(sequence, found):
                 messages.append(
