@@ -34,6 +34,10 @@ MOST_PIXELS = 1 << 28
 Inflate = Callable[[bytes, int, int], bytes]
 
 
+class _DamageError(Exception):
+    """What is wrong with a PNG, in words; inside this file only."""
+
+
 def read_raster(path: Path) -> Raster:
     """The stored values of a mask: palette indices, grey levels, 0/1 of a 1-bit image; alpha is dropped.
 
@@ -41,49 +45,34 @@ def read_raster(path: Path) -> Raster:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{path}: the mask cannot be read ({error.strerror}); one PNG for every frame expected"
-        ) from None
-    raster = _decode(content)
+        raise DataError(f"{path}: the mask cannot be read ({error.strerror}); one PNG a frame expected") from None
+    try:
+        raster = _decode(content)
+    except _DamageError as damage:
+        raise DataError(f"{path}: damaged, {damage}; write the mask again") from None
     return from_array(read_mask(path)) if raster is None else raster
 
 
 def _decode(content: bytes) -> Raster | None:
-    """None: not of the plain kind, or damaged; the general reader says which."""
+    """None: not of the plain kind, or no PNG at all; the general reader knows. Raises _DamageError."""
     if not content.startswith(SIGNATURE):
         return None
-    header, data = None, []
-    place = len(SIGNATURE)
-    while place + 12 <= len(content):
-        length, kind = CHUNK.unpack_from(content, place)
-        end = place + 8 + length
-        body = content[place + 8 : end]
-        if len(content) < end + 4 or zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(
-            content[end : end + 4], "big"
-        ):
-            return None
-        if kind == b"IHDR" and length == HEADER.size:
-            header = HEADER.unpack(body)
-        elif kind == b"IDAT":
-            data.append(body)
-        elif kind == b"IEND":
-            break
-        place = end + 4
-    if header is None:
-        return None
+    header, data = _chunks(content)
     width, height, depth, colour, _, filters, interlaced = header
+    if not 0 < width * height <= MOST_PIXELS:
+        raise _DamageError(f"it claims {width}×{height} pixels")
     plain = colour == PALETTE or (colour == GREY and depth in {1, 8})
-    if not plain or filters or interlaced or depth not in {1, 2, 4, 8} or not 0 < width * height <= MOST_PIXELS:
+    if not plain or filters or interlaced or depth not in {1, 2, 4, 8}:
         return None
     stride = 1 + (width * depth + 7) // 8
-    inflate, damage = _inflater()
+    inflate, failure = _inflater()
     try:
         # With room for more than there is, the output is not grown; more than there must be is seen by its length.
-        rows = inflate(b"".join(data), zlib.MAX_WBITS, height * stride + 64)
-    except damage:
-        return None
+        rows = inflate(data, zlib.MAX_WBITS, height * stride + 64)
+    except failure as error:
+        raise _DamageError(f"its pixels cannot be decompressed ({error})") from None
     if len(rows) != height * stride:
-        return None
+        raise _DamageError(f"{len(rows)} bytes of pixels found, {height * stride} expected")
     kinds = set(rows[::stride])
     if kinds == {FILTER_SUB} and depth == 8:
         rows = _undo_sub(rows, stride)
@@ -91,6 +80,30 @@ def _decode(content: bytes) -> Raster | None:
         return None
     raster = Raster(rows, height, width, stride, offset=1)
     return raster if depth == 8 else _unpack(raster, depth)
+
+
+def _chunks(content: bytes) -> tuple[tuple[int, ...], bytes]:
+    """The fields of the header, and the compressed pixels; every checksum is verified. Raises _DamageError."""
+    header, data = None, []
+    place = len(SIGNATURE)
+    while place + 12 <= len(content):
+        length, kind = CHUNK.unpack_from(content, place)
+        end = place + 8 + length
+        body = content[place + 8 : end]
+        if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(content[end : end + 4], "big"):
+            raise _DamageError(f"cut short or changed in its chunk {kind.decode('latin-1')}")
+        if kind == b"IHDR" and length == HEADER.size:
+            header = HEADER.unpack(body)
+        elif kind == b"IDAT":
+            data.append(body)
+        elif kind == b"IEND":
+            break
+        place = end + 4
+    else:
+        raise _DamageError("it ends early")
+    if header is None:
+        raise _DamageError("it has no header")
+    return header, b"".join(data)
 
 
 def _undo_sub(rows: bytes, stride: int) -> bytes:

@@ -77,7 +77,8 @@ def write(folder, frame, mask):
 def run(truth, prediction, jobs=1):
     videos, problems = find_videos(truth, prediction, RULES)
     scores, failed = score_all(videos, jobs)
-    assert not problems and not failed
+    assert not problems
+    assert not failed
     return total(scores, RULES.averaging)
 
 
