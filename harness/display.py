@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.board import Board
-from harness.plan import Plan
+from harness.plan import Item, Plan
 from harness.stage import Stage
 from harness.store import Store
 
@@ -53,7 +53,7 @@ def print_plan(plan: Plan, *, every: bool = False) -> None:
         shown = items if every else items[:_LISTED]
         for item in shown:
             seconds = "" if item.seconds is None else f", about {duration(item.seconds)}"
-            print(f"  {state}: {item.stage.label} ({item.reason}{seconds})")
+            print(f"  {state}: {item.stage.label} ({item.reason}{seconds}{_waits(item)})")
         if len(items) > len(shown):
             print(f"  {state}: … and {len(items) - len(shown)} more")
     known = [item.seconds for item in plan.items.values() if item.state != "cached" and item.seconds is not None]
@@ -178,6 +178,11 @@ def progress(plan: Plan, store: Store, cpus: int) -> Iterator[Progress]:
         return
     with Live(console=Console(), refresh_per_second=4, transient=True) as live:
         yield Progress(plan, store, cpus, live)
+
+
+def _waits(item: Item) -> str:
+    more = f" and {len(item.waits_for) - 1} more" if len(item.waits_for) > 1 else ""
+    return f"; for {item.waits_for[0]}{more}" if item.waits_for else ""
 
 
 def _kind(stage: Stage) -> tuple[str, str]:

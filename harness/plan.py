@@ -59,8 +59,11 @@ class Item:
     reason: str
     """Why it must run; empty if it is cached."""
 
-    seconds: float | None
+    seconds: float | None = None
     """Expected, from earlier stages of its kind; None if there were none."""
+
+    waits_for: tuple[str, ...] = ()
+    """Labels of the needs that are not there yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,23 +114,23 @@ def make_plan(study: Study, material: Material, store: Store, *, gpus: float = 0
             _collect(target, stages, closures)
             reached |= closures[target.key]
         unshared += len(reached)
-    items: dict[str, Item] = {}
     reasons = Reasons(store, stages)
-    for key, stage in stages.items():
-        if reasons.load(stage):
-            items[key] = Item(stage=stage, state="cached", reason="", seconds=0.0)
-        else:
-            waits = any(items[need.key].state != "cached" for need in stage.needs.values())
-            items[key] = Item(
-                stage=stage, state="waiting" if waits else "to run", reason=reasons.why(stage), seconds=None
-            )
-    items = {
-        key: Item(stage=item.stage, state=item.state, reason=item.reason, seconds=reasons.seconds(item.stage))
-        if item.state != "cached"
-        else item
-        for key, item in items.items()
-    }
+    cached = {key for key, stage in stages.items() if reasons.load(stage)}
+    items = {key: _item(stage, cached, reasons) for key, stage in stages.items()}
     return Plan(study=study, material=material, cells=cells, items=items, unshared=unshared)
+
+
+def _item(stage: Stage, cached: set[str], reasons: Reasons) -> Item:
+    if stage.key in cached:
+        return Item(stage=stage, state="cached", reason="")
+    waits_for = tuple(need.label for need in stage.needs.values() if need.key not in cached)
+    return Item(
+        stage=stage,
+        state="waiting" if waits_for else "to run",
+        reason=reasons.why(stage),
+        seconds=reasons.seconds(stage),
+        waits_for=waits_for,
+    )
 
 
 def _cells(study: Study, material: Material, gpus: float, machine: str) -> Iterator[Cell]:

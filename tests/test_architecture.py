@@ -1,0 +1,72 @@
+"""The arrows: who may import whom, and which outside service lives in which file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path.relative_to(ROOT) for top in ("harness", "dipnet", "reports") for path in (ROOT / top).rglob("*.py")
+)
+LONGEST = 400
+"""Lines of a file, as a rule."""
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file names in an import, with the names that it takes from it."""
+    return set(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def users(package: str) -> set[str]:
+    return {str(path) for path in SOURCES if any(_is_in(name, package) for name in imported(path))}
+
+
+def _is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def test_the_harness_knows_neither_the_method_nor_the_reports() -> None:
+    assert not {path for path in users("dipnet") | users("reports") if path.startswith("harness/")}
+
+
+def test_the_method_knows_the_harness_in_its_stages_only() -> None:
+    pixels = {
+        path
+        for path in SOURCES
+        if path.parts[0] == "dipnet"
+        and path.name != "stages.py"
+        and not {name for name in imported(path) if _is_in(name, "harness")}
+        <= {name for name in imported(path) if _is_in(name, "harness.errors") or _is_in(name, "harness.datasets")}
+    }
+    assert not pixels
+
+
+def test_reports_do_not_know_the_method() -> None:
+    assert not {path for path in users("dipnet") if path.startswith("reports/")}
+
+
+@pytest.mark.parametrize(("service", "home"), [("ray", "harness/schedule.py"), ("mlflow", "harness/record.py")])
+def test_each_outside_service_lives_in_one_file(service: str, home: str) -> None:
+    assert users(service) == {home}
+
+
+def test_torch_lives_in_the_method_only() -> None:
+    assert {path.split("/")[0] for path in users("torch") | users("torchvision")} == {"dipnet"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_files_are_short(path: Path) -> None:
+    assert len((ROOT / path).read_text().splitlines()) <= LONGEST

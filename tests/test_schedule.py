@@ -1,0 +1,155 @@
+"""Stages on Ray: needs first, deaths retried, failures kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.board import Board
+from harness.errors import ResourceError
+from harness.schedule import RETRIES, check_resources, local_ray, ray_folder, run_stages
+from harness.stage import Resources, Stage
+from harness.store import Failure, Store
+from tests.engine import runs, toy
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log.txt"
+
+
+def chain(log: Path, *tags: str) -> list[Stage]:
+    stages: list[Stage] = []
+    for tag in tags:
+        stages.append(toy(log, tag, {"before": stages[-1]} if stages else {}))
+    return stages
+
+
+def board(*stages: Stage) -> Board:
+    return Board(missing={stage.key: stage for stage in stages}, expected={})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One eventful run, looked at by many tests: two chains, a failure, two workers that die, one that is alone."""
+
+    store: Store
+    runs: list[str]
+    stages: dict[str, Stage]
+    board: Board
+
+    def tags(self, keys: Iterable[str]) -> set[str]:
+        names = {stage.key: tag for tag, stage in self.stages.items()}
+        return {names[key] for key in keys}
+
+    def provenance(self, tag: str) -> dict[str, float]:
+        manifest = self.store.manifest("toy", self.stages[tag].key)
+        assert manifest is not None
+        return dict(manifest["provenance"])
+
+    def failure(self, tag: str) -> Failure:
+        failure = self.store.failure(self.stages[tag].key)
+        assert failure is not None
+        return failure
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    folder = tmp_path_factory.mktemp("run")
+    log, store = folder / "log.txt", Store(folder / "home")
+    a1, a2, a3 = chain(log, "a1", "a2", "a3")
+    b1, b2 = chain(log, "b1", "b2")
+    bad = toy(log, "bad", fails=True)
+    after = toy(log, "after", {"bad": bad})
+    last = toy(log, "last", {"after": after})
+    alone = toy(log, "alone", resources=Resources(exclusive=True))
+    stages = [alone, a1, a2, a3, b1, b2, bad, after, last, toy(log, "killed", deaths=1), toy(log, "doomed", deaths=99)]
+    with local_ray(folder, cpus=2, gpus=0):
+        board = run_stages(stages, store, cpus=2)
+    return Outcome(store, runs(log), {stage.config.tag: stage for stage in stages}, board)  # type: ignore[attr-defined]
+
+
+def test_stages_run_after_what_they_need_each_once(outcome: Outcome) -> None:
+    assert [tag for tag in outcome.runs if tag[0] == "a" and tag != "alone"] == ["a1", "a2", "a3"]
+    assert [tag for tag in outcome.runs if tag in ("b1", "b2")] == ["b1", "b2"]
+    folder = outcome.store.folder("toy", outcome.stages["a2"].key)
+    assert (folder / "done.txt").read_text() == "a2 after ['before']"
+
+
+def test_a_failed_stage_stops_what_needs_it_and_nothing_else(outcome: Outcome) -> None:
+    assert outcome.tags(outcome.board.skipped) == {"after", "last"}
+    assert set(outcome.board.skipped.values()) == {outcome.stages["bad"].key}
+    assert outcome.tags(outcome.board.failed) == {"bad", "doomed"}
+    assert outcome.tags(outcome.board.done) == {"a1", "a2", "a3", "b1", "b2", "killed", "alone"}
+
+
+def test_what_a_stage_raises_is_kept_and_not_tried_again(outcome: Outcome) -> None:
+    assert outcome.failure("bad").error == "ValueError: bad was told to fail"
+    assert outcome.runs.count("bad") == 1
+
+
+def test_a_worker_killed_with_sigkill_is_retried(outcome: Outcome) -> None:
+    assert outcome.runs.count("killed") == 2
+    assert outcome.provenance("killed")["attempts"] == 2
+
+
+def test_retries_are_bounded_and_the_death_is_recorded(outcome: Outcome) -> None:
+    assert outcome.runs.count("doomed") == RETRIES + 1
+    assert "died" in outcome.failure("doomed").error
+
+
+def test_a_stage_for_itself_runs_when_nothing_else_does(outcome: Outcome) -> None:
+    others = [outcome.provenance(tag) for tag in outcome.tags(outcome.board.done) - {"alone"}]
+    assert outcome.runs[-1] == "alone"
+    assert max(one["started"] + one["seconds"] for one in others) <= outcome.provenance("alone")["started"]
+
+
+def test_the_longest_chain_is_handed_out_first(log: Path) -> None:
+    long, short = chain(log, "l1", "l2", "l3"), chain(log, "s1", "s2")
+    taken = board(*short, *long)
+    assert [taken.take(), taken.take(), taken.take()] == [long[0], short[0], None]
+
+
+def test_expected_seconds_weigh_more_than_the_length_of_a_chain(log: Path) -> None:
+    slow, quick = toy(log, "slow"), chain(log, "q1", "q2")
+    taken = Board(missing={s.key: s for s in [*quick, slow]}, expected={slow.key: 60.0})
+    assert taken.take() is slow
+
+
+def test_a_stage_that_another_run_holds_waits_until_it_is_published(log: Path) -> None:
+    held = toy(log, "held")
+    state = {"held": True, "published": False}
+    taken = Board(
+        missing={held.key: held},
+        expected={},
+        is_published=lambda stage: state["published"],
+        is_held=lambda stage: state["held"],
+    )
+    assert taken.take() is None
+    assert not taken.finished
+    state.update(held=False, published=True)
+    assert taken.take() is None
+    assert taken.finished
+    assert taken.done == {held.key}
+
+
+def test_a_closed_board_hands_out_nothing_more(log: Path) -> None:
+    taken = board(*chain(log, "a"), *chain(log, "b"))
+    assert taken.take() is not None
+    taken.closed = True
+    assert taken.take() is None
+    assert taken.finished
+
+
+def test_more_gpus_than_there_are_is_an_error_before_anything_runs(log: Path) -> None:
+    with pytest.raises(ResourceError, match="asks for 2 GPUs, and there are 1"):
+        check_resources([toy(log, "big", resources=Resources(gpus=2))], cpus=2, gpus=1)
+
+
+def test_the_folder_of_ray_leaves_room_for_the_names_of_sockets(tmp_path: Path) -> None:
+    deep = tmp_path / ("long" * 30)
+    assert len(str(ray_folder(deep))) < 55
+    assert ray_folder(deep) != ray_folder(tmp_path / ("else" * 30))
