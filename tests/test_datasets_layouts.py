@@ -106,7 +106,7 @@ def test_davis16_is_found_under_its_usual_names(tmp_path: Path, folder: str) -> 
 
 def test_davis17_is_told_from_davis16_in_a_folder_of_the_same_name(tmp_path: Path) -> None:
     make_davis16(tmp_path / "DAVIS")
-    with pytest.raises(DataError, match=r"ImageSets/2017"):
+    with pytest.raises(DataError, match=r"ImageSets/2017/val\.txt"):
         load_benchmark(PROTOCOLS["davis17-val"], tmp_path)
 
 

@@ -63,13 +63,21 @@ def check_sequences(
     `cache`: the SQLite file of `digest`; files that have not changed are not decoded again. `done` is called once a
     file that is looked at. Raises StoreError if the cache cannot be used."""
     sequences = tuple(sequences)
-    frames = cached_facts("frame 1", [p for one in sequences for p in one.frames], cache, _frame_facts, done, _is_sound)
-    masks = cached_facts(
-        "mask 1", [p for one in sequences for p in mask_files(one)], cache, _mask_facts, done, _is_sound
-    )
-    facts = {path: _facts(text) for path, text in frames.items()}
-    truth = {path: _facts(text) for path, text in masks.items()}
+    facts = frame_facts(sequences, cache, done)
+    masks = [path for one in sequences for path in mask_files(one)]
+    truth = {
+        path: _facts(text) for path, text in cached_facts("mask 1", masks, cache, _mask_facts, done, _is_sound).items()
+    }
     return [problem for one in sequences for problem in _check(one, facts, truth)]
+
+
+def frame_facts(
+    sequences: Iterable[Sequence], cache: Path | None = None, done: Callable[[], object] = lambda: None
+) -> dict[Path, ImageFacts]:
+    """What each frame's file holds, decoded on all cores or known from the cache. Raises as check_sequences does."""
+    paths = [path for one in sequences for path in one.frames]
+    found = cached_facts("frame 1", paths, cache, _frame_facts, done, _is_sound)
+    return {path: _facts(text) for path, text in found.items()}
 
 
 def require_sound(problems: Iterable[Problem]) -> None:

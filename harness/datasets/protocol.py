@@ -37,7 +37,7 @@ class Dataset(Config):
     """A key of LAYOUTS."""
 
     marker: str
-    """File or folder by which its folder is recognised."""
+    """File or folder by which its folder is recognised; `{split}` stands for the split."""
 
     folders: tuple[str, ...]
     """Looked through in this order, from the data root."""
@@ -136,12 +136,13 @@ def find_root(root: Path, entry: Protocol | TrainingSet) -> Path:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the folder that holds the datasets")
     root = root.absolute()  # stages run in other working folders
+    marker = dataset.marker.replace("{split}", entry.split)
     for name in dataset.folders:
-        if (root / name / dataset.marker).exists():
+        if (root / name / marker).exists():
             return root / name
     places = ", ".join(str(root / name) for name in dataset.folders)
     raise DataError(
-        f"{root}: {dataset.title} not found ({entry.title}); a folder with {dataset.marker} expected in one of "
+        f"{root}: {dataset.title} not found ({entry.title}); a folder with {marker} expected in one of "
         f"{places}; get it from {dataset.source}, or leave out what needs it"
     )
 
