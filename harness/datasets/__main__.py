@@ -18,6 +18,9 @@ from harness.datasets.inventory import Part, check_part, find_parts, list_entrie
 from harness.datasets.miniature import embed
 from harness.errors import HarnessError
 
+WIDTH = 160
+"""Columns of the output where there is no terminal that has its own."""
+
 SHOWN = 50
 """Defects that are listed for each part; the rest is counted."""
 
@@ -39,7 +42,7 @@ def check(options: argparse.Namespace) -> int:
     """Prints what is under `options.root`, and every defect. Raises HarnessError if nothing is there."""
     cache = options.home.absolute() / "facts.sqlite"
     parts = find_parts(options.root, list_entries())
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("files", total=sum(part.files for part in parts))
