@@ -15,15 +15,15 @@ from harness.score import png
 from harness.score.png import read_raster
 
 
-def png_bytes(rows, width, height, depth, colour, *, interlaced=0):
+def png_bytes(rows, width, height, depth, colour, *, compress=zlib.compress):
     """A PNG around raw rows (bytes with the filter byte of each row), any header."""
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     palette = chunk(b"PLTE", bytes(range(48))) if colour == 3 else b""
-    return png.SIGNATURE + chunk(b"IHDR", header) + palette + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return png.SIGNATURE + chunk(b"IHDR", header) + palette + chunk(b"IDAT", compress(rows)) + chunk(b"IEND", b"")
 
 
 def random_ids(height=37, width=51, most=3, seed=0):
@@ -81,10 +81,11 @@ def test_mixed_row_filters_are_left_to_the_general_reader(tmp_path):
 
 
 @pytest.mark.parametrize("module", ["zlib_ng.zlib_ng", "isal.isal_zlib", "zlib"])
-def test_every_inflater_gives_the_same_values(tmp_path, monkeypatch, module):
-    inflate = pytest.importorskip(module).decompress
-    monkeypatch.setattr(png, "_inflater", lambda: (inflate, (Exception,)))
-    ids = random_ids(480, 854)
+@pytest.mark.parametrize("noise", [False, True])
+def test_every_inflater_gives_the_same_values(tmp_path, monkeypatch, module, noise):
+    library = pytest.importorskip(module)
+    monkeypatch.setattr(png, "_inflater", lambda: (library, (library.error,)))
+    ids = np.random.default_rng(0).integers(0, 256, (480, 854)).astype(np.uint8) if noise else random_ids(480, 854)
     write_mask(tmp_path / "mask.png", ids)
     content = (tmp_path / "mask.png").read_bytes()
     found = png._decode(content)
@@ -104,11 +105,28 @@ def damaged(content, kind):
         return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
     if kind == "fewer rows than it says":
         return png_bytes(bytes(10 * 52), 51, 37, 8, 3)
+    if kind == "more rows than it says":
+        return png_bytes(bytes(10**7), 51, 37, 8, 3)
+    if kind == "a bomb":
+        return png_bytes(bytes(10**8), 51, 37, 8, 3)
+    if kind == "nonsense instead of pixels":
+        return png_bytes(bytes(37 * 52), 51, 37, 8, 3, compress=lambda rows: rows)
     return png_bytes(bytes(100), 2**31 - 1, 2**31 - 1, 8, 3)  # a header that claims exabytes
 
 
 @pytest.mark.parametrize(
-    "kind", ["empty", "cut short", "no image at all", "one bit wrong", "fewer rows than it says", "absurd size"]
+    "kind",
+    [
+        "empty",
+        "cut short",
+        "no image at all",
+        "one bit wrong",
+        "fewer rows than it says",
+        "more rows than it says",
+        "a bomb",
+        "nonsense instead of pixels",
+        "absurd size",
+    ],
 )
 def test_a_damaged_mask_is_an_error_that_names_the_file(tmp_path, kind):
     path = tmp_path / "mask.png"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import struct
 import zlib
-from collections.abc import Callable
 from functools import cache
 from operator import mul
 from pathlib import Path
@@ -28,10 +27,11 @@ FILTER_NONE, FILTER_SUB = 0, 1
 BYTES = tuple(bytes((value,)) for value in range(256))
 HEADER = struct.Struct(">IIBBBBB")
 CHUNK = struct.Struct(">I4s")
+SMALL = 1 << 15
+"""Bytes of compressed pixels, far more than a mask has, that cannot grow beyond 34 MB (deflate gains 1,032 at most)."""
+
 MOST_PIXELS = 1 << 28
 """An image that claims more is not believed, so that a damaged header cannot fill the memory."""
-
-Inflate = Callable[[bytes, int, int], bytes]
 
 
 class _DamageError(Exception):
@@ -65,14 +65,9 @@ def _decode(content: bytes) -> Raster | None:
     if not plain or filters or interlaced or depth not in {1, 2, 4, 8}:
         return None
     stride = 1 + (width * depth + 7) // 8
-    inflate, failure = _inflater()
-    try:
-        # With room for more than there is, the output is not grown; more than there must be is seen by its length.
-        rows = inflate(data, zlib.MAX_WBITS, height * stride + 64)
-    except failure as error:
-        raise _DamageError(f"its pixels cannot be decompressed ({error})") from None
+    rows = _inflate(data, height * stride)
     if len(rows) != height * stride:
-        raise _DamageError(f"{len(rows)} bytes of pixels found, {height * stride} expected")
+        raise _DamageError(f"its pixels are not the {height} rows of {width} that it claims")
     kinds = set(rows[::stride])
     if kinds == {FILTER_SUB} and depth == 8:
         rows = _undo_sub(rows, stride)
@@ -104,6 +99,19 @@ def _chunks(content: bytes) -> tuple[tuple[int, ...], bytes]:
     if header is None:
         raise _DamageError("it has no header")
     return header, b"".join(data)
+
+
+def _inflate(data: bytes, size: int) -> bytes:
+    """`size` bytes, and another number of them where the data is wrong. Raises _DamageError."""
+    library, failure = _inflater()
+    try:
+        if len(data) <= SMALL:
+            return bytes(library.decompress(data, zlib.MAX_WBITS, size + 64))  # room to spare spares a copy
+        stream = library.decompressobj()
+        rows = stream.decompress(data, size + 1)  # not more, whatever the file would grow to
+        return bytes(rows) if stream.eof else b""
+    except failure as error:
+        raise _DamageError(f"its pixels cannot be decompressed ({error})") from None
 
 
 def _undo_sub(rows: bytes, stride: int) -> bytes:
@@ -141,12 +149,12 @@ def _unpack(raster: Raster, depth: int) -> Raster:
 
 
 @cache
-def _inflater() -> tuple[Inflate, tuple[type[Exception], ...]]:
-    """The fastest one installed, and what it raises on damaged data; the standard library's works as well."""
-    for module, error in (("zlib_ng.zlib_ng", "error"), ("isal.isal_zlib", "error")):
+def _inflater() -> tuple[Any, tuple[type[Exception], ...]]:
+    """The fastest library installed that has the interface of zlib, and what it raises on damaged data."""
+    for module in ("zlib_ng.zlib_ng", "isal.isal_zlib"):
         try:
             found = importlib.import_module(module)
         except ImportError:
             continue
-        return found.decompress, (getattr(found, error), zlib.error)
-    return zlib.decompress, (zlib.error,)
+        return found, (found.error, zlib.error)
+    return zlib, (zlib.error,)
