@@ -13,10 +13,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from harness.datasets import data_kind, load_protocols
 from harness.display import print_failures, print_plan, progress, say
-from harness.errors import DataError, HarnessError, ResourceError, StoreError
+from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
 from harness.material import gather
 from harness.plan import Plan, make_plan
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     """What the command does. Raises HarnessError for all that a user can put right."""
     begin = time.monotonic()
     protocols = load_protocols()
-    study = load_study(options.study, protocols, options.scale)
+    study = load_study(options.study, protocols, options.scale, options=read_options(options.option))
     home = options.home.absolute()
     store = Store(home)
     gpus = len(gpu_names()) if options.gpus is None else options.gpus
@@ -139,6 +142,20 @@ def _run_missing(plan: Plan, store: Store, cpus: int, gpus: int) -> bool:
     return board.closed
 
 
+def read_options(texts: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts, the values as YAML reads them. Raises StudyError."""
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key or key in options:
+            raise StudyError(f"--option {text}: expected KEY=VALUE, each key once")
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise StudyError(f"--option {text}: the value is not YAML ({error})") from None
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m harness.run", description="Run a study; again: go on with it.")
     parser.add_argument("study", metavar="STUDY", type=Path, help="a study's YAML file")
@@ -146,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="ROOT", type=Path, help="folder that holds the datasets; default: embedded")
     parser.add_argument(
         "--home", metavar="DIR", type=Path, default=Path("runs"), help="store, MLflow database, reports"
+    )
+    parser.add_argument(
+        "--option", metavar="KEY=VALUE", action="append", default=[], help="option of the study's method; repeatable"
     )
     parser.add_argument("--plan", action="store_true", help="print the plan and run nothing")
     parser.add_argument("--yes", action="store_true", help="go on where a scale asks for a GPU that is not there")

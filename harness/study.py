@@ -77,9 +77,14 @@ class _StudyFile(Config):
 
 
 def load_study(
-    path: Path, benchmarks: Mapping[str, Any], scale: str | None = None, scales: Path | None = None
+    path: Path,
+    benchmarks: Mapping[str, Any],
+    scale: str | None = None,
+    scales: Path | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Study:
     """The study in `path`, at `scale` instead of its own where given. `benchmarks` are those that exist, by name.
+    `options` of the study's method are laid over the scale's, for all its variants.
 
     Raises StudyError naming file, key, what was found and what is allowed."""
     content = read_yaml(path)
@@ -93,6 +98,10 @@ def load_study(
     if len(set(file.seeds)) < len(file.seeds):
         raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
     size = load_scale(scale or file.scale, f"{path}: scale", scales)
+    if options:
+        opened = merged(nested(size.methods.get(file.method, {}), f"scale {size.name}"), nested(options, "--option"))
+        resolve(find_method(file.method, f"{path}: method").config, opened, "--option")
+        size = size.model_copy(update={"methods": {**size.methods, file.method: opened}})
     variants = tuple(_variant(name, options, file, size, benchmarks, path) for name, options in file.variants)
     return Study(
         name=file.name,
