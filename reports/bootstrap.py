@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-RESAMPLES = 10_000
+RESAMPLES = 5_000
 LEVEL = 0.95
 POWER = 0.8
 

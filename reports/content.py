@@ -11,7 +11,7 @@ from reports.published import Published
 from reports.rows import Part, Row, split
 from reports.scores import Scorebook
 from reports.spec import TableSet
-from reports.sure import claims_table, differences, means
+from reports.sure import claims_tables, differences, means
 from reports.tables import Table, build_tables
 
 
@@ -27,7 +27,7 @@ class Content:
     """The paper's tables and ablations, each followed by its differences."""
 
     overview: tuple[Table, ...]
-    """Means with intervals, all cells, J by sequence."""
+    """Means with intervals, all cells, J by sequence, claims not measured."""
 
     absent: Mapping[str, str]
     """Title → why the table is not made."""
@@ -63,16 +63,18 @@ def compose(
         paper.append(table)
         apart = differences(spec, table, part, scores) if spec.reference else None
         paper += [apart] if apart else []
+    judged = [claims_tables(claims, part, scores, suffix) for part, suffix in named]
     return Content(
         study=study,
         rows=rows,
         parts=parts,
-        claims=tuple(claims_table(claims, part, scores, suffix) for part, suffix in named),
+        claims=tuple(top for top, _ in judged),
         paper=tuple(paper),
         overview=(
             *(table for part, suffix in named for table in means(part, tables, scores, suffix)),
             *(table for part, suffix in named for table in all_cells(part, tables, suffix)),
             *(table for part, suffix in named for table in per_sequence(part, scores, suffix)),
+            *(rest for _, rest in judged if rest),
         ),
         absent=absent,
         seconds=tuple(table for part, suffix in named for table in _seconds(part, tables, published, suffix)),

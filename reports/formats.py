@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 
-from reports.tables import MEASURED, QUOTED, Line, Table, Value
+from reports.tables import MEASURED, NOTHING, QUOTED, Line, Table, Value
 from reports.words import NO_BENCHMARK
 
 
@@ -69,7 +69,7 @@ def loud(caption: str) -> str:
 
 def _value(value: Value, line: Line) -> str:
     if value.number is None:
-        return value.text
+        return f"*{value.text}*" if line.origin == QUOTED and value.text != NOTHING else value.text
     text = number(value.number, value.decimals)
     if line.origin == QUOTED or value.quoted:
         return f"*{text}*"

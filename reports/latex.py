@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.formats import number
-from reports.tables import MEASURED, QUOTED, Line, Table, Value
+from reports.tables import MEASURED, NOTHING, QUOTED, Line, Table, Value
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -43,7 +43,8 @@ def escape(text: str) -> str:
 
 def _value(value: Value, line: Line) -> str:
     if value.number is None:
-        return escape(value.text)
+        shown = line.origin == QUOTED and value.text != NOTHING
+        return f"\\textit{{{escape(value.text)}}}" if shown else escape(value.text)
     text = number(value.number, value.decimals)
     if line.origin == QUOTED or value.quoted:
         return f"\\textit{{{text}}}"

@@ -20,6 +20,9 @@ from reports.tables import (
 )
 from reports.words import coverage, describe
 
+SECONDS = 4
+"""Decimals of seconds a frame."""
+
 PER_SEQUENCE = "sequences-"
 """What the names of the tables by sequence begin with, before benchmark and part."""
 
@@ -48,7 +51,7 @@ def speed(part: Part, tables: TableSet, suffix: str = "") -> Table:
             used += [row.hardware for row in timed]
             seconds = [row.seconds_per_frame for row in timed if row.seconds_per_frame is not None]
             mean = sum(seconds) / len(seconds) if seconds else None
-            values.append(Value(number=mean, decimals=3, text="not timed", comparable=len(machines) == 1))
+            values.append(Value(number=mean, decimals=SECONDS, text="not timed", comparable=len(machines) == 1))
         hardware = ", ".join(sorted(set(used))) or "–"
         lines.append(
             Line(label=tables.label(variant), origin=MEASURED, variant=variant, facts=(hardware,), values=tuple(values))
@@ -73,7 +76,7 @@ def speed_beside(spec: TableSpec, part: Part, tables: TableSet, published: Publi
         seconds = [row.seconds_per_frame for row in cells if row.seconds_per_frame is not None]
         number = sum(seconds) / len(seconds) if seconds else None
         hardware = ", ".join(sorted({row.hardware for row in cells if row.seconds_per_frame is not None})) or "–"
-        value = Value(number=number, text="not timed" if cells else "not run")
+        value = Value(number=number, decimals=SECONDS, text="not timed" if cells else "not run")
         lines.append(
             Line(
                 label=label or tables.label(variant),

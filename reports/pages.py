@@ -26,11 +26,8 @@ def index_page(
     out += [f"**{coverage(content.rows)}** {HOW_TO_READ}", ""]
     if not content.rows:
         out += ["No rows are recorded for this study yet: run it first (`python -m harness.run`).", ""]
-    out += [
-        "Seconds a frame and hardware: [speed.md](speed.md). All on one page: [index.html](index.html). Every table as CSV "
-        "and LaTeX: [tables/](tables/).",
-        "",
-    ]
+    out += ["Seconds a frame and hardware: [speed.md](speed.md). All on one page: [index.html](index.html).", ""]
+    out += ["Every table as CSV and LaTeX: [tables/](tables/).", ""]
     for table in content.claims:
         out += _table(table)
     if content.missing:

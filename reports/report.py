@@ -1,7 +1,8 @@
 """A study's report on disk: `index.md`, `speed.md`, `index.html`, tables as CSV and LaTeX, figures, contact sheets.
 
 Everything but the speed page, its tables and its figure, and the HTML page that holds them too, is the same, byte for
-byte, for the same rows: measured seconds stand there alone. Of this machine's paths none is written, unless a recorded reason names one."""
+byte, for the same rows: measured seconds stand there alone. Of this machine's paths none is written, unless a recorded
+reason names one."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from reports.bootstrap import FEWEST, Interval, holm
-from reports.claims import REPRODUCED, Claims, Verdict, judge_all
+from reports.claims import NOT_MEASURED, REPRODUCED, Claims, Verdict, judge_all
 from reports.rows import Part
 from reports.scores import Scorebook
 from reports.spec import MEASURES, TableSet, TableSpec
@@ -93,10 +93,12 @@ def differences(spec: TableSpec, made: Table, part: Part, scores: Scorebook) -> 
     )
 
 
-def claims_table(claims: Claims, part: Part, scores: Scorebook, suffix: str = "") -> Table:
-    """Every claim with its verdict."""
+def claims_tables(claims: Claims, part: Part, scores: Scorebook, suffix: str = "") -> tuple[Table, Table | None]:
+    """The claims on which the rows have a word, each with its verdict; and the others, each with why not."""
     verdicts = judge_all(claims, part, scores)
-    return Table(
+    judged = [verdict for verdict in verdicts if verdict.verdict != NOT_MEASURED]
+    others = [verdict for verdict in verdicts if verdict.verdict == NOT_MEASURED]
+    top = Table(
         name=f"claims{suffix}",
         title="The paper's claims",
         caption=f"{summary(verdicts)} Differences in the claim's measure; the paper's in italics. "
@@ -104,10 +106,21 @@ def claims_table(claims: Claims, part: Part, scores: Scorebook, suffix: str = ""
         f"{HOW} {describe(part)}",
         facts=("verdict", "source", "benchmark", "measure", "remark"),
         columns=("paper", "ours", "from", "to"),
-        lines=tuple(_claim_line(verdict) for verdict in verdicts),
+        lines=tuple(_claim_line(verdict) for verdict in judged),
         first="claim",
         origins=False,
     )
+    rest = Table(
+        name=f"claims-open{suffix}",
+        title="Claims of the paper that were not measured",
+        caption=f"The paper's difference in italics. {describe(part)}",
+        facts=("source", "benchmark", "measure", "why not"),
+        columns=("paper",),
+        lines=tuple(_open_line(verdict) for verdict in others),
+        first="claim",
+        origins=False,
+    )
+    return top, rest if others else None
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:
@@ -132,6 +145,17 @@ def _claim_line(verdict: Verdict) -> Line:
             "; ".join(remark for remark in remarks if remark) or "–",
         ),
         values=(Value(number=claim.expected, quoted=True), *_three(verdict.interval)),
+    )
+
+
+def _open_line(verdict: Verdict) -> Line:
+    claim = verdict.claim
+    return Line(
+        label=claim.text,
+        origin=MEASURED,
+        variant=claim.name,
+        facts=(claim.source, claim.benchmark, MEASURES[claim.measure].title, verdict.why),
+        values=(Value(number=claim.expected, quoted=True),),
     )
 
 

@@ -17,6 +17,8 @@ from reports.words import coverage, describe
 
 MEASURED = "measured"
 QUOTED = "quoted"
+NOTHING = "–"
+"""Shown where a source has no number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class Value:
 
     number: float | None = None
     decimals: int = 3
-    text: str = "–"
+    text: str = NOTHING
     """Shown where there is no number."""
 
     rank: int = 0
