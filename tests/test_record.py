@@ -1,0 +1,196 @@
+"""MLflow shows what the store holds: once, again without doubles, from nothing, and not at all without harm."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from harness.datasets import load_protocols
+from harness.material import gather
+from harness.plan import Item, Plan, make_plan
+from harness.record import log_report, read_rows, record, tracking_uri
+from harness.rows import COLUMNS
+from harness.stage import Stage
+from harness.store import Failure, Store
+from harness.study import load_study
+from harness.work import make_job, work
+from tests.engine import make_davis16, toy
+
+STUDY = """
+name: try
+method: first-mask
+benchmarks: [davis16-val, davis17-val]
+variants: {one: {}, two: {}}
+"""
+
+
+def make(home: Path, data: Path, text: str = STUDY) -> tuple[Plan, Store]:
+    (home.parent / "study.yaml").write_text(text)
+    protocols = load_protocols()
+    study = load_study(home.parent / "study.yaml", protocols)
+    store = Store(home)
+    material = gather([protocols[name] for name in study.benchmarks], data, home / "facts.sqlite")
+    return make_plan(study, material, store, machine="a machine"), store
+
+
+def run_all(plan: Plan, store: Store) -> None:
+    for stage in plan.missing:
+        assert work(make_job(stage, store, 1, "")), store.failure(stage.key)
+
+
+def recorded(home: Path, role: str) -> list[Run]:
+    client = MlflowClient(tracking_uri(home))
+    experiment = client.get_experiment_by_name("try")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], f"tags.role = '{role}'"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_davis16(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    home = tmp_path_factory.mktemp("finished") / "home"
+    plan, store = make(home, data)
+    run_all(plan, store)
+    MlflowClient(tracking_uri(home)).search_experiments()
+    shutil.copy(home / "mlflow.db", home / "empty.db")  # a new database takes seconds
+    record(plan, store)
+    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path, finished: Path) -> Path:
+    """A copy of a finished home, with nothing in MLflow yet."""
+    shutil.copytree(finished / "store", tmp_path / "home" / "store")
+    shutil.copy(finished / "empty.db", tmp_path / "home" / "mlflow.db")
+    return tmp_path / "home"
+
+
+def test_a_row_holds_what_its_cell_scored(finished: Path) -> None:
+    rows = read_rows(finished, "try")
+    assert list(rows.columns) == list(COLUMNS)
+    one = rows.query("variant == 'one' and benchmark == 'davis16-val'").iloc[0]
+    total = json.loads((Path(one.score_folder) / "total.json").read_text())
+    assert one.J_mean == total["J_mean"]
+    assert (one.status, one.reason, one.data_kind, one.hardware) == ("done", "", "real", "a machine")
+    assert one.seconds_per_frame > 0
+    masks = json.loads(one.masks)
+    assert set(masks) == {"a", "b"}
+    assert all(Path(folder, "00000.png").is_file() for folder in masks.values())
+
+
+def test_a_cell_that_is_left_out_has_a_row_with_the_reason(finished: Path) -> None:
+    rows = read_rows(finished, "try").query("benchmark == 'davis17-val'")
+    assert set(rows.status) == {"left out"}
+    assert all("DAVIS 2017" in reason for reason in rows.reason)
+    assert all(math.isnan(value) for value in rows.J_mean)
+
+
+def test_runs_have_parent_metrics_and_artifacts(finished: Path) -> None:
+    (parent,) = recorded(finished, "study")
+    cells = recorded(finished, "cell")
+    assert {run.data.tags["mlflow.parentRunId"] for run in cells} == {parent.info.run_id}
+    done = next(run for run in cells if run.data.tags["status"] == "done")
+    assert {"J_mean", "F_decay", "JF_mean", "seconds_per_frame"} <= set(done.data.metrics)
+    names = {item.path for item in MlflowClient(tracking_uri(finished)).list_artifacts(done.info.run_id)}
+    assert {"objects.csv", "sequences.csv"} <= names
+    assert {run.info.status for run in cells} == {"FINISHED", "KILLED"}
+
+
+def test_recording_twice_changes_nothing(home: Path, data: Path) -> None:
+    plan, store = make(home, data)
+    record(plan, store)
+    before, rows = {run.info.run_id for run in recorded(home, "cell")}, read_rows(home, "try")
+    record(plan, store)
+    assert {run.info.run_id for run in recorded(home, "cell")} == before
+    assert len(recorded(home, "study")) == 1
+    pd.testing.assert_frame_equal(read_rows(home, "try"), rows)
+
+
+def test_a_deleted_database_is_built_again_from_the_store(home: Path, data: Path) -> None:
+    record(*make(home, data))
+    rows = read_rows(home, "try")
+    (home / "mlflow.db").unlink()
+    record(*make(home, data))
+    assert len(recorded(home, "cell")) == 4
+    pd.testing.assert_frame_equal(read_rows(home, "try"), rows)
+
+
+def test_a_variant_that_the_study_no_longer_has_leaves_the_rows(home: Path, data: Path) -> None:
+    record(*make(home, data))
+    record(*make(home, data, STUDY.replace("one: {}, two", "two")))
+    assert set(read_rows(home, "try").variant) == {"two"}
+    assert len(recorded(home, "cell")) == 2
+
+
+def test_a_failed_stage_of_a_cell_is_in_its_row(home: Path, data: Path) -> None:
+    plan, store = make(home, data)
+    cell = plan.cells[0]
+    assert cell.score is not None
+    shutil.rmtree(store.folder("score", cell.score.key))
+    store.fail(Failure(key=cell.score.key, label="score", error="no luck", traceback="", log="", when=0.0))
+    record(plan, store)
+    row = read_rows(home, "try").query("variant == 'one' and benchmark == 'davis16-val'").iloc[0]
+    assert (row.status, row.reason) == ("failed", "score DAVIS16 val: no luck")
+    assert row.score_folder == ""
+
+
+def test_a_server_that_is_down_costs_a_warning_and_no_row(
+    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    plan, store = make(home, data)
+    assert record(plan, store)[0]["status"] == "done"
+    rows = read_rows(home, "try")
+    assert "http://127.0.0.1:9" in capsys.readouterr().err
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    record(plan, store)
+    pd.testing.assert_frame_equal(read_rows(home, "try"), rows, check_dtype=False)
+
+
+def test_curves_of_a_training_become_metrics_over_steps_once(home: Path, data: Path) -> None:
+    plan, store = make(home, data)
+    training = _trained(store)
+    plan = replace(plan, items={**plan.items, training.key: Item(stage=training, state="cached", reason="")})
+    record(plan, store)
+    record(plan, store)
+    (run,) = recorded(home, "training")
+    history = MlflowClient(tracking_uri(home)).get_metric_history(run.info.run_id, "loss")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 1.5), (10, 0.5)]
+    assert run.info.run_name == training.label
+
+
+def _trained(store: Store) -> Stage:
+    stage = toy(Path("unused"), "training")
+    place = store.start(stage.key)
+    (place.folder / "curves.csv").write_text("step,name,value\n0,loss,1.5\n10,loss,0.5\n")
+    store.publish(stage.name, stage.key, stage.label, stage.identity, {"seconds": 3.0})
+    return stage
+
+
+def test_a_report_is_among_the_artifacts_of_the_study(home: Path, data: Path, tmp_path: Path) -> None:
+    record(*make(home, data))
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "index.md").write_text("# try")
+    log_report(home, "try", tmp_path / "report")
+    (parent,) = recorded(home, "study")
+    names = {item.path for item in MlflowClient(tracking_uri(home)).list_artifacts(parent.info.run_id, "report")}
+    assert names == {"report/index.md"}
+
+
+def test_a_study_that_was_never_run_has_no_rows(tmp_path: Path) -> None:
+    rows = read_rows(tmp_path / "home", "never")
+    assert list(rows.columns) == list(COLUMNS)
+    assert rows.empty
