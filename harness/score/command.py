@@ -46,7 +46,7 @@ def _score(options: argparse.Namespace) -> int:
         raise DataError(_list(problems))
     if options.out is not None:
         try:
-            write_scores(options.out, scores, rules.averaging, problems=problems)
+            write_scores(options.out, scores, rules.averaging, alternative=rules.alternative, problems=problems)
         except OSError as error:
             raise StoreError(f"{options.out}: cannot be written ({error.strerror}); choose another folder") from None
     _show(protocol, scores, {} if problems else total(scores, rules.averaging), problems)

@@ -26,6 +26,8 @@ class ScoringRules:
 
     values: Values = "ids"
     averaging: Averaging = "objects"
+    alternative: Averaging | None = None
+    """A second mean that is reported too, where published scorers differ."""
 
     def scored(self, frames: int) -> range:
         """Indices of the frames that count among `frames`."""
@@ -34,8 +36,12 @@ class ScoringRules:
 
 def rules_of(protocol: Any) -> ScoringRules:
     """The rules in a protocol of harness.datasets (its `multi_object`, `merge_objects`, `skip_first`, `skip_last`,
-    `averaging`)."""
+    `averaging`, `alternative`)."""
     values: Values = "foreground" if protocol.merge_objects else "ids" if protocol.multi_object else "binary"
     return ScoringRules(
-        skip_first=protocol.skip_first, skip_last=protocol.skip_last, values=values, averaging=protocol.averaging
+        skip_first=protocol.skip_first,
+        skip_last=protocol.skip_last,
+        values=values,
+        averaging=protocol.averaging,
+        alternative=protocol.alternative,
     )

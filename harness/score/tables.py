@@ -58,6 +58,7 @@ def write_scores(
     scores: Iterable[SequenceScores],
     averaging: Averaging,
     *,
+    alternative: Averaging | None = None,
     problems: Mapping[str, str] | None = None,
 ) -> Row:
     """Write the four files into `folder`, made if missing, and return the total.
@@ -66,7 +67,7 @@ def write_scores(
     sequence, objects, frames, the six (means over objects), JF_mean, problem. total.json: the six and JF_mean.
     `problems`: sequence → why it has no score. Such a sequence gets a row with empty numbers and the reason, and the
     total is null in every place, with the reason under `problem`: a mean over the rest is not the benchmark's number.
-    Then the returned row is empty."""
+    Then the returned row is empty. `alternative`: a second mean, to a file of its own, `total_over_sequences.json` say."""
     scores = sorted(scores, key=lambda one: one.name)
     problems = dict(problems or {})
     result = {} if problems else total(scores, averaging)
@@ -89,12 +90,19 @@ def write_scores(
     ] + [(name, "", "", *[""] * (len(STATISTICS) + 1), reason) for name, reason in problems.items()]
     header = ("sequence", "objects", "frames", *STATISTICS, COMBINED, "problem")
     _write(folder / "sequences.csv", header, sorted(sequences, key=lambda row: str(row[0])))
-    document: dict[str, float | str | None] = dict(result)
+    _write_total(folder / "total.json", result, problems)
+    if alternative is not None:
+        second = {} if problems else total(scores, alternative)
+        _write_total(folder / f"total_over_{alternative}.json", second, problems)
+    return result
+
+
+def _write_total(path: Path, row: Row, problems: Mapping[str, str]) -> None:
+    document: dict[str, float | str | None] = dict(row)
     if problems:
         document = dict.fromkeys((*STATISTICS, COMBINED))
         document["problem"] = f"not scored: {', '.join(sorted(problems))}; see sequences.csv"
-    (folder / "total.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    return result
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _mean(rows: Sequence[Row]) -> Row:
