@@ -72,7 +72,7 @@ def _listed_names(truth: Path, protocol: Protocol) -> list[str] | None:
     from harness.datasets.protocol import LAYOUTS
 
     root = truth.absolute().parent.parent
-    if not (root / protocol.dataset.marker).exists():
+    if not (root / protocol.dataset.marker.replace("{split}", protocol.split)).exists():
         return None
     return list(LAYOUTS[protocol.layout](root, protocol.split))
 

@@ -67,7 +67,7 @@ def write_scores(
     sequence, objects, frames, the six (means over objects), JF_mean, problem. total.json: the six and JF_mean.
     `problems`: sequence → why it has no score. Such a sequence gets a row with empty numbers and the reason, and the
     total is null in every place, with the reason under `problem`: a mean over the rest is not the benchmark's number.
-    Then the returned row is empty. `alternative`: a second mean, to a file of its own, `total_over_sequences.json` say."""
+    Then the returned row is empty. `alternative`: a second mean, written to `total_over_<alternative>.json`."""
     scores = sorted(scores, key=lambda one: one.name)
     problems = dict(problems or {})
     result = {} if problems else total(scores, averaging)
