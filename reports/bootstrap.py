@@ -36,7 +36,7 @@ class Interval:
 
     high: float | None
     p: float | None
-    """Two-sided, of the estimate being 0; for differences."""
+    """Two-sided, of the true value being 0: Student's t with the bootstrap's standard error; for differences."""
 
     detectable: float | None
     """The smallest true value that this many sequences, as scattered as these, show with a chance of 80 %."""
@@ -61,14 +61,13 @@ def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Inter
     wider = sqrt(count / (count - 1))
     tail = float(stats.norm.cdf(wider * stats.t.ppf((1 - LEVEL) / 2, count - 1)))
     low, high = np.quantile(means, [tail, 1 - tail])
-    side = (min((means <= 0).sum(), (means >= 0).sum()) + 1) / (RESAMPLES + 1)
     error = float(means.std()) * wider
     reach = stats.t.ppf((1 + LEVEL) / 2, count - 1) + stats.t.ppf(POWER, count - 1)
     return Interval(
         estimate=estimate,
         low=float(low),
         high=float(high),
-        p=min(1.0, 2 * float(stats.t.cdf(stats.norm.ppf(side) / wider, count - 1))),  # the interval's, inverted
+        p=2 * float(stats.t.cdf(-abs(estimate) / error, count - 1)) if error else float(estimate == 0),
         detectable=float(reach) * error,
         sequences=count,
         seeds=seeds,
