@@ -13,6 +13,7 @@ from harness.datasets.protocol import (
     TrainingSet,
     data_kind,
     find_root,
+    is_left_out,
     list_readers,
     load_protocols,
     load_training_sets,
@@ -93,7 +94,11 @@ def _read(root: Path, entry: Protocol | TrainingSet, folder: Path) -> Part:
     for name, read in readers.items():
         try:
             sequence = read()
-            sequences.append(prepare(entry, sequence) if isinstance(entry, Protocol) else sequence)
+            if isinstance(entry, Protocol):
+                if is_left_out(entry, sequence):
+                    continue
+                sequence = prepare(entry, sequence)
+            sequences.append(sequence)
         except DataError as error:
             problems.append(Problem(severity="error", sequence=name, message=str(error)))
     return Part(

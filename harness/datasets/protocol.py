@@ -16,13 +16,23 @@ from harness.config import Config, resolve
 from harness.datasets.davis import davis16, davis17
 from harness.datasets.digest import annotation_digest
 from harness.datasets.layout import Layout, Reader
+from harness.datasets.segtrack import segtrack
 from harness.datasets.sequence import Sequence
 from harness.datasets.voc import voc
+from harness.datasets.youtube_objects import youtube_objects
 from harness.errors import DataError, StudyError
 
-LAYOUTS: Mapping[str, Layout] = {"davis16": davis16, "davis17": davis17, "voc": voc}
+LAYOUTS: Mapping[str, Layout] = {
+    "davis16": davis16,
+    "davis17": davis17,
+    "youtube-objects": youtube_objects,
+    "segtrack": segtrack,
+    "voc": voc,
+}
 
 MARKERS = {"EMBEDDED.txt": "embedded", "DERIVED.txt": "derived"}
+
+_NOT_A_RULE = {"name", "title", "dataset", "offline", "pretraining", "sparse"}  # which videos count shows in the truth
 
 Averaging = Literal["sequences", "objects", "classes"]
 DataKind = Literal["embedded", "derived", "real"]
@@ -89,6 +99,9 @@ class Protocol(Config):
     boundary_tolerance: float = 0.008
     """Of F, as a share of the frame's diagonal (official evaluator)."""
 
+    sparse: bool = False
+    """Annotated here and there: a video that has too few annotations to be scored is left out, not an error."""
+
     scored: bool = True
     """False where the truth is not public (test-dev): segmented and exported only."""
 
@@ -108,7 +121,7 @@ class Protocol(Config):
         scored, boundary tolerance, averaging and the truth itself. Titles, places and training sets are not in it.
 
         Raises DataError naming a mask that cannot be read."""
-        rules = self.model_dump(mode="json", exclude={"name", "title", "dataset", "offline", "pretraining"})
+        rules = self.model_dump(mode="json", exclude=_NOT_A_RULE)
         identity = {"rules": rules, "dataset": self.dataset.name, "truth": annotation_digest(sequences, cache)}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
@@ -159,7 +172,7 @@ def prepare(protocol: Protocol, sequence: Sequence) -> Sequence:
     if protocol.merge_objects:
         sequence = sequence.as_foreground()
     if not sequence.object_ids:
-        raise DataError(f"{sequence.masks[0]}: no object in the first mask; fetch the file again")
+        raise DataError(f"{sequence.masks[0] or sequence.name}: no object in the first mask; fetch the file again")
     if not protocol.scored:
         return sequence
     annotated = [index for index, mask in enumerate(sequence.masks) if mask is not None]
@@ -172,11 +185,18 @@ def prepare(protocol: Protocol, sequence: Sequence) -> Sequence:
     return replace(sequence, scored=tuple(scored))
 
 
+def is_left_out(protocol: Protocol, sequence: Sequence) -> bool:
+    """Whether a sparsely annotated video has no annotation that counts."""
+    annotated = sum(mask is not None for mask in sequence.masks)
+    return protocol.sparse and annotated <= protocol.skip_first + protocol.skip_last
+
+
 def load_benchmark(protocol: Protocol, root: Path) -> tuple[Sequence, ...]:
-    """The benchmark's sequences in the dataset's order, first masks decoded, nothing else.
+    """The benchmark's sequences in the dataset's order, first masks decoded at most.
 
     Raises DataError if the dataset is not under `root`, or a list, folder or first mask is damaged."""
-    return tuple(prepare(protocol, read()) for read in list_readers(protocol, root).values())
+    sequences = (read() for read in list_readers(protocol, root).values())
+    return tuple(prepare(protocol, one) for one in sequences if not is_left_out(protocol, one))
 
 
 def load_training(name: str, root: Path, path: Path | None = None) -> tuple[Sequence, ...]:
