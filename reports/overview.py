@@ -51,7 +51,16 @@ def speed(part: Part, tables: TableSet, suffix: str = "") -> Table:
             used += [row.hardware for row in timed]
             seconds = [row.seconds_per_frame for row in timed if row.seconds_per_frame is not None]
             mean = sum(seconds) / len(seconds) if seconds else None
-            values.append(Value(number=mean, decimals=SECONDS, text="not timed", comparable=len(machines) == 1))
+            reasons = tuple(dict.fromkeys(row.reason for row in part.cell(variant, benchmark) if row.reason))
+            values.append(
+                Value(
+                    number=mean,
+                    decimals=SECONDS,
+                    text="not timed",
+                    comparable=len(machines) == 1,
+                    notes=() if timed else reasons,
+                )
+            )
         hardware = ", ".join(sorted(set(used))) or "–"
         lines.append(
             Line(label=tables.label(variant), origin=MEASURED, variant=variant, facts=(hardware,), values=tuple(values))

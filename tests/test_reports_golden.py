@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports.report import write_report
+from reports.report import STAMP, write_report
 from reports.spec import MEASURES
 
 GOLDEN = Path(__file__).with_name("golden") / "reports"
@@ -77,3 +77,11 @@ def test_every_table_of_the_frozen_report_is_under_test_or_alike_one(written: Pa
     alike |= {f"{name}-differences" for name in ("table7", "text-concat", "text-crop", "text-joint")}
     alike |= {"intervals-davis16-val", "intervals-davis17-foreground", "table3-speed"}
     assert made - set(NAMES) == {f"tables/{name}.csv" for name in alike}
+
+
+def test_the_same_rows_give_the_same_bytes_figures_and_page_too(written: Path, tmp_path: Path) -> None:
+    write_report(frozen_rows(tmp_path), "frozen", tmp_path / "report")
+    files = {path.relative_to(written) for path in written.rglob("*.*") if path.name != STAMP}
+    assert {path.suffix for path in files} == {".md", ".csv", ".tex", ".html", ".svg", ".png"}
+    again = tmp_path / "report"
+    assert [name for name in sorted(files) if (written / name).read_bytes() != (again / name).read_bytes()] == []

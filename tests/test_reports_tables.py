@@ -153,6 +153,11 @@ def test_seconds_stand_in_the_speed_page_alone(tmp_path: Path) -> None:
     }
 
 
+def test_a_cell_that_could_not_be_timed_says_why_beside_its_seconds(tmp_path: Path) -> None:
+    write_report(pd.DataFrame([*BOTH[:3], row("no-crop", 0.7, reason="time: out of memory")]), "s", tmp_path / "r")
+    assert "time: out of memory" in (tmp_path / "r" / "speed.md").read_text()
+
+
 def test_a_whole_report_of_the_same_rows_is_not_made_again(tmp_path: Path) -> None:
     files = write_report(pd.DataFrame(BOTH), "s", tmp_path / "r")
     assert unchanged(tmp_path / "r", pd.DataFrame(BOTH)) == files
