@@ -98,8 +98,9 @@ def score_all(
 ) -> tuple[list[SequenceScores], dict[str, str]]:
     """Scores of all the sequences, in the order given, and for those without a score the reason, by name.
 
-    `jobs`: processes; more than one only from a process without threads of its own. A process that dies costs the sequences that were not finished, and they are named. `done` is
-    called with every name finished. Without `keep_going` the first problem ends the work and is the only one."""
+    `jobs`: processes; more than one only where the calling process has no threads of its own. A process that dies costs
+    the sequences that were not finished, and they are named. `done` is called with every name finished. Without
+    `keep_going` the first problem ends the work and is the only one."""
     scores: dict[str, SequenceScores] = {}
     problems: dict[str, str] = {}
     results = _in_processes(videos, jobs) if min(jobs, len(videos)) > 1 else ((v, _guarded(v)) for v in videos)
