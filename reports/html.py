@@ -18,7 +18,7 @@ from reports.formats import number
 from reports.tables import MEASURED, QUOTED, Line, Table, Value
 from reports.words import NO_BENCHMARK, coverage
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem;color:#1a1a1a;background:#fff}
@@ -29,7 +29,7 @@ thead th{border-bottom:2px solid #333;white-space:nowrap}.number{text-align:righ
 .quoted{font-style:italic;color:#555;background:#f6f6f2}.notes,.caption{font-size:.875rem;color:#444}
 .verdict{padding:.05rem .4rem;border-radius:.3rem;white-space:nowrap;border:1px solid #888}
 .reproduced{background:#d7efe4}.contradicted{background:#fbdccb}.loud{font-weight:bold;color:#a33b00}
-figure{margin:1.5rem 0}img{max-width:100%;height:auto}figcaption{font-size:.875rem;color:#444}
+figure{margin:1.5rem 0}img,video{max-width:100%;height:auto;display:block}figcaption{font-size:.875rem;color:#444}
 nav a{margin-right:1rem}
 """
 
@@ -43,9 +43,11 @@ def html_page(
     apart: Sequence[Figure],
     sheets: Mapping[str, str],
     unseen: Mapping[str, str],
+    videos: Mapping[str, str],
 ) -> str:
     """`index.html`. `folder` holds the saved figures (`figures` and, with seconds, `apart`) and the chosen `sheets`
-    (title → path in it); `unseen`: title → why there is no sheet."""
+    (title → path in it); `unseen`: title → why there is no sheet; `videos`:
+    path of a sheet → path of its video."""
     out = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">']
     out += ['<meta name="viewport" content="width=device-width,initial-scale=1">']
     out += [f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">']
@@ -65,7 +67,7 @@ def html_page(
     out += ['</section><section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in figures)]
     out += ['</section><section id="sheets"><h2>Contact sheets</h2>']
     out += ["<p>The sequences with the worst, the middle and the best J; all others lie beside this page.</p>"]
-    out += [_sheet(title, folder / path) for title, path in sheets.items()]
+    out += [_sheet(title, folder, path, videos) for title, path in sheets.items()]
     out += _list("Not drawn", unseen)
     out += ['</section><section id="speed"><h2>Speed</h2>', *(table_html(table) for table in content.seconds)]
     out += [*(_figure(figure, folder) for figure in apart), "</section></body></html>"]
@@ -144,10 +146,14 @@ def _figure(figure: Figure, folder: Path) -> str:
     return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
 
 
-def _sheet(title: str, path: Path) -> str:
+def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str]) -> str:
     smaller = io.BytesIO()
-    with Image.open(path) as image:
+    with Image.open(folder / path) as image:
         image.convert("RGB").save(smaller, format="JPEG", quality=75)
     data = base64.b64encode(smaller.getvalue()).decode()
     image_tag = f'<img alt="{escape(title)}" src="data:image/jpeg;base64,{data}">'
-    return f'<figure><div class="wide">{image_tag}</div><figcaption>{escape(title)}</figcaption></figure>'
+    video = ""
+    if path in videos:
+        film = base64.b64encode((folder / videos[path]).read_bytes()).decode()
+        video = f'<video controls loop muted preload="none" src="data:video/webm;base64,{film}"></video>'
+    return f'<figure><div class="wide">{image_tag}</div>{video}<figcaption>{escape(title)}</figcaption></figure>'

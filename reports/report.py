@@ -26,6 +26,7 @@ from reports.rows import check_rows
 from reports.scores import read_scorebook
 from reports.sheets import draw_sheets, notable
 from reports.spec import load_tables
+from reports.videos import draw_videos
 
 STAMP = ".stamp.json"
 """What a report was made from, and its files."""
@@ -70,11 +71,12 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
             texts[f"tables/{table.name}.csv"] = as_csv(table)
             texts[f"tables/{table.name}.tex"] = latex(table)
         chosen = notable(content, sheets, tables.baseline)
-        texts["index.html"] = html_page(content, draft, drawn, apart, chosen, unseen)
+        videos, silent = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
+        texts["index.html"] = html_page(content, draft, drawn, apart, chosen, {**unseen, **silent}, videos)
         for name, text in texts.items():
             (draft / name).write_text(text, encoding="utf-8", newline="\n")
         drawings = [path.relative_to(draft).as_posix() for path in images]
-        names = [*texts, *drawings, *sheets.values()]
+        names = [*texts, *drawings, *sheets.values(), *videos.values()]
         (draft / STAMP).write_text(json.dumps({"made_from": made_from(frame), "files": names}), encoding="utf-8")
         _remove(folder)
         draft.rename(folder)

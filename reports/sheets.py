@@ -133,7 +133,7 @@ def sheet(sequence: Sequence, rows: tuple[Row, ...], scores: Scorebook) -> NDArr
     truths = [sequence.mask(index) if sequence.masks[index] is not None else None for index in indices]
     strips = [("truth", "", [overlay(f, t, height, "no truth") for f, t in zip(frames, truths, strict=True)])]
     for row in rows:
-        masks = [_mask(row, sequence, index) for index in indices]
+        masks = [predicted(row, sequence, index) for index in indices]
         tiles = [overlay(f, m, height, "no mask") for f, m in zip(frames, masks, strict=True)]
         strips.append((row.variant, _score(row, sequence.name, scores), tiles))
     canvas = Image.new("RGB", (LABEL + TILE * len(indices), LINE + height * len(strips)), (255, 255, 255))
@@ -152,18 +152,18 @@ def sheet(sequence: Sequence, rows: tuple[Row, ...], scores: Scorebook) -> NDArr
 
 
 def overlay(
-    frame: NDArray[np.uint8], mask: NDArray[np.uint8] | None, height: int, absent: str = ""
+    frame: NDArray[np.uint8], mask: NDArray[np.uint8] | None, height: int, absent: str = "", width: int = TILE
 ) -> NDArray[np.uint8]:
-    """`frame` (RGB) as a tile of `height` × TILE with the objects of `mask` (ids; 0 and 255 are not drawn) tinted and
+    """`frame` (RGB) as a tile of `height` × `width`, the objects of `mask` (ids; 0 and 255 are not drawn) tinted and
     outlined; where there is no mask of the frame's size, the tile is grey and says `absent`."""
-    shrinks = frame.shape[1] > TILE
-    tile = cv2.resize(frame, (TILE - 2, height - 2), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    shrinks = frame.shape[1] > width
+    tile = cv2.resize(frame, (width - 2, height - 2), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     if mask is None or mask.shape != frame.shape[:2]:
         grey = np.repeat(tile.mean(axis=2, keepdims=True) / 2, 3, axis=2).astype(np.uint8)
         text = absent if mask is None else "mask of another size"
         cv2.putText(grey, text, (6, height // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
         return _framed(grey)
-    ids = cv2.resize(mask, (TILE - 2, height - 2), interpolation=cv2.INTER_NEAREST)
+    ids = cv2.resize(mask, (width - 2, height - 2), interpolation=cv2.INTER_NEAREST)
     result = tile.astype(np.float32)
     for identity in np.unique(ids):
         if identity not in (0, VOID):
@@ -186,7 +186,8 @@ def _framed(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(tile, ((1, 1), (1, 1), (0, 0)), constant_values=255)
 
 
-def _mask(row: Row, sequence: Sequence, index: int) -> NDArray[np.uint8] | None:
+def predicted(row: Row, sequence: Sequence, index: int) -> NDArray[np.uint8] | None:
+    """The row's mask of a frame, one object where the benchmark has one; None where there is none."""
     folder: Mapping[str, str] = row.masks
     if sequence.name not in folder:
         return None

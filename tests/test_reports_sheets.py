@@ -81,3 +81,18 @@ def test_background_and_void_are_not_tinted() -> None:
 def test_even_choice_keeps_both_ends() -> None:
     assert evenly(100, 3) == [0, 50, 99] or evenly(100, 3) == [0, 49, 99]
     assert evenly(2, 6) == [0, 1]
+
+
+def test_the_chosen_sequences_have_a_video_of_all_frames_that_the_page_holds(davis: Path) -> None:
+    frame = rows(davis, davis / "masks")
+    (davis / "scores").mkdir()
+    (davis / "scores/sequences.csv").write_text("sequence,objects,J_mean\nalpha,1,0.6\n")
+    frame["score_folder"] = str(davis / "scores")
+    files = write_report(frame, "s", davis / "report")
+    assert davis / "report/videos/davis16-val/alpha.webm" in files
+    video = cv2.VideoCapture(str(davis / "report/videos/davis16-val/alpha.webm"))
+    count = 0
+    while video.read()[0]:
+        count += 1
+    assert count == 8
+    assert "data:video/webm;base64," in (davis / "report/index.html").read_text()
