@@ -144,8 +144,6 @@ def _train(
     inputs: dict[str, Data] = {"videos": data}
     if weights == "file":
         inputs["weights"] = _weights_file(config.weights)
-    if role == "offline" and not request.multi_object:
-        training = training.model_copy(update={"foreground": 0.0})
     # What the one network does not read must not make it train again.
     unread = (
         {"coarse": CoarseConfig(), "sizes": ()}
