@@ -52,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
     store = Store(home)
     gpus = len(gpu_names()) if options.gpus is None else options.gpus
     cpus = options.cpus if options.cpus is not None else cpu_count()
+    if cpus < 1:
+        raise ResourceError(f"--cpus {cpus}: at least one is needed")
     check_scale(study.scale, gpus, insist=options.yes)
     root = options.data if options.data is not None else embedded_data(home)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
@@ -131,7 +133,7 @@ def _run_missing(plan: Plan, store: Store, cpus: int, gpus: int) -> bool:
     """Whether it was interrupted."""
     from harness import schedule  # Ray takes seconds to load
 
-    schedule.check_resources(plan.missing, cpus, gpus)
+    schedule.check_resources(plan.missing, gpus)
     say(f"starting Ray for {len(plan.missing)} stages on {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else ""))
     with schedule.local_ray(store.home, cpus, gpus), progress(plan, store, cpus) as display:
         expected = {key: item.seconds for key, item in plan.items.items()}

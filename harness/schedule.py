@@ -35,12 +35,10 @@ _SOCKET_ROOM = 40
 """Longest temp folder, characters: Ray puts sockets of up to 107 characters under it."""
 
 
-def check_resources(stages: Iterable[Stage], cpus: int, gpus: int) -> None:
+def check_resources(stages: Iterable[Stage], gpus: int) -> None:
     """Raises ResourceError if a stage asks for more GPUs than there are. Ray itself would wait in silence.
 
     CPUs beyond the machine's are no error: the stage gets what there is, and takes longer."""
-    if cpus < 1:
-        raise ResourceError(f"--cpus {cpus}: at least one is needed")
     for stage in stages:
         if stage.resources.gpus > gpus:
             raise ResourceError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import signal
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,8 @@ class Outcome:
     runs: list[str]
     stages: dict[str, Stage]
     board: Board
+    interrupted: Board
+    """Of a second run, of i1, i2, … i9 for a while each, that got a SIGINT when one was running."""
 
     def tags(self, keys: Iterable[str]) -> set[str]:
         names = {stage.key: tag for tag, stage in self.stages.items()}
@@ -69,7 +73,18 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     stages = [alone, a1, a2, a3, b1, b2, bad, after, last, toy(log, "killed", deaths=1), toy(log, "doomed", deaths=99)]
     with local_ray(folder, cpus=2, gpus=0):
         board = run_stages(stages, store, cpus=2)
-    return Outcome(store, runs(log), {stage.config.tag: stage for stage in stages}, board)  # type: ignore[attr-defined]
+        slow = [toy(log, f"i{number}", seconds=0.5) for number in range(1, 10)]
+        interrupted = run_stages(slow, store, cpus=2, watch=_interrupt_once(log))
+    by_tag = {stage.config.tag: stage for stage in (*stages, *slow)}  # type: ignore[attr-defined]
+    return Outcome(store, runs(log), by_tag, board, interrupted)
+
+
+def _interrupt_once(log: Path) -> Callable[[Board], None]:
+    def watch(board: Board) -> None:
+        if not board.closed and any(tag[0] == "i" for tag in runs(log)):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return watch
 
 
 def test_stages_run_after_what_they_need_each_once(outcome: Outcome) -> None:
@@ -103,8 +118,16 @@ def test_retries_are_bounded_and_the_death_is_recorded(outcome: Outcome) -> None
 
 def test_a_stage_for_itself_runs_when_nothing_else_does(outcome: Outcome) -> None:
     others = [outcome.provenance(tag) for tag in outcome.tags(outcome.board.done) - {"alone"}]
-    assert outcome.runs[-1] == "alone"
+    assert [tag for tag in outcome.runs if tag[0] != "i"][-1] == "alone"
     assert max(one["started"] + one["seconds"] for one in others) <= outcome.provenance("alone")["started"]
+
+
+def test_after_an_interrupt_what_runs_is_finished_and_nothing_more_is_started(outcome: Outcome) -> None:
+    begun = {tag for tag in outcome.runs if tag[0] == "i"}
+    assert outcome.interrupted.closed
+    assert 1 <= len(begun) < 9
+    assert outcome.tags(outcome.interrupted.done) == begun
+    assert not outcome.interrupted.running
 
 
 def test_the_longest_chain_is_handed_out_first(log: Path) -> None:
@@ -146,7 +169,7 @@ def test_a_closed_board_hands_out_nothing_more(log: Path) -> None:
 
 def test_more_gpus_than_there_are_is_an_error_before_anything_runs(log: Path) -> None:
     with pytest.raises(ResourceError, match="asks for 2 GPUs, and there are 1"):
-        check_resources([toy(log, "big", resources=Resources(gpus=2))], cpus=2, gpus=1)
+        check_resources([toy(log, "big", resources=Resources(gpus=2))], gpus=1)
 
 
 def test_the_folder_of_ray_leaves_room_for_the_names_of_sockets(tmp_path: Path) -> None:
