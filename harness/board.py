@@ -92,6 +92,11 @@ class Board:
                     self.skipped[dependent] = key
                     work.append(dependent)
 
+    def release(self, key: str) -> None:
+        """Takes back a stage that was handed out and never begun; it can be had again."""
+        self.running.pop(key, None)
+        self._push(key)
+
     def _push(self, key: str) -> None:
         alone = self.missing[key].resources.exclusive
         heapq.heappush(self._alone if alone else self._ready, (self._rank[key], key))

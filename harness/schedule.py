@@ -110,11 +110,12 @@ def run_stages(
         is_held=lambda stage: store.in_work(stage.key),
     )
     storage = ray_folder(store.home) / "tune"
+    stop = storage / f"stop-{time.time_ns()}"
     needs_gpu = any(stage.resources.gpus > 0 for stage in stages)
     tuner = tune.Tuner(
         tune.with_resources(_trial, lambda config: _placement(config["job"].stage, cpus)),
         tune_config=tune.TuneConfig(
-            search_alg=_searcher(board, store, cpus, revision),
+            search_alg=_searcher(board, store, cpus, revision, stop),
             num_samples=-1,
             reuse_actors=not needs_gpu,  # a fresh process gives GPU memory back
             trial_dirname_creator=lambda trial: trial.trial_id,
@@ -129,7 +130,7 @@ def run_stages(
         ),
     )
     try:
-        with _gentle_interrupt(board):
+        with _gentle_interrupt(board, stop):
             tuner.fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
@@ -138,14 +139,17 @@ def run_stages(
 
 
 def _trial(config: dict[str, Any]) -> None:
-    work(config["job"].job)
+    parcel: _Parcel = config["job"]
+    if not parcel.stop.exists():  # Tune cannot take back a trial that waits for its turn
+        work(parcel.job)
 
 
 class _Parcel:
     """A job that Tune may copy and print as often as it likes."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, stop: Path) -> None:
         self.job = job
+        self.stop = stop
 
     @property
     def stage(self) -> Stage:
@@ -158,7 +162,7 @@ class _Parcel:
         return self.job.key[:16]
 
 
-def _searcher(board: Board, store: Store, cpus: int, revision: str) -> Any:
+def _searcher(board: Board, store: Store, cpus: int, revision: str, stop: Path) -> Any:
     from ray.tune.search import Searcher
 
     class ReadyStages(Searcher):
@@ -166,21 +170,27 @@ def _searcher(board: Board, store: Store, cpus: int, revision: str) -> Any:
 
         def __init__(self) -> None:
             super().__init__(metric="none", mode="max")
-            self.trials: dict[str, Stage] = {}
+            self.trials: dict[str, tuple[Stage, float]] = {}
 
         def suggest(self, trial_id: str) -> Any:
             stage = board.take()
             if stage is None:
                 return Searcher.FINISHED if board.finished else None
-            self.trials[trial_id] = stage
-            return {"job": _Parcel(make_job(stage, store, threads(stage, cpus), revision))}
+            self.trials[trial_id] = stage, time.time()
+            return {"job": _Parcel(make_job(stage, store, threads(stage, cpus), revision), stop)}
 
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:  # noqa: ARG002
-            stage = self.trials.pop(trial_id)
-            published = store.find(stage.name, stage.key) is not None
-            if not published and error:
+            stage, begun = self.trials.pop(trial_id)
+            failure = store.failure(stage.key)
+            if store.find(stage.name, stage.key) is not None:
+                board.finish(stage.key, published=True)
+            elif error:
                 store.fail(_death(stage, store))
-            board.finish(stage.key, published=published)
+                board.finish(stage.key, published=False)
+            elif board.closed and (failure is None or failure.when < begun):
+                board.release(stage.key)
+            else:
+                board.finish(stage.key, published=False)
 
         def save(self, checkpoint_path: str) -> None:
             """Nothing: the store is the truth."""
@@ -234,12 +244,14 @@ def _watcher(board: Board, watch: Callable[[Board], None]) -> Any:
 
 
 @contextmanager
-def _gentle_interrupt(board: Board) -> Iterator[None]:
-    """The first SIGINT closes the board, the next one interrupts."""
+def _gentle_interrupt(board: Board, stop: Path) -> Iterator[None]:
+    """The first SIGINT closes the board and makes the file `stop`, the next one interrupts."""
     before = signal.getsignal(signal.SIGINT)
 
     def close(_number: int, _frame: FrameType | None) -> None:
         board.closed = True
+        stop.parent.mkdir(parents=True, exist_ok=True)
+        stop.touch()
         signal.signal(signal.SIGINT, before)
 
     try:

@@ -125,7 +125,7 @@ def test_a_stage_for_itself_runs_when_nothing_else_does(outcome: Outcome) -> Non
 def test_after_an_interrupt_what_runs_is_finished_and_nothing_more_is_started(outcome: Outcome) -> None:
     begun = {tag for tag in outcome.runs if tag[0] == "i"}
     assert outcome.interrupted.closed
-    assert 1 <= len(begun) < 9
+    assert 1 <= len(begun) <= 3  # two at once, one perhaps on its way; those that Tune had queued are not begun
     assert outcome.tags(outcome.interrupted.done) == begun
     assert not outcome.interrupted.running
 
