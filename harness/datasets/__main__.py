@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from harness.datasets.compose import compose
 from harness.datasets.inventory import Part, check_part, find_parts, list_entries
 from harness.datasets.miniature import embed
 from harness.errors import HarnessError
@@ -64,6 +65,12 @@ def make_embedded(options: argparse.Namespace) -> int:
     return 0
 
 
+def make_composed(options: argparse.Namespace) -> int:
+    """Derives the multi-object benchmark. Raises HarnessError for damaged sources or a place that cannot be written."""
+    print(compose(options.root, options.out.absolute(), options.seed, lambda name: print(name, flush=True)))
+    return 0
+
+
 def _table(parts: list[Part]) -> Table:
     table = Table("dataset", "split", "data", "sequences", "frames", "objects", "sizes", "folder")
     for part in parts:
@@ -102,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     two.add_argument("out", metavar="OUT", type=Path, help="a new folder")
     two.add_argument("--seed", metavar="S", type=int, default=0)
     two.set_defaults(do=make_embedded)
+    three = commands.add_parser("compose", help="derive a multi-object benchmark, in the layout of DAVIS 2017")
+    three.add_argument("root", metavar="DAVIS16", type=Path, help="folder that holds DAVIS 2016, or is it")
+    three.add_argument("out", metavar="OUT", type=Path, help="a new folder")
+    three.add_argument("--seed", metavar="S", type=int, default=0)
+    three.set_defaults(do=make_composed)
     return parser
 
 

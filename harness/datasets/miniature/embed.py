@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from harness.datasets.miniature.direct import Film, Theme, direct, direct_still
 from harness.datasets.miniature.scene import Scene, render
 from harness.datasets.miniature.shapes import KINDS
-from harness.datasets.pixels import davis_palette
-from harness.errors import StoreError
+from harness.datasets.writers import make_folders, publish, write_frame, write_grey, write_ids, write_list
 
 MARKER = "EMBEDDED.txt"
-JPEG_QUALITY = 92
 STILLS = 72
 STILL_SIZES = ((160, 96), (144, 112), (120, 120))
 VOID = 255
@@ -73,40 +66,8 @@ def embed(out: Path, seed: int) -> Path:
     The same bytes for the same seed. Made beside `out` and renamed, so it is there whole or not at all; where `out` is
     already a miniature of the same seed (another process may have been first), it is left as it is. Raises StoreError
     if `out` holds something else or cannot be written."""
-    text = _marker_text(seed)
-    if _is_embedded(out, text):
-        return out
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise StoreError(f"{out}: holds something else than the miniature of seed {seed}; give a new or empty folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            _write_all(work, seed)
-            (work / MARKER).write_text(text, "utf-8")
-            work.chmod(0o755)  # mkdtemp keeps others out
-            os.rename(work, out)
-        except OSError:
-            if not _is_embedded(out, text):
-                raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)  # gone already where the rename succeeded
-    except OSError as error:
-        raise StoreError(
-            f"{out}: the miniature cannot be written there ({error.strerror}); give a new or empty folder"
-        ) from None
-    return out
-
-
-def _marker_text(seed: int) -> str:
-    return f"Rendered by harness.datasets from seed {seed}: no benchmark, its scores compare with no published ones.\n"
-
-
-def _is_embedded(out: Path, text: str) -> bool:
-    try:
-        return (out / MARKER).read_text("utf-8") == text
-    except OSError:
-        return False
+    text = f"Rendered by harness.datasets from seed {seed}: no benchmark, its scores compare with no published ones.\n"
+    return publish(out, MARKER, text, lambda work: _write_all(work, seed))
 
 
 def _write_all(work: Path, seed: int) -> None:
@@ -125,28 +86,28 @@ def _write_all(work: Path, seed: int) -> None:
 def _write_davis16(folder: Path, split: str, scenes: Mapping[str, Scene]) -> None:
     lines = []
     for name, scene in scenes.items():
-        frames, masks = _folders(folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name)
+        frames, masks = make_folders(folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name)
         for index in range(scene.frames):
             image, ids = render(scene, index)
-            _write_frame(frames / f"{index:05d}.jpg", image)
-            Image.fromarray(255 * (ids > 0).astype(np.uint8)).save(masks / f"{index:05d}.png")
+            write_frame(frames / f"{index:05d}.jpg", image)
+            write_grey(masks / f"{index:05d}.png", ids > 0)
             lines.append(f"/JPEGImages/480p/{name}/{index:05d}.jpg /Annotations/480p/{name}/{index:05d}.png ")
-    _write_list(folder / f"ImageSets/480p/{split}.txt", lines)
+    write_list(folder / f"ImageSets/480p/{split}.txt", lines)
 
 
 def _write_davis17(folder: Path, split: str, scenes: Mapping[str, Scene]) -> None:
     for name, scene in scenes.items():
-        frames, masks = _folders(folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name)
+        frames, masks = make_folders(folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name)
         for index in range(scene.frames):
             image, ids = render(scene, index)
-            _write_frame(frames / f"{index:05d}.jpg", image)
-            _write_ids(masks / f"{index:05d}.png", ids)
-    _write_list(folder / f"ImageSets/2017/{split}.txt", scenes)
+            write_frame(frames / f"{index:05d}.jpg", image)
+            write_ids(masks / f"{index:05d}.png", ids)
+    write_list(folder / f"ImageSets/2017/{split}.txt", scenes)
 
 
 def _write_voc(folder: Path, scenes: Mapping[str, Scene]) -> None:
     """The class of an instance is the kind of its shape; every sixth image is of val."""
-    frames, objects, classes = _folders(
+    frames, objects, classes = make_folders(
         folder / "JPEGImages", folder / "SegmentationObject", folder / "SegmentationClass"
     )
     for name, scene in scenes.items():
@@ -156,13 +117,13 @@ def _write_voc(folder: Path, scenes: Mapping[str, Scene]) -> None:
         for actor in scene.actors:
             if actor.object_id:
                 kinds[actor.object_id] = 1 + KINDS.index(actor.shape.kind)
-        _write_frame(frames / f"{name}.jpg", image)
-        _write_ids(objects / f"{name}.png", np.where(border, VOID, ids).astype(np.uint8))
-        _write_ids(classes / f"{name}.png", np.where(border, VOID, kinds[ids]).astype(np.uint8))
+        write_frame(frames / f"{name}.jpg", image)
+        write_ids(objects / f"{name}.png", np.where(border, VOID, ids).astype(np.uint8))
+        write_ids(classes / f"{name}.png", np.where(border, VOID, kinds[ids]).astype(np.uint8))
     val = [name for number, name in enumerate(scenes) if number % 6 == 5]
-    _write_list(folder / "ImageSets/Segmentation/train.txt", [name for name in scenes if name not in val])
-    _write_list(folder / "ImageSets/Segmentation/val.txt", val)
-    _write_list(folder / "ImageSets/Segmentation/trainval.txt", scenes)
+    write_list(folder / "ImageSets/Segmentation/train.txt", [name for name in scenes if name not in val])
+    write_list(folder / "ImageSets/Segmentation/val.txt", val)
+    write_list(folder / "ImageSets/Segmentation/trainval.txt", scenes)
 
 
 def _borders(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -173,34 +134,3 @@ def _borders(ids: NDArray[np.uint8]) -> NDArray[np.bool_]:
         mask = (ids == value).astype(np.uint8)
         rim |= cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
     return rim
-
-
-def _write_frame(path: Path, image: NDArray[np.uint8]) -> None:
-    done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
-    if not done:
-        raise OSError(0, f"JPEG of {path.name} could not be encoded")
-    path.write_bytes(encoded.tobytes())
-
-
-def _write_ids(path: Path, ids: NDArray[np.uint8]) -> None:
-    image = Image.fromarray(ids)
-    image.putpalette(_palette())
-    image.save(path)
-
-
-@cache
-def _palette() -> bytes:
-    return bytes(davis_palette())
-
-
-def _write_list(path: Path, lines: Iterable[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-
-
-def _folders(*folders: Path) -> tuple[Path, ...]:
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    return folders
