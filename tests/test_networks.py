@@ -157,9 +157,7 @@ def test_one_object_or_separate_objects_take_a_sigmoid() -> None:
     torch.testing.assert_close(coarse_probabilities(logits[:1], logits[1:]).flatten(), torch.tensor([0.5]))
 
 
-@pytest.mark.parametrize(
-    ("entry", "strides"), [("dilated", [16, 16, 8, 4, 2, 1]), ("layer3", [16, 8, 4, 2, 1])]
-)
+@pytest.mark.parametrize(("entry", "strides"), [("dilated", [16, 16, 8, 4, 2, 1]), ("layer3", [16, 8, 4, 2, 1])])
 def test_segmentation_refines_a_coarse_mask_stage_by_stage(entry: str, strides: list[int]) -> None:
     network = SegmentationNetwork(SMALL.model_copy(update={"coarse_entry": entry})).eval()
     with torch.inference_mode():

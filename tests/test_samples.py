@@ -36,7 +36,9 @@ def test_mask_and_image_move_together(seed: int, size: int) -> None:
     image = np.repeat(mask[:, :, None] * np.uint8(255), 3, 2)
     view = vary([View(image, mask)], STRONG, np.random.default_rng(seed))[0]
     bright, ids = view.frame[:, :, 0] > 127, view.mask == 1
-    assert (bright != ids).sum() <= 3 * (np.abs(np.diff(ids.astype(int))).sum() + np.abs(np.diff(ids.T.astype(int))).sum())
+    assert (bright != ids).sum() <= 3 * (
+        np.abs(np.diff(ids.astype(int))).sum() + np.abs(np.diff(ids.T.astype(int))).sum()
+    )
     assert set(np.unique(view.mask)) <= {0, 1}
 
 

@@ -1,0 +1,164 @@
+"""DIPNet's cells as stages: what variants share, what is left out, and one cell carried through."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dipnet.config import DIPNetConfig
+from dipnet.stages import METHOD
+from harness.config import resolve
+from harness.datasets.pixels import read_mask
+from harness.errors import NotAtHand, StudyError
+from harness.method import CellPlan, CellRequest, find_method
+from harness.stage import Data, Stage, Task
+from tests.videos import Squares
+
+TINY = {
+    "weights": "none",
+    "propagation": {"backbone": "mini", "size": 64, "output_stride": 16, "head_channels": 8},
+    "segmentation": {"backbone": "mini", "size": 64, "channels": 8, "units": 1, "finest_stride": 2},
+    "propagation_training.pretraining.iterations": 2,
+    "propagation_training.offline.iterations": 2,
+    "segmentation_training.pretraining.iterations": 2,
+    "segmentation_training.offline.iterations": 2,
+    "one_shot": {"frame_iterations": 1, "crop_iterations": 1, "instance_iterations": 1, "batch": 1},
+}
+STILLS = Data(name="voc", digest="v", value=(Squares(length=1), Squares(length=1, seed=5)))
+VIDEOS = Data(name="train", digest="t", value=(Squares(seed=1),))
+
+
+def plan(
+    objects: int = 1, pretraining: Data | None = STILLS, offline: Data | None = VIDEOS, seed: int = 0, **change: object
+) -> CellPlan:
+    request = CellRequest(
+        config=resolve(DIPNetConfig, {**TINY, **change}, "test"),
+        sequences={name: Data(name=name, digest=name, value=Squares(objects=objects, length=4)) for name in "ab"},
+        multi_object=objects > 1,
+        training={"pretraining": pretraining, "offline": offline},
+        missing={"pretraining": "no VOC", "offline": "no DAVIS"},
+        seed=seed,
+        machine="here",
+    )
+    return METHOD.plan(request)
+
+
+def reached(stage: Stage) -> dict[str, Stage]:
+    found = {stage.key: stage}
+    for need in stage.needs.values():
+        found |= reached(need)
+    return found
+
+
+def keys(cell: CellPlan, name: str) -> set[str]:
+    return {key for stage in cell.segment.values() for key, s in reached(stage).items() if s.name == name}
+
+
+def test_the_method_is_found_by_its_name() -> None:
+    assert find_method("dipnet", "test") is METHOD
+
+
+def test_an_omega_sweep_shares_training_tuning_and_timing_and_repeats_segmenting_only() -> None:
+    cells = [plan(crop=False, omega=omega) for omega in (0.0, 0.5, 1.0)]
+    for name in ("train", "tune"):
+        assert len(set.union(*(keys(cell, name) for cell in cells))) == len(keys(cells[0], name))
+    assert len(set.union(*(keys(cell, "segment") for cell in cells))) == 3 * 2
+    assert len({cell.timing.key for cell in cells if cell.timing}) == 1
+
+
+def test_variants_that_differ_in_inference_share_all_that_is_trained() -> None:
+    full, plain = plan(), plan(crop=False)
+    assert keys(plain, "train") == keys(full, "train")
+    assert keys(plain, "tune") < keys(full, "tune")
+
+
+def test_the_concat_encoder_trains_its_own_propagation_and_shares_the_segmentation() -> None:
+    attention, concat = (keys(plan(**{"propagation.identity_input": way}), "train") for way in ("attention", "concat"))
+    assert len(attention & concat) == 2
+    assert len(attention | concat) == 6
+
+
+def test_seeds_and_benchmarks_of_other_videos_share_nothing_that_depends_on_them() -> None:
+    assert not keys(plan(seed=0), "train") & keys(plan(seed=1), "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "trained"),
+    [({"crop": False, "phases": "propagation"}, 2), ({"crop": False, "phases": "segmentation"}, 2), ({}, 4)],
+)
+def test_a_phase_that_is_not_used_is_not_trained(change: dict, trained: int) -> None:
+    assert len(keys(plan(**change), "train")) == trained
+
+
+def test_the_training_variant_decides_which_stages_there_are() -> None:
+    assert len(keys(plan(training="pretraining"), "train")) == 2
+    assert not keys(plan(training="offline"), "tune")
+    assert keys(plan(training="one-shot"), "tune")
+
+
+def test_jointly_and_separately_are_the_same_for_a_single_object() -> None:
+    ways = ("jointly", "separately")
+    assert len(set.union(*(keys(plan(instances=way), "segment") for way in ways))) == 2
+    assert len(set.union(*(keys(plan(objects=2, instances=way), "segment") for way in ways))) == 4
+
+
+def test_a_stage_without_data_is_left_out_and_said() -> None:
+    cell = plan(pretraining=None)
+    assert cell.left_out == ("pre-training left out: no VOC",)
+    assert len(keys(cell, "train")) == 2
+
+
+def test_a_cell_that_no_training_is_left_for_is_not_at_hand() -> None:
+    with pytest.raises(NotAtHand, match="no VOC"):
+        plan(pretraining=None, training="pretraining")
+    with pytest.raises(NotAtHand, match="no DAVIS"):
+        plan(pretraining=None, offline=None)
+
+
+def test_a_weights_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    change = {"weights": str(tmp_path / "w.pt"), "propagation": {"backbone": "resnet18", "size": 64}}
+    with pytest.raises(StudyError, match=r"w\.pt"):
+        plan(**change)
+    torch.save({}, tmp_path / "w.pt")
+    assert keys(plan(**change), "train")
+
+
+def run(stage: Stage, home: Path, done: dict[str, Path]) -> Path:
+    """The stage and what it needs, in order, as the engine would."""
+    import dipnet.stages
+
+    if stage.key not in done:
+        needs = {role: run(need, home, done) for role, need in stage.needs.items()}
+        folder, scratch = home / stage.key, home / f"{stage.key}.scratch"
+        folder.mkdir()
+        scratch.mkdir()
+        task = Task(
+            folder=folder,
+            scratch=scratch,
+            config=stage.config,
+            needs=needs,
+            data={role: data.value for role, data in stage.data.items()},
+        )
+        getattr(dipnet.stages, stage.run.split(":")[1])(task)
+        done[stage.key] = folder
+    return done[stage.key]
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_a_cell_goes_from_training_to_masks_and_seconds(objects: int, tmp_path: Path) -> None:
+    cell, done = plan(objects=objects), {}
+    for name, stage in cell.segment.items():
+        folder = run(stage, tmp_path, done)
+        masks = sorted((folder / "masks").iterdir())
+        assert [mask.stem for mask in masks] == ["00000", "00001", "00002", "00003"], name
+        assert np.array_equal(read_mask(masks[0]), Squares(objects=objects, length=4).mask(0))
+    assert cell.timing is not None
+    timing = json.loads((run(cell.timing, tmp_path, done) / "timing.json").read_text())
+    per_video = timing["one_shot_seconds_per_video"]
+    assert timing["seconds_per_frame"] == pytest.approx(timing["inference_seconds_per_frame"] + per_video / 4)
+    curves = [folder / "curves.csv" for folder in done.values() if (folder / "curves.csv").exists()]
+    assert len(curves) == 4
+    assert all(list(csv.DictReader(curve.open()))[-1]["step"] == "2" for curve in curves)
