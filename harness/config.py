@@ -42,13 +42,12 @@ def nested(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise StudyError(f"{origin}: {key!r} reaches into {part!r}, which is given a plain value beside it")
-        if isinstance(value, Mapping):
-            value = nested(value, f"{origin}.{key}")
-        if isinstance(place.get(last), dict) and isinstance(value, dict):
-            value = merged(place[last], value)
+        opened = nested(value, f"{origin}.{key}") if isinstance(value, Mapping) else value
+        if isinstance(place.get(last), dict) and isinstance(opened, dict):
+            opened = merged(place[last], opened)
         elif last in place:
             raise StudyError(f"{origin}: {key!r} is given twice")
-        place[last] = value
+        place[last] = opened
     return result
 
 

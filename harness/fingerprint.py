@@ -1,7 +1,7 @@
 """Which project code a function reaches, as digests that only a change of meaning changes.
 
-Sources are read, never imported. Of a module only the statements count that are reached by name, from the function's own
-names through `from module import name`; a module that is imported as a whole counts whole. Comments, docstrings,
+Sources are read, never imported. Of a module only the statements count that are reached by name, from the function's
+own names through `from module import name`; a module that is imported as a whole counts whole. Comments, docstrings,
 formatting, type annotations, the order of imports, `if TYPE_CHECKING` and `if __name__ == "__main__"` do not count.
 What is imported under a computed name is not seen: raise the stage's version for it."""
 
