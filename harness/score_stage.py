@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.config import Config
 from harness.datasets import Protocol
-from harness.datasets.pixels import read_mask
-from harness.errors import DataError
-from harness.score import Averaging, SequenceScores, Values, rules_of, score_sequence, write_scores
+from harness.score import Averaging, Values, rules_of, score_video, write_scores
 from harness.stage import Data, Stage
 
 if TYPE_CHECKING:
-    from harness.datasets import Sequence
     from harness.stage import Task
 
 
@@ -23,6 +19,8 @@ class ScoreConfig(Config):
 
     values: Values
     averaging: Averaging
+    alternative: Averaging | None = None
+    """A second mean, where published scorers differ."""
 
 
 def score_stage(protocol: Protocol, segments: Mapping[str, Stage], sequences: Mapping[str, Data]) -> Stage:
@@ -32,7 +30,7 @@ def score_stage(protocol: Protocol, segments: Mapping[str, Stage], sequences: Ma
         name="score",
         label=f"score {protocol.title}",
         run="harness.score_stage:score",
-        config=ScoreConfig(values=rules.values, averaging=rules.averaging),
+        config=ScoreConfig(values=rules.values, averaging=rules.averaging, alternative=rules.alternative),
         needs=segments,
         data=sequences,
     )
@@ -43,23 +41,6 @@ def score(task: Task) -> None:
     config: ScoreConfig = task.config
     scores = []
     for done, (name, video) in enumerate(task.data.items(), start=1):
-        scores.append(_score_video(video, task.needs[name] / "masks", config.values))
+        scores.append(score_video(video, task.needs[name] / "masks", config.values))
         task.progress(done / len(task.data), name)
-    write_scores(task.folder, scores, config.averaging)
-
-
-def _score_video(video: Sequence, masks: Path, values: Values) -> SequenceScores:
-    names = [video.frame_name(index) for index in video.scored]
-    missing = [name for name in names if not (masks / f"{name}.png").is_file()]
-    if missing:
-        raise DataError(
-            f"{masks}: no mask for frame {missing[0]} and {len(missing) - 1} more; the method wrote too few"
-        )
-    return score_sequence(
-        (video.mask(index) for index in video.scored),
-        (read_mask(masks / f"{name}.png") for name in names),
-        video.object_ids,
-        name=video.name,
-        frames=names,
-        values=values,
-    )
+    write_scores(task.folder, scores, config.averaging, alternative=config.alternative)
