@@ -16,8 +16,8 @@ from PIL import Image
 
 from harness.datasets import Sequence, check_sequences, data_kind, embed, load_benchmark, load_protocols, load_training
 from harness.datasets.miniature.direct import direct
-from harness.datasets.miniature.embed import DAVIS17, FILM
 from harness.datasets.miniature.scene import render
+from harness.datasets.miniature.themes import DAVIS17, FILM
 from harness.errors import StoreError
 
 VIDEOS = ("davis16-val", "davis17-val")
@@ -51,7 +51,7 @@ def test_the_splits_have_8_and_4_videos_and_72_stills(root: Path) -> None:
 
 def test_the_miniature_passes_the_checks(root: Path) -> None:
     sequences = [s for name in ("davis16-train", "davis17-train", "voc") for s in load_training(name, root)]
-    sequences += [s for name in VIDEOS for s in val(root, name)]
+    sequences += [s for name in (*VIDEOS, "youtube-objects", "segtrack-v2") for s in val(root, name)]
     assert [problem for problem in check_sequences(sequences) if problem.severity == "error"] == []
 
 
@@ -123,6 +123,20 @@ def test_stills_have_one_to_four_instances_and_void_at_every_border(root: Path) 
         ids = still.mask(0)
         sides = [(ids[:, :-1], ids[:, 1:]), (ids[:-1], ids[1:])]
         assert all(((a == b) | (a == 255) | (b == 255)).all() for a, b in sides), still.name
+
+
+def test_youtube_objects_has_ten_classes_and_a_label_every_tenth_frame(root: Path) -> None:
+    videos = val(root, "youtube-objects")
+    assert len({video.group for video in videos}) == len(videos) == 10
+    assert {(len(video), video.scored) for video in videos} == {(21, (10, 20))}
+    assert {mask.suffix for video in videos for mask in video.masks if isinstance(mask, Path)} == {".jpg"}
+
+
+def test_segtrack_has_a_folder_an_object_and_two_file_types(root: Path) -> None:
+    videos = val(root, "segtrack-v2")
+    assert [len(video.object_ids) for video in videos] == [1, 2, 2, 1]
+    assert {path.suffix for video in videos for path in video.frames} == {".png", ".bmp"}
+    assert [len(video.masks[0]) for video in videos if isinstance(video.masks[0], tuple)] == [1, 2, 2, 1]
 
 
 def test_a_scene_has_the_same_pixels_for_the_same_seed_alone() -> None:

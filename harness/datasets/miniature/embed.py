@@ -9,63 +9,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.datasets.miniature.direct import Film, Theme, direct, direct_still
+from harness.datasets.miniature.direct import direct, direct_still
 from harness.datasets.miniature.scene import Scene, render
 from harness.datasets.miniature.shapes import KINDS
+from harness.datasets.miniature.themes import DAVIS16, DAVIS17, FILM, SEGTRACK, SPARSE_FILM, YOUTUBE_OBJECTS
 from harness.datasets.writers import make_folders, publish, write_frame, write_grey, write_ids, write_list
 
 MARKER = "EMBEDDED.txt"
 STILLS = 72
 STILL_SIZES = ((160, 96), (144, 112), (120, 120))
 VOID = 255
-FILM = Film()
-FEW, SEVERAL = (0.075, 0.12), (0.05, 0.085)
-"""Share of the frame for each of two, and of three or four objects."""
-
-DAVIS16: Mapping[str, Mapping[str, Theme]] = {
-    "train": {
-        "mini-blob-drift": Theme(objects=("blob",), drift=1.0),
-        "mini-box-pole": Theme(objects=("box",), poles=1),
-        "mini-box-swell": Theme(objects=("box",), growth=1.6),
-        "mini-star-leave": Theme(objects=("star",), leaves=True, share=(0.07, 0.1)),
-        "mini-star-turn": Theme(objects=("star",), turn=2.6, drift=0.6),
-        "mini-star-twin": Theme(objects=("star",), lookalikes=1, drift=0.6),
-        "mini-walker-pan": Theme(objects=("walker",), drift=0.6),
-        "mini-walker-twin": Theme(objects=("walker",), lookalikes=2, drift=0.8, share=(0.07, 0.1)),
-    },
-    "val": {
-        "mini-blob-leave": Theme(objects=("blob",), leaves=True, drift=0.6, share=(0.07, 0.1)),
-        "mini-box-twin": Theme(objects=("box",), lookalikes=1, drift=1.0),
-        "mini-star-drift": Theme(objects=("star",), drift=1.0, turn=2.0, growth=1.4),
-        "mini-walker-pole": Theme(objects=("walker",), poles=1, lookalikes=1, drift=0.6, share=(0.08, 0.13)),
-    },
-}
-DAVIS17: Mapping[str, Mapping[str, Theme]] = {
-    "train": {
-        "mini-pair-cross": Theme(objects=("blob", "box"), share=FEW),
-        "mini-pair-leave": Theme(objects=("star", "walker"), share=FEW, leaves=True),
-        "mini-pair-twin": Theme(objects=("box", "box"), share=FEW, twins=True, drift=0.6),
-        "mini-quad-drift": Theme(objects=("star", "walker", "blob", "box"), share=SEVERAL, drift=1.0),
-        "mini-quad-pan": Theme(objects=("blob", "star", "star", "walker"), share=SEVERAL),
-        "mini-trio-drift": Theme(objects=("walker", "blob", "star"), share=SEVERAL, drift=0.9),
-        "mini-trio-pole": Theme(objects=("blob", "box", "walker"), share=SEVERAL, poles=1),
-        "mini-trio-twin": Theme(objects=("star", "star", "blob"), share=SEVERAL, twins=True, lookalikes=1),
-    },
-    "val": {
-        "mini-pair-away": Theme(objects=("blob", "star"), share=FEW, leaves=True, drift=0.8),
-        "mini-pair-fake": Theme(objects=("walker", "box"), share=FEW, lookalikes=1, drift=0.8),
-        "mini-quad-mix": Theme(objects=("box", "star", "walker", "blob"), share=SEVERAL, drift=0.8),
-        "mini-trio-alike": Theme(objects=("blob", "box", "blob"), share=SEVERAL, twins=True, poles=1, drift=0.6),
-    },
-}
 
 
 def embed(out: Path, seed: int) -> Path:
-    """Writes the miniature of DAVIS 2016, DAVIS 2017 and PASCAL VOC into the new folder `out`, and returns it.
+    """Writes the miniature of all datasets into the new folder `out`, and returns it.
 
-    The same bytes for the same seed. Made beside `out` and renamed, so it is there whole or not at all; where `out` is
-    already a miniature of the same seed (another process may have been first), it is left as it is. Raises StoreError
-    if `out` holds something else or cannot be written."""
+    The same bytes for the same seed. It is there whole or not at all; where `out` is already the miniature of that
+    seed, it is left as it is. Raises StoreError if `out` holds something else or cannot be written."""
     text = f"Rendered by harness.datasets from seed {seed}: no benchmark, its scores compare with no published ones.\n"
     return publish(out, MARKER, text, lambda work: _write_all(work, seed))
 
@@ -77,6 +37,11 @@ def _write_all(work: Path, seed: int) -> None:
     for split, themes in DAVIS17.items():
         scenes = {name: direct(theme, FILM, f"{seed}/davis17/{name}") for name, theme in themes.items()}
         _write_davis17(work / "DAVIS2017", split, scenes)
+    shots = {group: direct(theme, SPARSE_FILM, f"{seed}/youtube/{group}") for group, theme in YOUTUBE_OBJECTS.items()}
+    _write_youtube_objects(work / "YouTube-Objects", shots)
+    _write_segtrack(
+        work / "SegTrackv2", {name: direct(theme, FILM, f"{seed}/segtrack/{name}") for name, theme in SEGTRACK.items()}
+    )
     stills = {
         f"2007_{number:06d}": direct_still(*STILL_SIZES[number % 3], f"{seed}/voc/{number}") for number in range(STILLS)
     }
@@ -103,6 +68,35 @@ def _write_davis17(folder: Path, split: str, scenes: Mapping[str, Scene]) -> Non
             write_frame(frames / f"{index:05d}.jpg", image)
             write_ids(masks / f"{index:05d}.png", ids)
     write_list(folder / f"ImageSets/2017/{split}.txt", scenes)
+
+
+def _write_youtube_objects(folder: Path, shots: Mapping[str, Scene]) -> None:
+    """PNG frames, a JPEG label for every tenth of them."""
+    for group, scene in shots.items():
+        shot = folder / group / "data/0001/shots/001"
+        frames, labels = make_folders(shot / "images", shot / "labels")
+        for index in range(scene.frames):
+            image, ids = render(scene, index)
+            write_frame(frames / f"{index + 1:05d}.png", image)
+            if index % 10 == 0:
+                write_grey(labels / f"{index + 1:05d}.jpg", ids > 0)
+
+
+def _write_segtrack(folder: Path, scenes: Mapping[str, Scene]) -> None:
+    """A folder an object where there are several; png and bmp by turns, for frames and masks alike."""
+    for number, (name, scene) in enumerate(scenes.items()):
+        stems = [f"{name}_{index:05d}" for index in range(scene.frames)]
+        frame_ending, mask_ending = (("png", "bmp"), ("bmp", "png"))[number % 2]
+        for index, stem in enumerate(stems):
+            image, ids = render(scene, index)
+            (frames,) = make_folders(folder / "JPEGImages" / name)
+            write_frame(frames / f"{stem}.{frame_ending}", image)
+            for value in scene.object_ids:
+                place = folder / "GroundTruth" / name
+                (place,) = make_folders(place / str(value) if len(scene.object_ids) > 1 else place)
+                write_grey(place / f"{stem}.{mask_ending}", ids == value)
+        write_list(folder / f"ImageSets/{name}.txt", [f"{name}/", *stems])
+    write_list(folder / "ImageSets/all.txt", [f"*{name}" for name in scenes])
 
 
 def _write_voc(folder: Path, scenes: Mapping[str, Scene]) -> None:

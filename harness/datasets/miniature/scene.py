@@ -121,7 +121,7 @@ def render(scene: Scene, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
             shade = np.clip(1.08 - 0.25 * ((u + 0.3) ** 2 + (v + 0.3) ** 2), 0.55, 1.1)  # lit from the upper left
             colour = paint(actor.skin, u, v, time) * shade[..., None]
             share = coverage[..., None]
-            image[box] = share * colour + (1 - share) * image[box]
+            image[box] += share * (colour - image[box])
             ids[box][coverage > 0.5] = actor.object_id
     grain = np.random.default_rng([scene.grain, index]).random(image.shape)
     return np.clip(np.rint(255 * image + 8 * (grain - 0.5)), 0, 255).astype(np.uint8), ids
@@ -152,4 +152,4 @@ def _paint_backdrop(scene: Scene, time: float) -> Field:
     v = (y + backdrop.pan[1] * time) / backdrop.cell
     share = 0.5 + 0.5 * np.tanh(12 * (noise(u, v, backdrop.grain) - 0.5))[..., None]
     first, second = (paint(skin, u, v, time) for skin in backdrop.skins)
-    return np.asarray(share * first + (1 - share) * second)
+    return np.asarray(second + share * (first - second))

@@ -95,7 +95,7 @@ def paint(skin: Skin, u: Field, v: Field, time: float) -> Field:
     shift = skin.phase + skin.phase_drift * time
     share = PATTERNS[skin.pattern](along * skin.frequency + shift, across * skin.frequency, skin.grain)[..., None]
     bright, dark = (_rgb(colour, skin, time) for colour in skin.colours)
-    return np.asarray(share * bright + (1 - share) * dark)
+    return np.asarray(dark + share * (bright - dark))
 
 
 def noise(u: Field, v: Field, grain: int) -> Field:
@@ -110,15 +110,20 @@ def _value_noise(u: Field, v: Field, grain: int) -> Field:
     x, y = u - left, v - top
     x, y = x * x * (3 - 2 * x), y * y * (3 - 2 * y)
     column, row = left.astype(np.int64) % LATTICE, top.astype(np.int64) % LATTICE
-    right, below = (column + 1) % LATTICE, (row + 1) % LATTICE
-    upper = lattice[row, column] * (1 - x) + lattice[row, right] * x
-    lower = lattice[below, column] * (1 - x) + lattice[below, right] * x
-    return np.asarray(upper * (1 - y) + lower * y)
+    right, below = (column + 1) % LATTICE, (row + 1) % LATTICE * LATTICE
+    row = row * LATTICE
+    upper = _mix(lattice.take(row + column), lattice.take(row + right), x)
+    lower = _mix(lattice.take(below + column), lattice.take(below + right), x)
+    return _mix(upper, lower, y)
+
+
+def _mix(first: Field, second: Field, share: Field) -> Field:
+    return np.asarray(first + share * (second - first))
 
 
 @lru_cache(maxsize=256)
 def _lattice(grain: int) -> Field:
-    return np.random.default_rng(grain).random((LATTICE, LATTICE))
+    return np.random.default_rng(grain).random(LATTICE * LATTICE)
 
 
 def _rgb(colour: Colour, skin: Skin, time: float) -> Field:
