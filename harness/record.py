@@ -7,6 +7,7 @@ store."""
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import logging
 import os
@@ -21,7 +22,18 @@ import pandas as pd
 
 from harness.plan import Plan
 from harness.reasons import flatten
-from harness.rows import COLUMNS, NUMBERS, Row, keep_rows, kept_rows, make_rows, masks_of, rows_digest
+from harness.rows import (
+    COLUMNS,
+    NUMBERS,
+    Row,
+    keep_rows,
+    kept_rows,
+    make_rows,
+    masks_of,
+    remember,
+    remembered,
+    rows_digest,
+)
 from harness.store import Store
 
 if TYPE_CHECKING:
@@ -48,6 +60,8 @@ def record(plan: Plan, store: Store) -> list[Row]:
     Twice makes no doubles, and what has not changed is not written. An MLflow that fails is reported on stderr."""
     rows = make_rows(plan, store)
     everything = keep_rows(store.home, plan.study.name, rows)
+    if _is_current(store.home, plan.study.name):
+        return rows
     with _tolerant("the rows are kept beside the store; the same command records them when it is back"):
         client = _client(store.home)
         experiment = _experiment(client, store.home, plan.study.name)
@@ -55,15 +69,19 @@ def record(plan: Plan, store: Store) -> list[Row]:
         _cells(client, experiment, parent, plan, rows)
         _trainings(client, experiment, parent, plan, store)
         client.set_tag(parent, "rows", rows_digest(everything))
+        remember(store.home, plan.study.name, recorded_at=tracking_uri(store.home), report="")
     return rows
 
 
 def read_rows(home: Path, study: str) -> pd.DataFrame:
     """One row for every cell of a study, with the columns of `harness.rows.COLUMNS`, of all scales recorded.
 
-    Read from MLflow; where MLflow cannot be reached or lags behind, from the rows kept beside the store."""
+    Read from MLflow; where it cannot be reached or lags behind, or where its local database is known to show them, from
+    the rows kept beside the store."""
     kept = kept_rows(home.absolute(), study)
     rows: list[Row] = []
+    if _is_current(home.absolute(), study):
+        return pd.DataFrame(kept, columns=list(COLUMNS))
     with _tolerant("the rows kept beside the store are read instead"):
         client = _client(home.absolute())
         found = client.get_experiment_by_name(study)
@@ -74,12 +92,31 @@ def read_rows(home: Path, study: str) -> pd.DataFrame:
 
 def log_report(home: Path, study: str, folder: Path) -> None:
     """Puts a report (tables, contact sheets) into the artifacts of the study's parent run, over the last one."""
+    home = home.absolute()
+    digest = _folder_digest(folder)
+    if _is_current(home, study) and remembered(home, study, "report") == digest:
+        return
     with _tolerant("the report is on disk only"):
-        client = _client(home.absolute())
+        client = _client(home)
         found = client.get_experiment_by_name(study)
         runs = _runs(client, found.experiment_id, PARENT) if found is not None else {}
         for run in runs.values():
             client.log_artifacts(run.info.run_id, str(folder), "report")
+        if _is_current(home, study):
+            remember(home, study, report=digest)
+
+
+def _folder_digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _is_current(home: Path, study: str) -> bool:
+    """Whether the database in the home shows the kept rows. Of a server nobody can know without asking."""
+    local = not os.environ.get("MLFLOW_TRACKING_URI") and (home / "mlflow.db").is_file()
+    return local and remembered(home, study, "recorded_at") == tracking_uri(home)
 
 
 def _recorded(client: MlflowClient, experiment: str, expected: str | None) -> list[Row]:

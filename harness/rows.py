@@ -80,21 +80,37 @@ def rows_file(home: Path, study: str) -> Path:
 def keep_rows(home: Path, study: str, rows: list[Row]) -> list[Row]:
     """Writes the rows of one scale and data kind in the place of their former ones; returns all of the study."""
     new = {(row["scale"], row["data_kind"]) for row in rows}
-    kept = [row for row in kept_rows(home, study) if (row["scale"], row["data_kind"]) not in new]
-    path = rows_file(home, study)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"rows": [*kept, *rows]}, indent=1)
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written ({error.strerror}); free the place or give another --home"
-        ) from None
-    return [*kept, *rows]
+    before = kept_rows(home, study)
+    everything = [*(row for row in before if (row["scale"], row["data_kind"]) not in new), *rows]
+    if everything != before:
+        _write(rows_file(home, study), {"rows": everything})
+    return everything
 
 
 def kept_rows(home: Path, study: str) -> list[Row]:
     """The rows of a study as they were kept; none if it was never run here."""
     return list((read_json(rows_file(home, study)) or {}).get("rows", []))
+
+
+def remember(home: Path, study: str, **facts: str) -> None:
+    """Keeps facts beside the rows, until the rows change: `recorded_at`, the tracking server that shows them; `report`,
+    the digest of the report that it holds."""
+    content = read_json(rows_file(home, study)) or {}
+    if any(content.get(name) != fact for name, fact in facts.items()):
+        _write(rows_file(home, study), {**content, **facts})
+
+
+def remembered(home: Path, study: str, name: str) -> str:
+    """A fact that was kept beside the rows; empty if there is none."""
+    return str((read_json(rows_file(home, study)) or {}).get(name, ""))
+
+
+def _write(path: Path, content: Row) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, content, indent=1)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); free it or give another --home") from None
 
 
 def _row(cell: Cell, plan: Plan, published: dict[str, Path], failed: dict[str, str]) -> Row:
