@@ -67,6 +67,7 @@ def gather(
     root = root.absolute()
     found: dict[str, BenchmarkMaterial] = {}
     absent: dict[str, str] = {}
+    errors: list[str] = []
     notes: list[str] = []
     training: dict[str, Data | str] = {}
     sets = load_training_sets()
@@ -74,7 +75,8 @@ def gather(
         try:
             find_root(root, protocol)
         except DataError as error:
-            absent[protocol.name] = str(error)
+            absent[protocol.name] = f"no {protocol.dataset.title} under the data root"
+            errors.append(str(error))
             continue
         for role in ROLES:
             name = getattr(protocol, role)
@@ -82,7 +84,7 @@ def gather(
                 training[name] = _training(name, root, sets[name], cache, notes, tell)
         found[protocol.name] = _benchmark(protocol, root, cache, training, notes, tell)
     if not found:
-        raise DataError("\n".join(absent.values()) or f"{root}: no benchmark asked for")
+        raise DataError("\n".join(errors) or f"{root}: no benchmark asked for")
     return Material(
         root=root, data_kind=data_kind(root), benchmarks=found, absent=absent, notes=tuple(dict.fromkeys(notes))
     )
@@ -128,7 +130,7 @@ def _training(
     try:
         find_root(root, entry)
     except DataError:
-        return f"no {entry.title} under {root}"
+        return f"no {entry.title} under the data root"
     tell(f"checking {entry.title}")
     sequences = load_training(name, root)
     _check(sequences, cache, notes)
