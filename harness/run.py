@@ -135,7 +135,7 @@ def _run_missing(plan: Plan, store: Store, cpus: int, gpus: int) -> bool:
 
     schedule.check_resources(plan.missing, gpus)
     say(f"starting Ray for {len(plan.missing)} stages on {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else ""))
-    with schedule.local_ray(store.home, cpus, gpus), progress(plan, store, cpus) as display:
+    with schedule.local_ray(cpus, gpus), progress(plan, store, cpus) as display:
         expected = {key: item.seconds for key, item in plan.items.items()}
         board = schedule.run_stages(
             plan.missing, store, cpus=cpus, expected=expected, revision=code_revision(), watch=display.watch

@@ -5,7 +5,6 @@ store, not from Tune: Tune's own results, checkpoints and restore are not used."
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import secrets
@@ -31,7 +30,7 @@ RETRIES = 2
 OBJECT_STORE = 200 * 1024 * 1024
 """Bytes; stages hand each other folders, so Ray carries little."""
 
-_SOCKET_ROOM = 40
+_SOCKET_ROOM = 20
 """Longest temp folder, characters: Ray puts sockets of up to 107 characters under it."""
 
 
@@ -48,7 +47,7 @@ def check_resources(stages: Iterable[Stage], gpus: int) -> None:
 
 
 @contextmanager
-def local_ray(home: Path, cpus: int, gpus: int) -> Iterator[None]:
+def local_ray(cpus: int, gpus: int) -> Iterator[None]:
     """Ray on this machine alone, started quietly; one that runs in this process already is used and left running."""
     _set_environment()
     import ray
@@ -59,7 +58,8 @@ def local_ray(home: Path, cpus: int, gpus: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    temp = ray_folder(home)
+    temp = ray_folder()
+    _remove_leftovers(temp.parent)
     ray.init(
         address="local",
         num_cpus=cpus,
@@ -77,13 +77,22 @@ def local_ray(home: Path, cpus: int, gpus: int) -> Iterator[None]:
         shutil.rmtree(temp, ignore_errors=True)
 
 
-def ray_folder(home: Path) -> Path:
-    """Where Ray keeps sockets and logs of one run: under the home, or in the system's temp folder if that is long."""
-    under_home = home.absolute() / "ray"
-    if len(str(under_home)) > _SOCKET_ROOM:
-        name = hashlib.sha256(str(under_home).encode()).hexdigest()[:8]
-        under_home = Path(tempfile.gettempdir()) / f"vos-ray-{name}"
-    return under_home / str(os.getpid())
+def ray_folder() -> Path:
+    """Where Ray keeps sockets and logs of this process: in the system's temp folder, whose name is short and which no
+    other machine shares; in `/tmp` where even that is long."""
+    temp = Path(tempfile.gettempdir())
+    return (temp if len(str(temp)) <= _SOCKET_ROOM else Path("/tmp")) / f"vos-ray-{os.getuid()}" / str(os.getpid())
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """What killed runs of this user have left there."""
+    for place in folder.glob("[0-9]*"):
+        try:
+            os.kill(int(place.name), 0)
+        except ProcessLookupError:
+            shutil.rmtree(place, ignore_errors=True)
+        except (PermissionError, ValueError):
+            continue  # another user's, or not ours at all
 
 
 def run_stages(
@@ -109,7 +118,7 @@ def run_stages(
         is_published=lambda stage: store.find(stage.name, stage.key) is not None,
         is_held=lambda stage: store.in_work(stage.key),
     )
-    storage = ray_folder(store.home) / "tune"
+    storage = ray_folder() / "tune"
     stop = storage / f"stop-{time.time_ns()}"
     needs_gpu = any(stage.resources.gpus > 0 for stage in stages)
     tuner = tune.Tuner(
