@@ -3,6 +3,8 @@
 import torch
 from jaxtyping import install_import_hook
 
-install_import_hook(["dipnet.identity", "dipnet.propagation", "dipnet.segmentation", "dipnet.samples"], "beartype.beartype")
+install_import_hook(
+    ["dipnet.identity", "dipnet.propagation", "dipnet.segmentation", "dipnet.samples"], "beartype.beartype"
+)
 # The networks of the tests are too small to share among threads.
 torch.set_num_threads(1)
