@@ -33,6 +33,10 @@ class PropagationConfig(Options):
     identity_input: Literal["attention", "concat"] = "attention"
     """How the mask enters the identity encoder: eq. 1, or as a fourth input channel (section 4.2.2)."""
 
+    identity_spread: float | None = Field(None, gt=0)
+    """Standard deviation of the identity head's first weights; null: torch's own. Wide ones make identities differ from
+    the first step on, which a short training from scratch needs (choice, for small scales)."""
+
     head_channels: int = Field(256, ge=1)
     """Of the deconvolutions and convolutions of the head (choice; the paper names none)."""
 
@@ -96,6 +100,10 @@ class CoarseConfig(Options):
 
     blobs: float = Field(0.0, ge=0, le=1)
     """Probability that an ellipse is added to the mask or cut from it (not in the paper)."""
+
+    fade: float = Field(0.0, ge=0, le=1)
+    """Largest share that the whole coarse mask is weakened by: a propagation that is unsure says less than 1 (not in
+    the paper)."""
 
     blur: float = Field(0.0, ge=0)
     """Largest Gaussian blur of the coarse mask, in its own pixels (not in the paper)."""

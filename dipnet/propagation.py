@@ -20,6 +20,8 @@ class PropagationNetwork(nn.Module):
         self.encoder = Backbone(config.backbone, output_stride=config.output_stride)
         self.identity = IdentityEncoder(config.backbone, config.identity_input, config.output_stride)
         self.head = PropagationHead(self.encoder.channels[-1], config.head_channels)
+        if config.identity_spread is not None:
+            nn.init.normal_(self.identity.head.weight, std=config.identity_spread)
 
     def load_pretrained(self, weights: str) -> None:
         """Weights of both backbones before training: `imagenet`, `none` or a file."""

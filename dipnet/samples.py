@@ -223,7 +223,9 @@ def coarse_mask(mask: Image, size: int, config: CoarseConfig, rng: Generator) ->
     solid = _disturb(solid, config, rng)
     coarse = cv2.resize(solid.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     sigma = rng.uniform(0, config.blur) if config.blur else 0.0
-    return np.asarray(cv2.GaussianBlur(coarse, (0, 0), sigma) if sigma > 0.1 else coarse, np.float32)
+    coarse = cv2.GaussianBlur(coarse, (0, 0), sigma) if sigma > 0.1 else coarse
+    strength = 1 - rng.uniform(0, config.fade) if config.fade else 1.0
+    return np.asarray(coarse * np.float32(strength), np.float32)
 
 
 def _disturb(solid: Image, config: CoarseConfig, rng: Generator) -> Image:

@@ -120,6 +120,16 @@ def test_an_undisturbed_coarse_mask_is_the_mask_scaled_by_area() -> None:
     assert coarse[:3, 0].tolist() == [1.0, 0.5, 0.0]
 
 
+def test_fading_weakens_a_coarse_mask_and_moves_nothing() -> None:
+    mask = Squares().mask(0)
+    plain, faded = (
+        coarse_mask(mask, 16, CoarseConfig(kernel=0, fade=fade), np.random.default_rng(0)) for fade in (0.0, 0.7)
+    )
+    strength = faded.max() / plain.max()
+    assert 0.3 <= strength < 1
+    np.testing.assert_allclose(faded, strength * plain, rtol=1e-5)
+
+
 def test_a_crop_holds_the_whole_object() -> None:
     mask, rng = Squares().mask(2), np.random.default_rng(0)
     for _ in range(50):
