@@ -103,7 +103,8 @@ class Progress:
         """Looks at the board, and shows what has changed."""
         now = time.monotonic()
         for key in board.running:
-            self._begun.setdefault(key, now)
+            if key not in self._begun and self._store.in_work(key):  # others wait in Tune's queue for a core
+                self._begun[key] = now
         for key in [*(board.done - self._ended), *(board.failed - self._ended)]:
             self._end(board, key, now)
         if self._live is not None and now >= self._next - _HEARTBEAT:
@@ -111,7 +112,7 @@ class Progress:
             self._live.update(self._table(board, now))
         elif self._live is None and now >= self._beat and board.running:
             self._beat = now + _HEARTBEAT
-            say(f"{self._head(board, now)}; running: {', '.join(self._running(board, now))}")
+            say(f"{self._head(board, now)}; running: {', '.join(self._running(board, now)) or 'nothing yet'}")
 
     def _end(self, board: Board, key: str, now: float) -> None:
         self._ended.add(key)
@@ -156,10 +157,12 @@ class Progress:
     def _running(self, board: Board, now: float) -> list[str]:
         lines = []
         for key, stage in board.running.items():
+            if key not in self._begun:
+                continue
             share, words = self._store.progress(key)
             about = f" {share:.0%}" if share else ""
             about += f" {words}" if words else ""
-            lines.append(f"{stage.label}{about} ({duration(now - self._begun.get(key, now))})")
+            lines.append(f"{stage.label}{about} ({duration(now - self._begun[key])})")
         return lines
 
     def _table(self, board: Board, now: float) -> Table:
