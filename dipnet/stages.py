@@ -27,7 +27,7 @@ from dipnet.config import (
 from dipnet.inference import segment_video
 from dipnet.model import load_network, load_networks, load_segmentation, save_network
 from dipnet.one_shot import tune_on_crop, tune_on_frame
-from dipnet.timing import TimeConfig, measure_seconds
+from dipnet.timing import ITERATIONS, TimeConfig, measure_seconds
 from dipnet.train import Run, new_propagation, new_segmentation, train_propagation, train_segmentation
 from harness.datasets.pixels import write_mask
 from harness.errors import NotAtHand, StudyError
@@ -107,17 +107,13 @@ METHOD = DIPNet()
 def _trained(config: DIPNetConfig, request: CellRequest) -> tuple[dict[str, Stage], tuple[str, ...]]:
     """Both networks after the last training that config and data allow, and what was left out."""
     wanted = ["pretraining"] if config.training == "pretraining" else ["pretraining", "offline"]
-    missing = [role for role in wanted if request.training.get(role) is None]
+    at_hand = {role: data for role in wanted if (data := request.training.get(role)) is not None}
+    missing = [role for role in wanted if role not in at_hand]
     reasons = tuple(f"{WORDS[role]} left out: {request.missing.get(role, 'no data for it')}" for role in missing)
-    if missing == wanted:
-        raise NotAtHand("; ".join(reasons) or "no training is asked for")
+    if not at_hand:
+        raise NotAtHand("; ".join(reasons))
     networks: dict[str, Stage] = {}
-    for role in wanted:
-        if role in missing:
-            continue
-        data = request.training[role]
-        if data is None:
-            continue
+    for role, data in at_hand.items():
         if config.phases != "segmentation":
             networks["propagation"] = _train("propagation", config, request, role, data, networks.get("propagation"))
         if config.phases != "propagation":
@@ -173,12 +169,9 @@ def _tune(
     config: DIPNetConfig, request: CellRequest, name: str, network: Stage, where: Literal["frame", "crop"]
 ) -> Stage:
     crop = where == "crop"
-    unread: dict[str, int] = {"frame_iterations": 200} if crop else {"crop_iterations": 100, "instance_iterations": 200}
-    if crop:
-        unread |= {"instance_iterations": 200} if not request.multi_object else {"crop_iterations": 100}
-        count = len(request.sequences[name].value.object_ids)
-        if request.multi_object and count == 1:
-            unread = {"frame_iterations": 200, "instance_iterations": 200}
+    several = len(request.sequences[name].value.object_ids) > 1
+    read = "frame_iterations" if not crop else "instance_iterations" if several else "crop_iterations"
+    unread = {key: OneShotConfig.model_fields[key].default for key in ITERATIONS if key != read}
     return Stage(
         name="tune",
         label=f"one-shot on the {where} of {name}",
@@ -187,7 +180,7 @@ def _tune(
             segmentation=config.segmentation,
             one_shot=config.one_shot.model_copy(update=unread),
             where=where,
-            apart=not crop and not config.crop and len(request.sequences[name].value.object_ids) > 1,
+            apart=not crop and not config.crop and several,
             crop_margin=config.crop_margin if crop else None,
             coarse_size=config.coarse_size,
             seed=request.seed,
