@@ -192,6 +192,14 @@ class OneShotConfig(Options):
     sizes: tuple[int, ...] = ()
     """As in training (CRN)."""
 
+    feature_views: int = Field(0, ge=0)
+    """Beyond the paper: the backbone keeps its weights and its features are computed once, for that many variations of
+    the first frame that every step draws from; 0 varies the frame anew at each step and tunes the backbone too."""
+
+    patience: int | None = Field(None, ge=1)
+    """Beyond the paper: tuning stops after so many windows of ten steps without a lower mean loss; the iterations are
+    then the most that it takes. Null takes them all."""
+
     augmentation: AugmentationConfig = AugmentationConfig()
     coarse: CoarseConfig = CoarseConfig()
 
@@ -204,6 +212,10 @@ class InferenceConfig(Options):
     crop_margin: float = 0.25
     instances: Literal["jointly", "separately"] = "jointly"
     omega: float = 0.95
+    confident_omega: bool = False
+    anchor: float = 0.0
+    previous: float = 0.0
+    test_flip: bool = False
     coarse_size: int = 32
     propagation: PropagationConfig | None = None
     segmentation: SegmentationConfig | None = None
@@ -231,6 +243,20 @@ class DIPNetConfig(Options):
     omega: float = Field(0.95, ge=0, le=1)
     """Weight of the newest identity attention (eq. 2)."""
 
+    confident_omega: bool = False
+    """Beyond the paper: ω times the confidence of the mask that the newest vector is of, so that a doubtful mask
+    changes an identity less. Confidence: mean over the mask of 2p − 1, p the probability of the object."""
+
+    anchor: float = Field(0.0, ge=0, le=1)
+    """Beyond the paper: share of the first frame's identity, which never drifts, in the coarse mask; the dynamic
+    identity has the rest. Both are propagated, and their coarse probabilities averaged with these weights."""
+
+    previous: float = Field(0.0, ge=0, le=1)
+    """Beyond the paper: share of the frame before's mask in the coarse mask; the propagated one has the rest."""
+
+    test_flip: bool = False
+    """Beyond the paper: each frame is segmented as it is and mirrored, and the probabilities are averaged."""
+
     weights: str = "imagenet"
     """Of the backbones before training: `imagenet` (torchvision downloads them), `none`, or a file of a state dict."""
 
@@ -250,12 +276,17 @@ class DIPNetConfig(Options):
     def inference(self, *, multi_object: bool) -> InferenceConfig:
         """The part that matters to segmenting, with what cannot change the result set to its default."""
         alone = self.phases == "segmentation"
+        static = alone or self.omega == 0
         return InferenceConfig(
             phases=self.phases,
             crop=self.crop,
             crop_margin=self.crop_margin if self.crop else 0.25,
             instances=self.instances if multi_object and not alone else "jointly",
             omega=0.95 if alone else self.omega,
+            confident_omega=self.confident_omega and not static,
+            anchor=0.0 if static else self.anchor,
+            previous=0.0 if alone else self.previous,
+            test_flip=self.test_flip,
             coarse_size=self.coarse_size,
             propagation=None if alone else self.propagation,
             segmentation=None if self.phases == "propagation" else self.segmentation,

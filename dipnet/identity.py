@@ -45,10 +45,12 @@ def update_identity(
     dynamic: Float[Tensor, "objects channels"],
     estimated: Float[Tensor, "objects channels"],
     visible: Bool[Tensor, "objects"],
-    omega: float,
+    omega: float | Float[Tensor, "objects"],
 ) -> Float[Tensor, "objects channels"]:
     """Dynamic identity attention after one frame: α_t = ω β_{t−1} + (1−ω) α_{t−1} (eq. 2).
 
-    Objects that the last frame lost (`visible` false) keep their vector."""
+    One ω for all objects, or one for each. Objects that the last frame lost (`visible` false) keep their vector."""
+    if isinstance(omega, Tensor):
+        omega = omega[:, None]
     mixed = omega * estimated + (1 - omega) * dynamic
     return torch.where(visible[:, None], mixed, dynamic)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,10 +50,10 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
         yield masks
         objects = np.stack([masks == i for i in video.object_ids])
         if config.crop:
-            frame_pass.remember(frame, merged(objects), whole(ids))
-            crop_pass.remember(frame, objects, box)
+            frame_pass.remember(frame, merged(objects), scores.max(0, keepdims=True), whole(ids))
+            crop_pass.remember(frame, objects, scores, box)
         else:
-            frame_pass.remember(frame, objects, whole(ids))
+            frame_pass.remember(frame, objects, scores, whole(ids))
 
 
 class Pass:
@@ -64,22 +64,24 @@ class Pass:
         self.config = config
         self.device = device
         self.dynamic: Tensor | None = None
+        self.first: Tensor | None = None
 
     def start(self, frame: Image, objects: NDArray[np.bool_], box: Box) -> None:
         """α_1 = β_1 from the first frame and its truth."""
         self.previous = objects
         if self.network is not None:
-            self.dynamic = self._encode(frame, objects, box)
+            self.dynamic = self.first = self._encode(frame, objects, box)
 
-    def remember(self, frame: Image, objects: NDArray[np.bool_], box: Box) -> None:
-        """Eq. 2 with the masks just found; objects that were not found keep their identity."""
+    def remember(self, frame: Image, objects: NDArray[np.bool_], scores: NDArray[np.float32], box: Box) -> None:
+        """Eq. 2 with the masks just found, whose probabilities are `scores` (objects × height × width); objects that
+        were not found keep their identity."""
         self.previous = objects
         if self.network is None or self.dynamic is None:
             return
         visible = torch.from_numpy(self._with_foreground(objects).any((1, 2))).to(self.device)
         if self.config.omega > 0 and bool(visible.any()):
             estimated = self._encode(frame, objects, box)
-            self.dynamic = update_identity(self.dynamic, estimated, visible, self.config.omega)
+            self.dynamic = update_identity(self.dynamic, estimated, visible, self._omega(objects, scores))
 
     def step(
         self, frame: Image, box: Box, segmentation: Sequence[SegmentationNetwork | None], *, together: bool
@@ -93,21 +95,46 @@ class Pass:
             network = segmentation[min(number, len(segmentation) - 1)]
             if network is None:
                 raise ValueError("the segmentation phase has no network")
-            image = self._tensor(frame, box, network.config.size)
-            scores.append(torch.sigmoid(network.refine(image, hint[None]))[0, 0].float().cpu().numpy())
+            image = self._views(frame, box, network.config.size)
+            hints = torch.cat([hint[None], hint[None].flip(-1)]) if self.config.test_flip else hint[None]
+            scores.append(_mean_view(torch.sigmoid(network.refine(image, hints)))[0].float().cpu().numpy())
         return paste(np.stack(scores), box, frame.shape[:2])
 
     def propagate(self, frame: Image, box: Box, *, together: bool) -> Float[Tensor, "objects 1 m m"]:
         """Coarse masks: of the identities, or without phase I of the masks before."""
-        if self.network is None or self.dynamic is None:
-            masks = [resample(np.uint8(255) * mask, box, 8 * self.config.coarse_size) for mask in self.previous]
-            hints = [cv2.resize(mask, (self.config.coarse_size,) * 2, interpolation=cv2.INTER_AREA) for mask in masks]
-            return torch.from_numpy(np.stack(hints).astype(np.float32)[:, None] / 255).to(self.device)
-        features = self.network.encode_frame(self._tensor(frame, box, self.network.config.size))
-        logits = self.network.propagate(features.expand(len(self.dynamic), -1, -1, -1), self.dynamic).float()
-        count = len(self.previous)
-        jointly = together and self.config.instances == "jointly"
-        return coarse_probabilities(logits[:count], logits[count:] if jointly else None)
+        if self.network is None or self.dynamic is None or self.first is None:
+            return self._coarse_previous(box)
+        features = self.network.encode_frame(self._views(frame, box, self.network.config.size))
+        anchor, previous = self.config.anchor, self.config.previous
+        coarse = self._coarse(self.network, features, self.dynamic, together)
+        if anchor:
+            coarse = (1 - anchor) * coarse + anchor * self._coarse(self.network, features, self.first, together)
+        return (1 - previous) * coarse + previous * self._coarse_previous(box) if previous else coarse
+
+    def _coarse(
+        self, network: PropagationNetwork, features: Tensor, identity: Tensor, together: bool
+    ) -> Float[Tensor, "objects 1 m m"]:
+        """Coarse masks of identities in the features of all views of a frame."""
+        count, views = len(self.previous), []
+        for feature in features:
+            logits = network.propagate(feature.expand(len(identity), -1, -1, -1), identity).float()
+            jointly = together and self.config.instances == "jointly"
+            views.append(coarse_probabilities(logits[:count], logits[count:] if jointly else None))
+        return _mean_view(torch.stack(views))
+
+    def _coarse_previous(self, box: Box) -> Float[Tensor, "objects 1 m m"]:
+        """The masks before, scaled down."""
+        masks = [resample(np.uint8(255) * mask, box, 8 * self.config.coarse_size) for mask in self.previous]
+        hints = [cv2.resize(mask, (self.config.coarse_size,) * 2, interpolation=cv2.INTER_AREA) for mask in masks]
+        return torch.from_numpy(np.stack(hints).astype(np.float32)[:, None] / 255).to(self.device)
+
+    def _omega(self, objects: NDArray[np.bool_], scores: NDArray[np.float32]) -> float | Tensor:
+        """ω, or for each identity ω times the confidence of its mask."""
+        if not self.config.confident_omega:
+            return self.config.omega
+        if len(objects) > 1:
+            scores = np.concatenate([scores, scores.max(0, keepdims=True)])
+        return self.config.omega * torch.from_numpy(confidence(scores, self._with_foreground(objects))).to(self.device)
 
     def _encode(self, frame: Image, objects: NDArray[np.bool_], box: Box) -> Tensor:
         if self.network is None:
@@ -122,8 +149,26 @@ class Pass:
         """Several objects carry all of them merged as one more, for the softmax of section 3.3.2."""
         return objects if len(objects) == 1 else np.concatenate([objects, merged(objects)])
 
+    def _views(self, frame: Image, box: Box, side: int) -> Tensor:
+        """The frame, and mirrored where both are averaged."""
+        image = self._tensor(frame, box, side)
+        return torch.cat([image, image.flip(-1)]) if self.config.test_flip else image
+
     def _tensor(self, frame: Image, box: Box, side: int) -> Tensor:
         return frames_tensor([resample(frame, box, side)]).to(self.device, memory_format=torch.channels_last)
+
+
+def _mean_view(maps: Tensor) -> Tensor:
+    """Mean of what was found in a frame and, turned back, in its mirror image: views × … × width in, … × width out."""
+    return (maps[0] + maps[1].flip(-1)) / 2 if len(maps) > 1 else maps[0]
+
+
+def confidence(
+    scores: Float[np.ndarray, "objects height width"], masks: Bool[np.ndarray, "objects height width"]
+) -> Float[np.ndarray, "objects"]:
+    """How sure each mask is: the mean over its pixels of 2p − 1, in 0..1; 0 for an empty mask."""
+    sure = np.where(masks, np.clip(2 * scores - 1, 0, 1), 0).sum((1, 2), dtype=np.float64)
+    return (sure / np.maximum(masks.sum((1, 2)), 1)).astype(np.float32)
 
 
 def merged(objects: NDArray[np.bool_]) -> NDArray[np.bool_]:

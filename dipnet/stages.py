@@ -202,7 +202,9 @@ def _timing(config: DIPNetConfig, request: CellRequest, networks: Mapping[str, S
         label=f"time {median}",
         run="dipnet.stages:run_time",
         config=TimeConfig(
-            inference=config.inference(multi_object=request.multi_object).model_copy(update={"omega": 0.95}),
+            inference=config.inference(multi_object=request.multi_object).model_copy(
+                update={"omega": 0.95, "confident_omega": False}
+            ),
             one_shot=config.one_shot if one_shot else None,
             mean_frames=sum(lengths.values()) / len(lengths),
         ),

@@ -59,12 +59,14 @@ def measure_seconds(video: Video, networks: Networks, config: TimeConfig, device
 
 
 def _one_shot_seconds(video: Video, network: SegmentationNetwork, config: TimeConfig, device: str) -> float:
-    """Seconds of all one-shot steps, scaled up from a few that are measured."""
+    """Seconds of all one-shot steps: scaled up from a few that are measured, or all of them measured where the loss
+    decides how many there are or features are computed before the first."""
     one_shot, steps, inference = config.one_shot, config.steps, config.inference
     if one_shot is None:
         return 0.0
     few = one_shot.model_copy(update=dict.fromkeys(ITERATIONS, steps))
     warm = one_shot.model_copy(update=dict.fromkeys(ITERATIONS, 1))
+    whole = bool(one_shot.feature_views) or one_shot.patience is not None
     size, objects = inference.coarse_size, len(video.object_ids)
     apart = not inference.crop and objects > 1
 
@@ -75,13 +77,17 @@ def _one_shot_seconds(video: Video, network: SegmentationNetwork, config: TimeCo
         return time.perf_counter() - begin
 
     on_frame(warm)
-    total = on_frame(few) / steps * one_shot.frame_iterations
+    total = on_frame(one_shot) if whole else on_frame(few) / steps * one_shot.frame_iterations
     if inference.crop:
+        schedule = one_shot if whole else few
         begin = time.perf_counter()
-        tune_on_crop(network, video, few, inference.crop_margin, size, Run(seed=0, device=device, amp=inference.amp))
+        tune_on_crop(
+            network, video, schedule, inference.crop_margin, size, Run(seed=0, device=device, amp=inference.amp)
+        )
         _synchronise(device)
+        seconds = time.perf_counter() - begin
         crop_steps = one_shot.crop_iterations if objects == 1 else one_shot.instance_iterations
-        total += (time.perf_counter() - begin) / steps * crop_steps
+        total += seconds if whole else seconds / steps * crop_steps
     return total
 
 

@@ -67,7 +67,7 @@ def test_an_empty_mask_leaves_the_identity_as_it_was() -> None:
         way.start(video.frame(0), objects, (0, 0, 60, 80))
         first = way.dynamic.clone()
         objects[0] = False
-        way.remember(video.frame(1), objects, (0, 0, 60, 80))
+        way.remember(video.frame(1), objects, objects.astype(np.float32), (0, 0, 60, 80))
     assert first.shape == (3, 128)  # two objects, and both as one
     assert torch.equal(way.dynamic[0], first[0])
     assert not torch.equal(way.dynamic[1], first[1])
@@ -79,7 +79,8 @@ def test_omega_zero_keeps_the_first_frame_s_identity() -> None:
         way = Pass(networks().propagation, config(omega=0.0), "cpu")
         way.start(video.frame(0), video.mask(0)[None] == 1, (0, 0, 60, 80))
         first = way.dynamic.clone()
-        way.remember(video.frame(1), video.mask(1)[None] == 1, (0, 0, 60, 80))
+        mask = video.mask(1)[None] == 1
+        way.remember(video.frame(1), mask, mask.astype(np.float32), (0, 0, 60, 80))
     assert torch.equal(way.dynamic, first)
 
 

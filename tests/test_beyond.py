@@ -1,0 +1,199 @@
+"""What goes beyond the paper: each option does what it says, and off it leaves no trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dipnet.config import DIPNetConfig, OneShotConfig
+from dipnet.identity import update_identity
+from dipnet.inference import Pass, confidence, segment_video
+from dipnet.model import Networks
+from dipnet.one_shot import tune_on_crop, tune_on_frame
+from dipnet.train import Run, new_propagation, new_segmentation
+from harness.datasets import load_protocols
+from harness.study import load_study, shipped_studies
+from tests.test_dipnet_stages import keys, plan
+from tests.test_inference import P, S, config, networks
+from tests.videos import Squares
+
+WHOLE = (0, 0, 60, 80)
+ONE_SHOT = OneShotConfig(frame_iterations=40, crop_iterations=40, batch=2, optimizer="adamw", learning_rate=3e-3)
+
+
+def start(objects: int = 1, **change: Any) -> tuple[Pass, Squares, np.ndarray]:
+    video = Squares(objects=objects)
+    way = Pass(networks().propagation, config(crop=False, **change), "cpu")
+    masks = np.stack([video.mask(0) == i for i in video.object_ids])
+    with torch.inference_mode():
+        way.start(video.frame(0), masks, WHOLE)
+    return way, video, masks
+
+
+def test_confidence_is_the_mean_distance_from_doubt_inside_the_mask() -> None:
+    scores = np.array([[[1.0, 0.75, 0.0]], [[0.9, 0.9, 0.9]]], np.float32)
+    masks = np.array([[[True, True, False]], [[False, False, False]]])
+    assert confidence(scores, masks).tolist() == pytest.approx([0.75, 0.0])  # (1 + 0.5) / 2, and an empty mask
+
+
+def test_each_object_can_have_its_own_omega() -> None:
+    dynamic, estimated = torch.zeros(2, 1), torch.ones(2, 1)
+    updated = update_identity(dynamic, estimated, torch.tensor([True, True]), torch.tensor([0.25, 0.75]))
+    assert updated.flatten().tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_a_doubtful_mask_changes_an_identity_less_than_a_sure_one(objects: int) -> None:
+    moved = []
+    for probability in (0.55, 0.75, 1.0):
+        way, video, masks = start(objects, confident_omega=True)
+        assert way.first is not None
+        with torch.inference_mode():
+            way.remember(video.frame(1), masks, probability * masks.astype(np.float32), WHOLE)
+        moved.append((way.dynamic - way.first).norm(dim=1))
+    torch.testing.assert_close(moved[0], 0.1 * moved[2], rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(moved[1], 0.5 * moved[2], rtol=1e-3, atol=1e-6)
+
+
+def test_sure_masks_give_the_plain_omega() -> None:
+    found = []
+    for option in (False, True):
+        way, video, masks = start(confident_omega=option)
+        with torch.inference_mode():
+            way.remember(video.frame(1), masks, masks.astype(np.float32), WHOLE)
+        found.append(way.dynamic)
+    torch.testing.assert_close(*found)
+
+
+def test_the_anchor_is_the_first_frame_s_share_of_the_coarse_mask() -> None:
+    coarse = {}
+    for anchor in (0.0, 0.5, 1.0):
+        way, video, _ = start(anchor=anchor)
+        way.dynamic = torch.full_like(way.dynamic, 0.1)
+        with torch.inference_mode():
+            coarse[anchor] = way.propagate(video.frame(1), WHOLE, together=False)
+    assert not torch.allclose(coarse[0.0], coarse[1.0])
+    torch.testing.assert_close(coarse[0.5], (coarse[0.0] + coarse[1.0]) / 2)
+
+
+def test_the_previous_mask_has_its_share_of_the_coarse_mask() -> None:
+    coarse = {}
+    for previous in (0.0, 0.25, 1.0):
+        way, video, _ = start(previous=previous)
+        with torch.inference_mode():
+            coarse[previous] = way.propagate(video.frame(1), WHOLE, together=False)
+    assert coarse[1.0].mean().item() == pytest.approx((Squares().mask(0) == 1).mean(), rel=0.05)
+    torch.testing.assert_close(coarse[0.25], 0.75 * coarse[0.0] + 0.25 * coarse[1.0])
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_with_the_flip_a_mirrored_frame_gives_mirrored_probabilities(objects: int) -> None:
+    way, video, _ = start(objects, test_flip=True)
+    networks_of_it = [networks().frame_segmentation]
+    with torch.inference_mode():
+        plain = way.step(video.frame(1), WHOLE, networks_of_it, together=objects > 1)
+        mirrored = way.step(np.ascontiguousarray(video.frame(1)[:, ::-1]), WHOLE, networks_of_it, together=objects > 1)
+    np.testing.assert_allclose(mirrored, plain[:, :, ::-1], atol=1e-4)
+
+
+@pytest.mark.parametrize("phases", ["propagation", "segmentation", "both"])
+def test_every_phase_can_be_flipped(phases: str) -> None:
+    options = config(crop=False, phases=phases, test_flip=True)
+    with torch.inference_mode():
+        assert len(list(segment_video(Squares(objects=2, length=3), networks(), options, "cpu"))) == 3
+
+
+def test_frozen_features_tune_the_decoder_and_leave_the_backbone() -> None:
+    network, video = new_segmentation(S, "none", 0).eval(), Squares()
+    run = Run(seed=0)
+    tuned = tune_on_frame(network, video, ONE_SHOT.model_copy(update={"feature_views": 4}), 16, run, apart=False)
+    before, after = network.state_dict(), tuned.state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("backbone."))
+    assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith("heads."))
+    assert run.curve[-1][1] < run.curve[0][1]
+
+
+def test_features_are_computed_once_for_each_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, counted = new_segmentation(S, "none", 0).eval(), []
+    encode = type(network).encode_frame
+    monkeypatch.setattr(type(network), "encode_frame", lambda self, x: counted.append(len(x)) or encode(self, x))
+    options = ONE_SHOT.model_copy(update={"feature_views": 5, "sizes": (64, 96), "frame_iterations": 7})
+    tune_on_frame(network, Squares(), options, 16, Run(seed=0), apart=False)
+    assert counted == [1] * 5
+
+
+def test_tuning_stops_where_the_loss_settles() -> None:
+    network = new_segmentation(S, "none", 0).eval()
+    run = Run(seed=0)
+    # At a learning rate of next to nothing the windows' losses only wander.
+    still = OneShotConfig(frame_iterations=2000, batch=1, learning_rate=1e-12, patience=2)
+    tuned = tune_on_frame(network, Squares(), still, 16, run, apart=False)
+    losses = [loss for _, loss in run.curve]
+    assert 30 <= run.curve[-1][0] < 2000
+    assert min(losses[-2:]) >= min(losses[:-2])
+    assert not tuned.training
+
+
+def test_a_loss_that_falls_is_tuned_to_the_end() -> None:
+    ends = []
+    for patience in (None, 4):
+        run, options = Run(seed=0), ONE_SHOT.model_copy(update={"patience": patience})
+        tuned = tune_on_frame(new_segmentation(S, "none", 0), Squares(), options, 16, run, apart=False)
+        ends.append(tuned.state_dict())
+        assert run.curve[-1][0] == 40
+    assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
+
+
+def test_both_ways_of_tuning_reach_the_crop_and_each_object_of_it() -> None:
+    options = ONE_SHOT.model_copy(update={"feature_views": 2, "patience": 1, "instance_iterations": 2})
+    crops = tune_on_crop(new_segmentation(S, "none", 0), Squares(objects=2), options, 0.25, 16, Run(seed=0))
+    assert len(crops) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "tuned_alike"),
+    [
+        ({"confident_omega": True}, True),
+        ({"anchor": 0.5}, True),
+        ({"previous": 0.5}, True),
+        ({"test_flip": True}, True),
+        ({"one_shot.feature_views": 4}, False),
+        ({"one_shot.patience": 2}, False),
+    ],
+)
+def test_an_option_shares_all_that_it_does_not_change(option: dict, tuned_alike: bool) -> None:
+    full, other = plan(), plan(**option)
+    assert keys(other, "train") == keys(full, "train")
+    assert (keys(other, "tune") == keys(full, "tune")) is tuned_alike
+    assert not keys(other, "segment") & keys(full, "segment")
+
+
+def test_options_of_the_propagation_change_nothing_where_there_is_none() -> None:
+    alone = {"crop": False, "phases": "segmentation"}
+    plain = DIPNetConfig(**alone).inference(multi_object=False)
+    for option in ({"confident_omega": True}, {"anchor": 0.5}, {"previous": 0.5}):
+        assert DIPNetConfig(**alone, **option).inference(multi_object=False) == plain
+    still = DIPNetConfig(omega=0.0).inference(multi_object=False)
+    assert DIPNetConfig(omega=0.0, anchor=0.5, confident_omega=True).inference(multi_object=False) == still
+
+
+def test_all_options_together_segment_a_video() -> None:
+    options = config(confident_omega=True, anchor=0.3, previous=0.2, test_flip=True)
+    segmentation = new_segmentation(S, "none", 0).eval()
+    both = Networks(new_propagation(P, "none", 0).eval(), segmentation, [segmentation])
+    with torch.inference_mode():
+        masks = list(segment_video(Squares(objects=3, length=3), both, options, "cpu"))
+    assert [mask.shape for mask in masks] == [(60, 80)] * 3
+
+
+def test_the_study_beyond_the_paper_shares_its_training_with_that_of_davis16() -> None:
+    folder: Path = shipped_studies()
+    beyond, davis16 = (load_study(folder / f"{name}.yaml", load_protocols()) for name in ("beyond", "davis16"))
+    full = next(variant.config for variant in davis16.variants if variant.name == "full")
+    trained = ("propagation", "segmentation", "propagation_training", "segmentation_training", "weights", "amp")
+    for variant in beyond.variants[1:]:
+        assert all(getattr(variant.config, part) == getattr(full, part) for part in trained)
