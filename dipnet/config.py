@@ -268,6 +268,10 @@ class DIPNetConfig(Options):
     amp: bool = False
     """bfloat16 autocast on CUDA."""
 
+    analyses: tuple[Literal["identities"], ...] = ()
+    """What to make besides masks. `identities`: the identity vectors of every object and frame, before and after
+    training (fig. 7)."""
+
     @property
     def coarse_size(self) -> int:
         """Side of the coarse mask: four times the propagation features' (32 at the paper's size)."""

@@ -24,6 +24,7 @@ from dipnet.config import (
     SegmentationConfig,
     TrainingConfig,
 )
+from dipnet.identities import save_identities
 from dipnet.inference import segment_video
 from dipnet.model import load_network, load_networks, load_segmentation, save_network
 from dipnet.one_shot import tune_on_crop, tune_on_frame
@@ -67,6 +68,19 @@ class TuneConfig(Options):
     amp: bool = False
 
 
+class IdentitiesConfig(Options):
+    """Identity vectors of one video."""
+
+    network: Literal["before", "after"]
+    """Before or after training."""
+
+    propagation: PropagationConfig
+    weights: str
+    """As in training; `network` after it."""
+
+    seed: int
+
+
 @dataclass(frozen=True)
 class DIPNet:
     """The method that studies call `dipnet`."""
@@ -98,7 +112,12 @@ class DIPNet:
                 data={"video": data},
                 resources=Resources(gpus=request.gpus),
             )
-        return CellPlan(segment=segment, timing=_timing(config, request, networks), left_out=left_out)
+        return CellPlan(
+            segment=segment,
+            timing=_timing(config, request, networks),
+            analyses=_analyses(config, request, networks),
+            left_out=left_out,
+        )
 
 
 METHOD = DIPNet()
@@ -215,6 +234,32 @@ def _timing(config: DIPNetConfig, request: CellRequest, networks: Mapping[str, S
     )
 
 
+def _analyses(config: DIPNetConfig, request: CellRequest, networks: Mapping[str, Stage]) -> dict[str, Stage]:
+    """`identities/before/<video>` and `identities/after/<video>`: shared by all variants of one propagation network."""
+    if "identities" not in config.analyses or "propagation" not in networks:
+        return {}
+    weights = _weights_kind(config.weights, config.propagation.backbone)
+    file = {"weights": _weights_file(config.weights)} if weights == "file" else {}
+    return {
+        f"identities/{network}/{name}": Stage(
+            name="identities",
+            label=f"identities {network} training in {name}",
+            run="dipnet.stages:run_identities",
+            config=IdentitiesConfig(
+                network=network,
+                propagation=config.propagation,
+                weights=weights if network == "before" else "network",
+                seed=request.seed if network == "before" else 0,
+            ),
+            needs={} if network == "before" else {"propagation": networks["propagation"]},
+            data={"video": data} | (file if network == "before" else {}),
+            resources=Resources(gpus=request.gpus),
+        )
+        for network in ("before", "after")
+        for name, data in request.sequences.items()
+    }
+
+
 def _concat(config: DIPNetConfig) -> bool:
     return config.propagation.identity_input == "concat"
 
@@ -289,6 +334,17 @@ def run_segment(task: Task) -> None:
         ):
             write_mask(folder / f"{video.frame_name(index)}.png", mask)
             task.progress((index + 1) / len(video), video.frame_name(index))
+
+
+def run_identities(task: Task) -> None:
+    """Writes `identities.npz`."""
+    config: IdentitiesConfig = task.config
+    torch.set_num_threads(task.cpus)
+    network = new_propagation(config.propagation, _initial(task), config.seed)
+    if "propagation" in task.needs:
+        load_network(network, task.needs["propagation"] / "network.pt")
+    network.to(task.device).eval()
+    save_identities(task.folder / "identities.npz", network, task.data["video"], task.device)
 
 
 def run_time(task: Task) -> None:

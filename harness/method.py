@@ -5,7 +5,7 @@ A method is found by its entry point (group `harness.methods`) under the name th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -56,6 +56,9 @@ class CellPlan:
 
     timing: Stage | None = None
     """Stage that writes `timing.json`: {"seconds_per_frame": float, "hardware": str, ...}; None: not timed."""
+
+    analyses: Mapping[str, Stage] = field(default_factory=dict)
+    """Name → stage of whatever else the config asks for, for reports to draw: DIPNet's `identities/after/blackswan`."""
 
     left_out: tuple[str, ...] = ()
     """Stages that the config asks for and the data at hand does not allow, in words; shown in every row."""

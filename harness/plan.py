@@ -33,6 +33,9 @@ class Cell:
     """None if the cell is left out."""
 
     timing: Stage | None = None
+    analyses: Mapping[str, Stage] = field(default_factory=dict)
+    """By name."""
+
     left_out: tuple[str, ...] = ()
     """What it goes without, in words."""
 
@@ -47,7 +50,8 @@ class Cell:
     @property
     def targets(self) -> tuple[Stage, ...]:
         """The stages that fill it, without those that they need."""
-        return tuple(stage for stage in (*self.segment.values(), self.score, self.timing) if stage is not None)
+        stages = (*self.segment.values(), self.score, self.timing, *self.analyses.values())
+        return tuple(stage for stage in stages if stage is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +171,7 @@ def _cell(variant: Variant, material: BenchmarkMaterial, seed: int, gpus: float,
         segment=plan.segment,
         score=score_stage(protocol, plan.segment, material.sequences),
         timing=plan.timing,
+        analyses=plan.analyses,
         left_out=plan.left_out,
     )
 

@@ -129,7 +129,8 @@ def _recorded(client: MlflowClient, experiment: str, expected: str | None) -> li
         tags, metrics = run.data.tags, run.data.metrics
         row: Row = {column: tags.get(column, "") for column in COLUMNS}
         row |= {number: metrics.get(number) for number in NUMBERS}
-        row |= {"seed": int(tags["seed"]), "sequences": int(tags["sequences"]), "masks": masks_of(row["score_folder"])}
+        row |= {"seed": int(tags["seed"]), "sequences": int(tags["sequences"]), "analyses": "{}"}
+        row["masks"] = masks_of(row["score_folder"])
         rows.append((row["scale"], row["data_kind"], int(tags["order"]), row))
     return [row for *_, row in sorted(rows, key=lambda entry: entry[:3])]
 
@@ -208,7 +209,7 @@ def _cells(client: MlflowClient, experiment: str, parent: str, plan: Plan, rows:
             if found[name].data.tags.get("digest") == digest:
                 continue
             client.delete_run(found[name].info.run_id)
-        tags = {column: _text(row[column]) for column in COLUMNS if column not in {*NUMBERS, "masks"}}
+        tags = {column: _text(row[column]) for column in COLUMNS if column not in {*NUMBERS, "masks", "analyses"}}
         tags |= {"role": CELL, "id": name, "order": str(order), "digest": digest, "mlflow.parentRunId": parent}
         tags |= {
             "stage.score": cell.score.key if cell.score else "",

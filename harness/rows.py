@@ -29,6 +29,7 @@ COLUMNS = (
         "hardware",
         "score_folder",
         "masks",
+        "analyses",
     ),
     *("data_root",),
 )
@@ -46,7 +47,7 @@ def make_rows(plan: Plan, store: Store) -> list[Row]:
 
 
 def is_filled(row: Row) -> bool:
-    """Whether the cell has its scores, and its seconds where its method is timed."""
+    """Whether the cell has its scores, its seconds where its method is timed, and the analyses that it asks for."""
     return row["status"] == "done" and not row["reason"]
 
 
@@ -135,11 +136,13 @@ def _row(cell: Cell, plan: Plan, published: dict[str, Path], failed: dict[str, s
         "hardware": "",
         "score_folder": "",
         "masks": "{}",
+        "analyses": "{}",
         "data_root": str(plan.material.root),
     }
     if cell.score is None:
         return row
     row |= _outcome(cell, published, failed)
+    row["analyses"] = json.dumps({k: str(published[s.key]) for k, s in cell.analyses.items() if s.key in published})
     if cell.score.key in published:
         folder = published[cell.score.key]
         row |= {"score_folder": str(folder), **_numbers(folder / "total.json", MEASURES)}
@@ -163,7 +166,8 @@ def _outcome(cell: Cell, published: dict[str, Path], failed: dict[str, str]) -> 
             return {"status": status, "reason": words if stage.key in own else f"need failed: {words}"}
     if scored:
         timed = cell.timing is None or cell.timing.key in published
-        return {"status": "done", "reason": "" if timed else "not timed yet"}
+        analysed = all(stage.key in published for stage in cell.analyses.values())
+        return {"status": "done", "reason": "not timed yet" if not timed else "" if analysed else "not analysed yet"}
     return {"status": "waiting", "reason": "not run yet"}
 
 

@@ -162,3 +162,43 @@ def test_a_cell_goes_from_training_to_masks_and_seconds(objects: int, tmp_path: 
     curves = [folder / "curves.csv" for folder in done.values() if (folder / "curves.csv").exists()]
     assert len(curves) == 4
     assert all(list(csv.DictReader(curve.open()))[-1]["step"] == "2" for curve in curves)
+
+
+def test_no_analysis_is_made_unless_it_is_asked_for() -> None:
+    assert not plan().analyses
+    assert not plan(crop=False, phases="segmentation", analyses=["identities"]).analyses
+
+
+def test_variants_of_one_propagation_network_share_their_identities() -> None:
+    option = {"analyses": ["identities"]}
+    full, other, concat = (
+        {stage.key for stage in plan(**change, **option).analyses.values()}
+        for change in ({}, {"crop": False, "omega": 0.5}, {"propagation.identity_input": "concat"})
+    )
+    assert full == other
+    assert not full & concat
+    assert keys(plan(**option), "train") == keys(plan(), "train")
+
+
+def test_identities_are_one_vector_for_each_object_that_a_frame_shows(tmp_path: Path) -> None:
+    request = CellRequest(
+        config=resolve(DIPNetConfig, {**TINY, "analyses": ["identities"]}, "test"),
+        sequences={"a": Data(name="a", digest="a", value=Squares(objects=2, length=4, gone=2))},
+        multi_object=True,
+        training={"pretraining": None, "offline": VIDEOS},
+        missing={"pretraining": "no VOC"},
+    )
+    analyses, done = METHOD.plan(request).analyses, {}
+    found = {}
+    for when in ("before", "after"):
+        stage = analyses[f"identities/{when}/a"]
+        assert stage.config.network == when
+        with np.load(run(stage, tmp_path, done) / "identities.npz", allow_pickle=False) as arrays:
+            found[when] = arrays["vectors"]
+            assert arrays["objects"].tolist() == [1, 2, 1, 2, 2, 2]
+            assert arrays["frames"].tolist() == [0, 0, 1, 1, 2, 3]
+    assert found["after"].dtype == np.float32
+    assert found["after"].shape == (6, 128)
+    assert (found["after"] > 0).all()
+    assert (found["after"] < 1).all()
+    assert not np.array_equal(found["before"], found["after"])
