@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from reports.beyond import beyond
 from reports.claims import Claims
-from reports.overview import all_cells, per_sequence, speed, speed_beside
+from reports.details import all_details
+from reports.overview import all_cells, coverage_table, missing_table, speed, speed_beside
 from reports.published import Published
 from reports.rows import Part, Row, split
 from reports.scores import Scorebook
@@ -16,18 +18,25 @@ from reports.tables import Table, build_tables
 
 
 @dataclass(frozen=True, kw_only=True)
+class Section:
+    """Tables under a heading."""
+
+    name: str
+    """Of its anchor."""
+
+    title: str
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Content:
-    """What the formats print, in this order."""
+    """What the formats print."""
 
     study: str
     rows: tuple[Row, ...]
     parts: tuple[Part, ...]
-    claims: tuple[Table, ...]
-    paper: tuple[Table, ...]
-    """The paper's tables and ablations, each followed by its differences."""
-
-    overview: tuple[Table, ...]
-    """Means with intervals, all cells, J by sequence, claims not measured."""
+    sections: tuple[Section, ...]
+    """The claims first."""
 
     absent: Mapping[str, str]
     """Title → why the table is not made."""
@@ -38,16 +47,7 @@ class Content:
     @property
     def steady(self) -> tuple[Table, ...]:
         """The tables that equal rows make equal, seconds aside."""
-        return (*self.claims, *self.paper, *self.overview)
-
-    @property
-    def missing(self) -> tuple[tuple[str, ...], ...]:
-        """(variant, benchmark, seed, scale, status, reason) of every cell without numbers."""
-        return tuple(
-            (row.variant, row.benchmark, str(row.seed), row.scale, row.status, row.reason or "no reason was recorded")
-            for row in self.rows
-            if not row.done
-        )
+        return tuple(table for section in self.sections for table in section.tables)
 
 
 def compose(
@@ -59,24 +59,45 @@ def compose(
     named = tuple(zip(parts, suffixes(parts), strict=True))
     made, absent = build_tables(rows, tables, published)
     paper: list[Table] = []
-    for spec, part, table in made:
-        paper.append(table)
-        apart = differences(spec, table, part, scores) if spec.reference else None
+    for one in made:
+        paper.append(one.table)
+        apart = differences(one.spec, one.table, one.part, scores) if one.spec.reference else None
         paper += [apart] if apart else []
     judged = [claims_tables(claims, part, scores, suffix) for part, suffix in named]
+    options = [
+        table
+        for part, suffix in named
+        for benchmark in part.benchmarks
+        if (table := beyond(part, benchmark, tables, scores, suffix)) is not None
+    ]
+    details, no_details = all_details(named, scores)
+    missing = missing_table(rows)
+    none = {} if options else {"Options beyond the paper": "the study has no variant that the paper has not"}
     return Content(
         study=study,
         rows=rows,
         parts=parts,
-        claims=tuple(top for top, _ in judged),
-        paper=tuple(paper),
-        overview=(
-            *(table for part, suffix in named for table in means(part, tables, scores, suffix)),
-            *(table for part, suffix in named for table in all_cells(part, tables, suffix)),
-            *(table for part, suffix in named for table in per_sequence(part, scores, suffix)),
-            *(rest for _, rest in judged if rest),
+        sections=(
+            Section(name="claims", title="Claims", tables=tuple(top for top, _ in judged)),
+            Section(
+                name="coverage",
+                title="Coverage and failures",
+                tables=(*([coverage_table(rows)] if rows else []), *([missing] if missing else [])),
+            ),
+            Section(name="tables", title="The paper's tables", tables=tuple(paper)),
+            Section(name="beyond", title="Beyond the paper", tables=tuple(options)),
+            Section(
+                name="cells",
+                title="All cells",
+                tables=(
+                    *(table for part, suffix in named for table in means(part, tables, scores, suffix)),
+                    *(table for part, suffix in named for table in all_cells(part, tables, suffix)),
+                ),
+            ),
+            Section(name="details", title="In detail", tables=details),
+            Section(name="open", title="Claims not measured", tables=tuple(rest for _, rest in judged if rest)),
         ),
-        absent=absent,
+        absent={**absent, **none, **no_details},
         seconds=tuple(table for part, suffix in named for table in _seconds(part, tables, published, suffix)),
     )
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from reports.claims import CONTRADICTED, INCONCLUSIVE, NOT_MEASURED, REPRODUCED
 from reports.content import Content
-from reports.figures import Figure
+from reports.drawing import Figure
 from reports.formats import number
 from reports.tables import MEASURED, QUOTED, Line, Table, Value
 from reports.words import NO_BENCHMARK, coverage
@@ -33,6 +33,9 @@ figure{margin:1.5rem 0}img,video{max-width:100%;height:auto;display:block}figcap
 nav a{margin-right:1rem}
 """
 
+FURTHER = (("figures", "Figures"), ("sheets", "Contact sheets"), ("speed", "Speed"))
+"""Anchor and title of the sections that follow the tables."""
+
 VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
 
 
@@ -41,13 +44,14 @@ def html_page(
     folder: Path,
     figures: Sequence[Figure],
     apart: Sequence[Figure],
+    undrawn: Mapping[str, str],
     sheets: Mapping[str, str],
     unseen: Mapping[str, str],
     videos: Mapping[str, str],
 ) -> str:
     """`index.html`. `folder` holds the saved figures (`figures` and, with seconds, `apart`) and the chosen `sheets`
-    (title → path in it); `unseen`: title → why there is no sheet; `videos`:
-    path of a sheet → path of its video."""
+    (title → path in it); `undrawn` and `unseen`: title → why there is no figure or sheet; `videos`: path of a sheet →
+    path of its video."""
     out = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">']
     out += ['<meta name="viewport" content="width=device-width,initial-scale=1">']
     out += [f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">']
@@ -58,13 +62,14 @@ def html_page(
         '<span class="quoted">quoted numbers are in italics</span>, with their source, and were never measured here. '
     ]
     out += ["Rows of different protocol, scale or kind of data never share a table.</p>"]
-    out += ['<nav><a href="#claims">Claims</a><a href="#tables">Tables</a><a href="#figures">Figures</a>']
-    out += ['<a href="#sheets">Sheets</a><a href="#speed">Speed</a></nav>', '<section id="claims">']
-    out += [table_html(table) for table in content.claims]
-    out += ['</section><section id="tables">', _missing(content)]
-    out += [table_html(table) for table in (*content.paper, *content.overview)]
+    filled = [section for section in content.sections if section.tables]
+    names = [*((section.name, section.title) for section in filled), *FURTHER]
+    out += ["<nav>", *(f'<a href="#{name}">{title}</a>' for name, title in names), "</nav>"]
+    for section in filled:
+        out += [f'<section id="{section.name}">', *(table_html(table) for table in section.tables), "</section>"]
     out += _list("Tables without rows here", content.absent)
-    out += ['</section><section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in figures)]
+    out += ['<section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in figures)]
+    out += _list("Figures that are not drawn", undrawn)
     out += ['</section><section id="sheets"><h2>Contact sheets</h2>']
     out += ["<p>The sequences with the worst, the middle and the best J; all others lie beside this page.</p>"]
     out += [_sheet(title, folder, path, videos) for title, path in sheets.items()]
@@ -122,14 +127,6 @@ def _marks(notes: tuple[str, ...], places: Mapping[str, int]) -> str:
 
 def _caption(text: str) -> str:
     return escape(text).replace(NO_BENCHMARK, f'<span class="loud">{NO_BENCHMARK}</span>')
-
-
-def _missing(content: Content) -> str:
-    if not content.missing:
-        return ""
-    head = "".join(f"<th>{title}</th>" for title in ("variant", "benchmark", "seed", "scale", "status", "reason"))
-    lines = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in cell)}</tr>" for cell in content.missing)
-    return f'<h2>Missing cells</h2><div class="wide"><table><thead><tr>{head}</tr></thead>{lines}</table></div>'
 
 
 def _list(title: str, entries: Mapping[str, str]) -> list[str]:

@@ -1,10 +1,11 @@
-"""The tables that any study has: all its cells, what is missing, J by sequence, and seconds."""
+"""The tables that any study has: how much of it is there, all its cells, and seconds."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 from reports.published import Published
-from reports.rows import Part
-from reports.scores import Scorebook
+from reports.rows import LEFT_OUT, Part, Row
 from reports.spec import MEASURES, TableSet, TableSpec
 from reports.tables import (
     MEASURED,
@@ -23,20 +24,68 @@ from reports.words import coverage, describe
 SECONDS = 4
 """Decimals of seconds a frame."""
 
-PER_SEQUENCE = "sequences-"
-"""What the names of the tables by sequence begin with, before benchmark and part."""
+
+def coverage_table(rows: tuple[Row, ...]) -> Table:
+    """How many cells of each benchmark are filled, `28/30`, and why the others are not."""
+    lines = []
+    for place in dict.fromkeys((row.scale, row.data_kind, row.benchmark) for row in rows):
+        cells = [row for row in rows if (row.scale, row.data_kind, row.benchmark) == place]
+        planned = [row for row in cells if row.status != LEFT_OUT]
+        done = [row for row in planned if row.done]
+        reasons = Counter(why_missing(row) for row in cells if not row.done)
+        why = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+        facts = (*place[:2], f"{len(done)}/{len(planned)}", str(len(cells) - len(planned)), why or "–")
+        lines.append(Line(label=cells[0].benchmark_title, origin=MEASURED, variant=place[2], facts=facts))
+    return Table(
+        name="coverage",
+        title="Coverage",
+        caption="Cells filled of those planned; what the data at hand does not allow is left out, and not planned.",
+        facts=("scale", "data", "filled", "left out", "why not"),
+        columns=(),
+        lines=tuple(lines),
+        first="benchmark",
+        origins=False,
+    )
+
+
+def missing_table(rows: tuple[Row, ...]) -> Table | None:
+    """Every cell without numbers, or without seconds, with the reason; None if there is none."""
+    found = [row for row in rows if not row.done or row.reason]
+    lines = tuple(
+        Line(
+            label=row.variant,
+            origin=MEASURED,
+            variant=row.variant,
+            facts=(row.benchmark, str(row.seed), row.scale, row.status, row.reason or NO_REASON),
+        )
+        for row in found
+    )
+    return (
+        Table(
+            name="missing",
+            title="Missing cells",
+            caption="Cells that are not done have no numbers; those that are done lack what the reason says.",
+            facts=("benchmark", "seed", "scale", "status", "reason"),
+            columns=(),
+            lines=lines,
+            origins=False,
+        )
+        if lines
+        else None
+    )
+
+
+NO_REASON = "no reason was recorded"
+
+
+def why_missing(row: Row) -> str:
+    """Status and reason in one."""
+    return f"{row.status}: {row.reason or NO_REASON}"
 
 
 def all_cells(part: Part, tables: TableSet, suffix: str = "") -> tuple[Table, ...]:
     """One table a benchmark: every variant with every measure."""
     return tuple(_all_cells(part, benchmark, tables, suffix) for benchmark in part.benchmarks)
-
-
-def per_sequence(part: Part, scores: Scorebook, suffix: str = "") -> tuple[Table, ...]:
-    """One table a benchmark: sequences × variants, J mean."""
-    return tuple(
-        table for benchmark in part.benchmarks if (table := _per_sequence(part, benchmark, scores, suffix)) is not None
-    )
 
 
 def speed(part: Part, tables: TableSet, suffix: str = "") -> Table:
@@ -140,40 +189,7 @@ def _all_cells(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Tab
         title=f"All cells: {here[0].benchmark_title}",
         caption=f"{describe(part)} {coverage(here)}",
         facts=("as", "method", "seeds", "sequences", "went without", "status"),
-        columns=tuple(measure.title for measure in MEASURES.values()),
+        columns=tuple(measure.heading for measure in MEASURES.values()),
         lines=rank(lines, [measure.better for measure in MEASURES.values()]),
-        origins=False,
-    )
-
-
-def _per_sequence(part: Part, benchmark: str, scores: Scorebook, suffix: str) -> Table | None:
-    here = [row for row in part.rows if row.benchmark == benchmark]
-    variants = tuple(dict.fromkeys(row.variant for row in here))
-    found: dict[str, dict[str, list[float]]] = {}
-    for row in here:
-        for sequence, value in scores.sequences(row, "J_mean").items() if row.done else ():
-            found.setdefault(sequence, {}).setdefault(row.variant, []).append(value)
-    if not found:
-        return None
-    lines = [
-        Line(
-            label=sequence,
-            origin=MEASURED,
-            variant=sequence,
-            values=tuple(
-                Value(number=sum(given) / len(given)) if (given := values.get(variant)) else Value()
-                for variant in variants
-            ),
-        )
-        for sequence, values in sorted(found.items())
-    ]
-    return Table(
-        name=f"{PER_SEQUENCE}{benchmark}{suffix}",
-        title=f"J mean by sequence: {here[0].benchmark_title}",
-        caption=f"{describe(part)} {coverage(here)}",
-        facts=(),
-        columns=variants,
-        lines=tuple(lines),
-        first="sequence",
         origins=False,
     )

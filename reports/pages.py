@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reports.content import Content
-from reports.figures import Figure
+from reports.drawing import Figure
 from reports.formats import escape, loud, markdown
 from reports.published import Published
 from reports.tables import Table
@@ -19,30 +19,31 @@ HOW_TO_READ = (
 
 
 def index_page(
-    content: Content, figures: Sequence[Figure], sheets: Mapping[str, str], unseen: Mapping[str, str]
+    content: Content,
+    figures: Sequence[Figure],
+    undrawn: Mapping[str, str],
+    sheets: Mapping[str, str],
+    unseen: Mapping[str, str],
 ) -> str:
-    """`index.md`. `sheets`: title → path beside the page; `unseen`: title → why there is no sheet."""
+    """`index.md`. `undrawn`: title → why there is no figure; `sheets`: title → path beside the page; `unseen`: title →
+    why there is no sheet."""
     out = [f"# {content.study}", ""]
     out += [f"**{coverage(content.rows)}** {HOW_TO_READ}", ""]
     if not content.rows:
         out += ["No rows are recorded for this study yet: run it first (`python -m harness.run`).", ""]
     out += ["Seconds a frame and hardware: [speed.md](speed.md). All on one page: [index.html](index.html).", ""]
     out += ["Every table as CSV and LaTeX: [tables/](tables/).", ""]
-    for table in content.claims:
-        out += _table(table)
-    if content.missing:
-        out += ["## Missing cells", "", "| variant | benchmark | seed | scale | status | reason |"]
-        out += ["| --- | --- | --- | --- | --- | --- |"]
-        out += ["| " + " | ".join(escape(text) for text in cell) + " |" for cell in content.missing] + [""]
-    for table in (*content.paper, *content.overview):
-        out += _table(table)
+    for section in content.sections:
+        for table in section.tables:
+            out += _table(table)
     if content.absent:
         out += ["## Tables without rows here", ""]
         out += [f"- {escape(title)}: {escape(reason)}" for title, reason in content.absent.items()] + [""]
-    if figures:
+    if figures or undrawn:
         out += ["## Figures", ""]
         for figure in figures:
             out += _figure(figure)
+        out += [f"- {escape(title)}: {escape(reason)}" for title, reason in undrawn.items()] + [""]
     if sheets or unseen:
         out += ["## Contact sheets", "", "Frames evenly sampled; the truth in the first row, then every variant.", ""]
         out += [f"- [{escape(name)}]({path})" for name, path in sheets.items()]

@@ -43,6 +43,9 @@ class Quoted(Config):
     speed: str = ""
     """Seconds a frame as printed; in brackets: as reported by the method's own paper."""
 
+    instance_speed: str = ""
+    """Seconds an instance and frame, likewise, as the source's text gives them."""
+
     facts: Mapping[str, str] = {}
     """Further columns of the source's table, as text."""
 

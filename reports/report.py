@@ -16,16 +16,21 @@ import pandas as pd
 from harness.errors import StoreError
 from reports.claims import claims_file, load_claims
 from reports.content import compose, suffixes
-from reports.figures import figures, save, speed_figure
+from reports.drawing import Figure, save
+from reports.figures import figures
 from reports.formats import as_csv
 from reports.html import html_page
+from reports.identities import identity_figure
 from reports.latex import latex
+from reports.lineage import Lineage
 from reports.pages import index_page, speed_page
 from reports.published import load_published
-from reports.rows import check_rows
-from reports.scores import read_scorebook
+from reports.rows import Part, check_rows
+from reports.scores import Scorebook, read_scorebook
 from reports.sheets import draw_sheets, notable
-from reports.spec import load_tables
+from reports.spec import TableSet, load_tables
+from reports.tradeoff import speed_figures
+from reports.training import read_curves, training_figures
 from reports.videos import draw_videos
 
 STAMP = ".stamp.json"
@@ -57,14 +62,13 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
         _remove(draft)
         (draft / "tables").mkdir(parents=True)
         sheets, unseen = draw_sheets(content.parts, tables, scores, draft)
+        drawn, undrawn = draw_figures(content.parts, tables, scores)
         named = tuple(zip(content.parts, suffixes(content.parts), strict=True))
-        drawn = [figure for part, suffix in named for figure in figures(part, tables, scores, suffix)]
-        timed = [speed_figure(part, tables, scores, published, suffix) for part, suffix in named]
-        apart = [figure for figure in timed if figure is not None]
+        apart = [one for part, suffix in named for one in speed_figures(part, tables, scores, published, suffix)]
         (draft / "figures").mkdir()
         images = [path for figure in (*drawn, *apart) for path in save(figure, draft / "figures")]
         texts = {
-            "index.md": index_page(content, drawn, sheets, unseen),
+            "index.md": index_page(content, drawn, undrawn, sheets, unseen),
             "speed.md": speed_page(content, published, apart),
         }
         for table in (*content.steady, *content.seconds):
@@ -72,7 +76,7 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
             texts[f"tables/{table.name}.tex"] = latex(table)
         chosen = notable(content, sheets, tables.baseline)
         videos, silent = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
-        texts["index.html"] = html_page(content, draft, drawn, apart, chosen, {**unseen, **silent}, videos)
+        texts["index.html"] = html_page(content, draft, drawn, apart, undrawn, chosen, {**unseen, **silent}, videos)
         for name, text in texts.items():
             (draft / name).write_text(text, encoding="utf-8", newline="\n")
         drawings = [path.relative_to(draft).as_posix() for path in images]
@@ -86,6 +90,25 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
         ) from None
 
     return [folder / name for name in names]
+
+
+def draw_figures(parts: tuple[Part, ...], tables: TableSet, scores: Scorebook) -> tuple[list[Figure], dict[str, str]]:
+    """The figures without seconds; and title → why not for those that there are not."""
+    drawn: list[Figure] = []
+    undrawn: dict[str, str] = {}
+    lineage = Lineage()
+    for part, suffix in zip(parts, suffixes(parts), strict=True):
+        drawn += figures(part, tables, scores, suffix)
+        for benchmark in part.benchmarks:
+            figure, why = identity_figure(part, benchmark, lineage, suffix)
+            drawn += [figure] if figure else []
+            if why:
+                undrawn[f"t-SNE of identity vectors (figure 7): {part.title(benchmark)}{suffix}"] = why
+        trainings = training_figures(part, read_curves(part, lineage), suffix)
+        drawn += trainings
+        if not trainings:
+            undrawn[f"Loss of the trainings{suffix}"] = "no training of these rows left a curve in the store"
+    return drawn, undrawn
 
 
 def unchanged(folder: Path, frame: pd.DataFrame) -> list[Path]:

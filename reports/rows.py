@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
@@ -63,6 +65,9 @@ class Row:
     """Measure → value; only what is known."""
 
     seconds_per_frame: float | None
+    timed_objects: int | None
+    """Objects in the video that was timed."""
+
     hardware: str
     score_folder: str
     masks: Mapping[str, str]
@@ -89,7 +94,18 @@ class Part:
 
     def cell(self, variant: str, benchmark: str) -> tuple[Row, ...]:
         """Its rows, one a seed."""
-        return tuple(row for row in self.rows if row.variant == variant and row.benchmark == benchmark)
+        return self._cells.get((variant, benchmark), ())
+
+    def title(self, benchmark: str) -> str:
+        """Of a benchmark that it has."""
+        return next(row.benchmark_title for row in self.rows if row.benchmark == benchmark)
+
+    @cached_property
+    def _cells(self) -> Mapping[tuple[str, str], tuple[Row, ...]]:
+        found: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            found.setdefault((row.variant, row.benchmark), []).append(row)
+        return {key: tuple(rows) for key, rows in found.items()}
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -111,7 +127,7 @@ def check_rows(frame: pd.DataFrame, order: Iterable[str] = ()) -> tuple[Row, ...
     rank = {variant: place for place, variant in enumerate(order)}
     rows = [_row({str(key): value for key, value in record.items()}) for record in frame.to_dict("records")]
     cells = [(row.scale, row.data_kind, row.protocol, row.variant, row.benchmark, row.seed) for row in rows]
-    doubled = sorted({cell for cell in cells if cells.count(cell) > 1}) if len(set(cells)) < len(cells) else []
+    doubled = sorted(cell for cell, times in Counter(cells).items() if times > 1)
     if doubled:
         raise ReportError(
             f"rows: more than one row for {doubled[0]}; a cell of a study has one; record the study again"
@@ -184,6 +200,7 @@ def _row(record: Mapping[str, Any]) -> Row:
         sequences=int(_number(record["sequences"]) or 0),
         values={name: value for name in MEASURES if (value := _number(record[name])) is not None},
         seconds_per_frame=_number(record["seconds_per_frame"]),
+        timed_objects=int(_number(record.get("timed_objects")) or 0) or None,
         hardware=_text(record["hardware"]),
         score_folder=_text(record["score_folder"]),
         masks=_mapping(record["masks"], where, "masks"),

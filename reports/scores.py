@@ -1,42 +1,71 @@
-"""The score files of the cells, read once: what a cell reached on each of its sequences."""
+"""The score files of the cells: what a cell reached on each of its sequences, objects and frames."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.datasets import load_protocols
 from reports.bootstrap import Interval, interval
 from reports.rows import ReportError, Row
+from reports.spec import MEASURES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """One cell's `sequences.csv`."""
+
+    measures: Mapping[str, Mapping[str, float]]
+    """Measure → sequence → value; only those that have one."""
+
+    objects: Mapping[str, int]
+    """Sequence → how many objects it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scorebook:
-    """The lines of `sequences.csv` of every cell that is done."""
+    """The scores of every cell that is done."""
 
-    by_folder: Mapping[str, Mapping[str, Mapping[str, str]]]
-    """Score folder → sequence → column → text."""
-
+    by_folder: Mapping[str, Scores]
     averaging: Mapping[str, str]
     """Benchmark → what its mean is over."""
 
-    def sequences(self, row: Row, measure: str) -> dict[str, float]:
+    def sequences(self, row: Row, measure: str) -> Mapping[str, float]:
         """Sequence → value; only those that have one."""
-        lines = self.by_folder.get(row.score_folder, {})
-        return {name: float(line[measure]) for name, line in lines.items() if line.get(measure)}
+        found = self.by_folder.get(row.score_folder)
+        return found.measures.get(measure, {}) if found else {}
 
-    def weight(self, row: Row, sequence: str) -> float:
-        """What a sequence counts in the benchmark's mean: 1, or the number of its objects."""
-        by_objects = self.averaging.get(row.benchmark) == "objects"
-        return float(self.by_folder[row.score_folder][sequence].get("objects") or 1) if by_objects else 1.0
+    def objects(self, row: Row) -> Mapping[str, int]:
+        """Sequence → how many objects it has."""
+        found = self.by_folder.get(row.score_folder)
+        return found.objects if found else {}
+
+    def weights(self, row: Row, names: list[str]) -> NDArray[np.float64]:
+        """What each sequence counts in the benchmark's mean: 1, its objects, or its share of its class."""
+        kind = self.averaging.get(row.benchmark)
+        if kind == "objects":
+            objects = self.objects(row)
+            return np.array([float(objects[name]) for name in names])
+        if kind == "classes":
+            classes = [class_of(name) for name in names]
+            return np.array([1 / classes.count(one) for one in classes])
+        return np.ones(len(names))
 
     def mean(self, cells: tuple[Row, ...], measure: str) -> Interval | None:
         """With its interval, over the sequences that all seeds have; None if there are none."""
         return self._interval([self.sequences(row, measure) for row in cells if row.done], cells)
+
+    def plain_mean(self, cells: tuple[Row, ...], measure: str) -> float | None:
+        """Over the sequences alike, whatever the benchmark's own mean is over; None if nothing is scored."""
+        given = [list(self.sequences(row, measure).values()) for row in cells if row.done]
+        means = [fsum(values) / len(values) for values in given if values]
+        return fsum(means) / len(means) if means else None
 
     def difference(self, cells: tuple[Row, ...], others: tuple[Row, ...], measure: str) -> Interval | None:
         """`cells` − `others`, paired: over the seeds and the sequences that both have; None if there are none."""
@@ -47,35 +76,60 @@ class Scorebook:
             values.append({name: ours[name] - theirs[name] for name in ours.keys() & theirs.keys()})
         return self._interval(values, tuple(a for a, _ in pairs))
 
-    def _interval(self, values: list[dict[str, float]], cells: tuple[Row, ...]) -> Interval | None:
+    def _interval(self, values: Sequence[Mapping[str, float]], cells: tuple[Row, ...]) -> Interval | None:
         names = sorted(set.intersection(*(set(given) for given in values))) if values else []
         if not names:
             return None
         first = next(row for row in cells if row.done)
-        matrix = np.array([[given[name] for name in names] for given in values])
-        return interval(matrix, np.array([self.weight(first, name) for name in names]))
+        return interval(np.array([[given[name] for name in names] for given in values]), self.weights(first, names))
+
+
+def class_of(sequence: str) -> str:
+    """The class of a YouTube-Objects sequence, whose names are `<class>-<video>-<shot>`."""
+    return sequence.rsplit("-", 2)[0]
 
 
 def read_scorebook(rows: Iterable[Row]) -> Scorebook:
     """Raises ReportError naming a score file that cannot be read."""
     averaging = {name: protocol.averaging for name, protocol in load_protocols().items()}
     done = [row for row in rows if row.done and row.score_folder]
-    return Scorebook(
-        by_folder={
-            row.score_folder: {line["sequence"]: line for line in read_lines(row, "sequences.csv")} for row in done
-        },
-        averaging=averaging,
-    )
+    return Scorebook(by_folder={row.score_folder: _scores(row) for row in done}, averaging=averaging)
 
 
-def read_lines(row: Row, name: str) -> list[dict[str, str]]:
-    """The lines of `sequences.csv`, `objects.csv` or `frames.csv` of a cell. Raises ReportError naming the file."""
+def has_lines(row: Row, name: str) -> bool:
+    """Whether a cell has that score file."""
+    return row.done and bool(row.score_folder) and (Path(row.score_folder) / name).is_file()
+
+
+def read_columns(row: Row, name: str) -> Mapping[str, tuple[str, ...]]:
+    """`sequences.csv`, `objects.csv` or `frames.csv` of a cell: title of a column → its texts.
+
+    Raises ReportError naming the file."""
     path = Path(row.score_folder) / name
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            head, *lines = csv.reader(file)
+        columns = zip(*lines, strict=True) if lines else [()] * len(head)
+        return dict(zip(head, columns, strict=True))
     except OSError as error:
-        raise ReportError(
-            f"{path}: the scores of {row.variant} × {row.benchmark} cannot be read ({error.strerror}); run the study "
-            "again, which computes them anew"
-        ) from None
+        why = str(error.strerror)
+    except ValueError as error:
+        why = f"no table: {error}"
+    raise ReportError(
+        f"{path}: the scores of {row.variant} × {row.benchmark} cannot be read ({why}); run the study again, which "
+        "computes them anew"
+    ) from None
+
+
+def _scores(row: Row) -> Scores:
+    columns = read_columns(row, "sequences.csv")
+    names = columns["sequence"]
+    objects = columns.get("objects", ("1",) * len(names))
+    return Scores(
+        measures={
+            measure: {name: float(text) for name, text in zip(names, columns[measure], strict=True) if text}
+            for measure in MEASURES
+            if measure in columns
+        },
+        objects={name: int(text or 1) for name, text in zip(names, objects, strict=True)},
+    )

@@ -14,8 +14,8 @@ from harness.datasets import Sequence, load_benchmark, load_protocols
 from harness.datasets.pixels import read_mask
 from harness.errors import DataError, StudyError
 from reports.content import Content
+from reports.details import BY_SEQUENCE
 from reports.formats import number
-from reports.overview import PER_SEQUENCE
 from reports.rows import Part, Row
 from reports.scores import Scorebook
 from reports.spec import TableSet
@@ -99,9 +99,9 @@ def notable(content: Content, sheets: Mapping[str, str], baseline: str) -> dict[
     """Of the drawn sheets (title → path), the worst, the middle and the best sequence of each benchmark, by the J of
     the first variant that is not the baseline; their titles say which and how much."""
     chosen: dict[str, str] = {}
-    for table in content.overview:
-        if table.name.startswith(PER_SEQUENCE):
-            title = table.name.removeprefix(PER_SEQUENCE)
+    for table in content.steady:
+        if table.name.startswith(BY_SEQUENCE):
+            title = table.name.removeprefix(BY_SEQUENCE)
             place = next((turn for turn, name in enumerate(table.columns) if name != baseline), 0)
             ranked = sorted(
                 (line.values[place].number or 0.0, line.label)

@@ -24,6 +24,11 @@ class Measure(Config):
     better: Literal["higher", "lower"]
     decimals: int = 3
 
+    @property
+    def heading(self) -> str:
+        """The title with the arrow that papers print: `J mean ↑`."""
+        return f"{self.title} {'↑' if self.better == 'higher' else '↓'}"
+
 
 MEASURES = {
     measure.name: measure
@@ -47,6 +52,12 @@ class ColumnSpec(Config):
     measure: str
     title: str = ""
     """Default: the measure's."""
+
+    @property
+    def heading(self) -> str:
+        """With the arrow of its measure."""
+        measure = MEASURES[self.measure]
+        return f"{self.title} {measure.heading[-1]}" if self.title else measure.heading
 
     @model_validator(mode="after")
     def _known(self) -> ColumnSpec:
@@ -96,6 +107,9 @@ class TableSpec(Config):
 
     speed: bool = False
     """Whether the speed page has this table with its seconds a frame."""
+
+    always: bool = False
+    """Whether it is printed where nothing of it was measured: the paper's own tables are."""
 
     @property
     def benchmarks(self) -> tuple[str, ...]:

@@ -18,31 +18,43 @@ HOW = (
     "seeded and so repeatable."
 )
 
+SHOWN = ("J_mean", "F_mean", "JF_mean")
+
+MEAN_OVER = {
+    "sequences": "Mean over the sequences.",
+    "objects": "Mean over all objects alike; at the end of a line, over the sequences.",
+    "classes": "Mean in each class of videos, then over the classes; at the end of a line, over the sequences.",
+}
+"""What a benchmark's averaging is, in words: published scorers differ."""
+
 
 def means(part: Part, tables: TableSet, scores: Scorebook, suffix: str = "") -> tuple[Table, ...]:
     """One table a benchmark: J, F and J&F of every variant with their intervals."""
     made = []
+    columns = tuple(title for name in SHOWN for title in (MEASURES[name].title, "from", "to"))
     for benchmark in part.benchmarks:
+        kind = scores.averaging.get(benchmark, "sequences")
+        further = () if kind == "sequences" else tuple(f"{MEASURES[name].title} over sequences" for name in SHOWN)
         lines = []
         for variant in part.variants:
             cells = part.cell(variant, benchmark)
-            found = {name: scores.mean(cells, name) for name in ("J_mean", "F_mean", "JF_mean")}
+            found = {name: scores.mean(cells, name) for name in SHOWN}
             some = next((one for one in found.values() if one), None)
             if some:
-                values = tuple(value for one in found.values() for value in _three(one))
+                values = tuple(value for one in found.values() for value in three(one))
+                values += tuple(Value(number=scores.plain_mean(cells, name)) for name in SHOWN if further)
                 counts = (str(some.sequences), str(some.seeds))
                 lines.append(
                     Line(label=tables.label(variant), origin=MEASURED, variant=variant, facts=counts, values=values)
                 )
         if lines:
-            title = next(row.benchmark_title for row in part.rows if row.benchmark == benchmark)
             made.append(
                 Table(
                     name=f"intervals-{benchmark}{suffix}",
-                    title=f"Means with intervals: {title}",
-                    caption=f"{HOW} {describe(part)}",
+                    title=f"Means with intervals: {part.title(benchmark)}",
+                    caption=f"{MEAN_OVER[kind]} {HOW} {describe(part)}",
                     facts=("sequences", "seeds"),
-                    columns=("J mean", "from", "to", "F mean", "from", "to", "J&F", "from", "to"),
+                    columns=(*columns, *further),
                     lines=tuple(lines),
                     origins=False,
                 )
@@ -74,7 +86,7 @@ def differences(spec: TableSpec, made: Table, part: Part, scores: Scorebook) -> 
             variant=line.variant,
             facts=(title, str(one.sequences)),
             values=(
-                *_three(one),
+                *three(one),
                 Value(number=next(corrected) if one.p is not None else None),
                 Value(number=one.detectable),
             ),
@@ -144,7 +156,7 @@ def _claim_line(verdict: Verdict) -> Line:
             MEASURES[claim.measure].title,
             "; ".join(remark for remark in remarks if remark) or "–",
         ),
-        values=(Value(number=claim.expected, quoted=True), *_three(verdict.interval)),
+        values=(Value(number=claim.expected, quoted=True), *three(verdict.interval)),
     )
 
 
@@ -159,7 +171,7 @@ def _open_line(verdict: Verdict) -> Line:
     )
 
 
-def _three(one: Interval | None) -> tuple[Value, Value, Value]:
+def three(one: Interval | None) -> tuple[Value, Value, Value]:
     if one is None:
         return Value(), Value(), Value()
     return Value(number=one.estimate), Value(number=one.low), Value(number=one.high)

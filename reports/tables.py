@@ -91,38 +91,44 @@ class Table:
         return tuple(dict.fromkeys(found))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A table of tables.yaml, and what it was made of."""
+
+    spec: TableSpec
+    part: Part
+    """Without rows where nothing was measured."""
+
+    table: Table
+
+
 def build_tables(
     rows: Iterable[Row], tables: TableSet, published: Published
-) -> tuple[tuple[tuple[TableSpec, Part, Table], ...], Mapping[str, str]]:
-    """The tables that the rows allow, each with what it was made of; and title → reason for the others."""
+) -> tuple[tuple[Made, ...], Mapping[str, str]]:
+    """The tables that the rows allow, the paper's own even where they allow nothing; title → reason for the rest."""
     rows = tuple(rows)
-    made: list[tuple[TableSpec, Part, Table]] = []
+    made: list[Made] = []
     absent: dict[str, str] = {}
     for spec in tables.tables:
         parts = split(rows, spec.benchmarks)
-        wanted = [row for part in parts for row in part.rows if any(_matches(r, row.variant) for r in spec.rows)]
-        if not parts:
-            absent[spec.title] = f"the study has no benchmark {' or '.join(spec.benchmarks)}"
-        elif not wanted:
-            names = ", ".join(row.variant or row.pattern for row in spec.rows)
-            absent[spec.title] = f"the study has no variant {names}"
+        reason = _unmeasured(spec, parts)
+        if reason and spec.always:
+            made.append(Made(spec=spec, part=NO_PART, table=quoted_only(spec, tables, published, reason)))
+        elif reason:
+            absent[spec.title] = reason
         else:
             for turn, part in enumerate(parts):
-                made.append((spec, part, build(spec, part, tables, published, turn, len(parts))))
+                table = build(spec, part, tables, published, turn, len(parts))
+                made.append(Made(spec=spec, part=part, table=table))
     return tuple(made), absent
+
+
+NO_PART = Part(scale="", data_kind="", protocols={}, rows=())
 
 
 def build(spec: TableSpec, part: Part, tables: TableSet, published: Published, turn: int = 0, turns: int = 1) -> Table:
     """One table from one part; `turn` of `turns` parts that must not be mixed."""
-    expected = expected_sequences(part)
-    lines = [_measured(tables.baseline, RowSpec(variant=tables.baseline, label=""), spec, part, tables, expected)]
-    for row in spec.rows:
-        variants = [row.variant] if row.variant else [v for v in part.variants if fnmatchcase(v, row.pattern)]
-        for variant in sorted(variants, key=natural):
-            lines.append(_measured(variant, row, spec, part, tables, expected))
-        if row.published:
-            lines.append(_quoted(published.row(row.published), spec, published))
-    lines += [_quoted(published.row(key), spec, published) for key in spec.published]
+    lines = _lines(spec, part, tables, published)
     cells = [
         row for line in lines if line.variant for bench in spec.benchmarks for row in part.cell(line.variant, bench)
     ]
@@ -131,9 +137,50 @@ def build(spec: TableSpec, part: Part, tables: TableSet, published: Published, t
         title=spec.title if turns == 1 else f"{spec.title} (part {turn + 1} of {turns})",
         caption=f"{spec.about} {describe(part)} {coverage(cells)}",
         facts=tuple(spec.facts.values()),
-        columns=tuple(column.title or MEASURES[column.measure].title for column in spec.columns),
+        columns=tuple(column.heading for column in spec.columns),
         lines=rank(lines, [MEASURES[column.measure].better for column in spec.columns]),
     )
+
+
+def quoted_only(spec: TableSpec, tables: TableSet, published: Published, reason: str) -> Table:
+    """A table of the paper of which nothing was measured, for that reason."""
+    absent = Value(text="not run", notes=(reason,))
+    lines = [
+        replace(line, values=(absent,) * len(spec.columns)) if line.origin == MEASURED else line
+        for line in _lines(spec, NO_PART, tables, published)
+    ]
+    return Table(
+        name=spec.name,
+        title=spec.title,
+        caption=f"{spec.about} Nothing in it was measured: {reason}.",
+        facts=tuple(spec.facts.values()),
+        columns=tuple(column.heading for column in spec.columns),
+        lines=tuple(lines),
+    )
+
+
+def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) -> list[Line]:
+    expected = expected_sequences(part)
+    lines = [_measured(tables.baseline, RowSpec(variant=tables.baseline, label=""), spec, part, tables, expected)]
+    for row in spec.rows:
+        variants = [row.variant] if row.variant else [v for v in part.variants if fnmatchcase(v, row.pattern)]
+        for variant in sorted(variants, key=natural):
+            lines.append(_measured(variant, row, spec, part, tables, expected))
+        if row.published:
+            lines.append(_quoted(published.row(row.published), spec, published))
+    return lines + [_quoted(published.row(key), spec, published) for key in spec.published]
+
+
+def _unmeasured(spec: TableSpec, parts: tuple[Part, ...]) -> str:
+    """Why the study has nothing to say in a table; empty if it has. One of the paper's own needs one of its variants,
+    a comparison all of them."""
+    if not parts:
+        return f"the study has no benchmark {' or '.join(spec.benchmarks)}"
+    variants = {row.variant for part in parts for row in part.rows}
+    lacking = [one.variant or one.pattern for one in spec.rows if not any(_matches(one, name) for name in variants)]
+    if len(lacking) == len(spec.rows) or (lacking and not spec.always):
+        return f"the study has no variant {', '.join(lacking)}"
+    return ""
 
 
 def expected_sequences(part: Part) -> Mapping[str, int]:

@@ -1,0 +1,128 @@
+"""Figure 7: the identity vectors of a video by t-SNE, before and after training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from reports.drawing import COLOURS, MARKERS, STYLES, Figure, panels
+from reports.lineage import Lineage
+from reports.rows import Part, ReportError
+from reports.words import describe
+
+PHASES = ("before", "after")
+"""The networks that a stage of identity vectors may be of, as its config says: before and after training."""
+
+PREFERRED = "soapbox"
+"""The paper's example; where the data at hand lacks it, a video with the most objects is drawn."""
+
+FEWEST = 5
+"""Vectors below which there is nothing to spread out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identities:
+    """The vectors of one video by one network."""
+
+    vectors: NDArray[np.float32]
+    """n × channels."""
+
+    objects: NDArray[np.int64]
+    frames: NDArray[np.int64]
+
+
+def identity_figure(part: Part, benchmark: str, lineage: Lineage, suffix: str = "") -> tuple[Figure | None, str]:
+    """The figure of one benchmark's video, or why there is none."""
+    found = find_identities(part, benchmark, lineage)
+    both = {name: given for name, given in found.items() if set(PHASES) <= given.keys()}
+    if not both:
+        return None, "no identity vectors of a network before and after training were recorded"
+    loaded = {name: {phase: load(given[phase]) for phase in PHASES} for name, given in sorted(both.items())}
+    enough = {name: given for name, given in loaded.items() if len(given["after"].vectors) >= FEWEST}
+    if not enough:
+        return None, "the videos with identity vectors are too short"
+    name = max(enough, key=lambda one: (one == PREFERRED, len(set(enough[one]["after"].objects)), one))
+    canvas, axes = panels(len(PHASES), "", "")
+    for panel, phase in zip(axes, PHASES, strict=True):
+        draw(panel, enough[name][phase], f"{phase} training")
+    ids = sorted({int(one) for given in enough[name].values() for one in given.objects})
+    handles = [
+        Line2D([], [], linestyle="", marker=MARKERS[place % STYLES], color=colour(place), label=f"object {one}")
+        for place, one in enumerate(ids)
+    ]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=min(6, len(ids)), frameon=False, fontsize=8)
+    return Figure(
+        name=f"identities-{benchmark}{suffix}",
+        title=f"t-SNE of the identity vectors of {name}, before and after training (figure 7)",
+        caption="A point is an object in a frame: its colour and shape the object, its shade the frame, from pale "
+        f"(first) to full (last); each panel is spread out by itself, so that only what lies together compares. "
+        f"{describe(part)}",
+        canvas=canvas,
+    ), ""
+
+
+def find_identities(part: Part, benchmark: str, lineage: Lineage) -> Mapping[str, Mapping[str, Path]]:
+    """Sequence → `before` or `after` → file. A stage is of a sequence if it read the video that was segmented."""
+    found: dict[str, dict[str, Path]] = {}
+    for row in part.rows:
+        if row.benchmark == benchmark and row.done and not found:
+            digests = {made.data.get("video"): name for name, made in lineage.videos(row).items()}
+            for made in lineage.identities(row):
+                name = next((digests[digest] for digest in made.data.values() if digest in digests), "")
+                phase = next((value for value in made.config.values() if value in PHASES), "")
+                if name and phase:
+                    found.setdefault(name, {})[phase] = made.folder / "identities.npz"
+    return found
+
+
+def load(path: Path) -> Identities:
+    """Raises ReportError naming a file that holds something else."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            vectors, objects, frames = (np.asarray(file[name]) for name in ("vectors", "objects", "frames"))
+    except (OSError, ValueError, KeyError) as error:
+        raise ReportError(f"{path}: no identity vectors can be read from it ({error}); run the study again") from None
+    if vectors.ndim != 2 or not len(vectors) == len(objects) == len(frames):
+        shapes = f"{vectors.shape}, {objects.shape}, {frames.shape}"
+        raise ReportError(f"{path}: vectors, objects and frames of shapes {shapes}; n × c, n and n expected")
+    return Identities(vectors=vectors.astype(np.float32), objects=objects, frames=frames)
+
+
+def spread(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """t-SNE in two dimensions, seeded; n × 2."""
+    from sklearn.manifold import TSNE  # here, because it takes a second to load
+
+    perplexity = min(30.0, (len(vectors) - 1) / 3)
+    return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors), np.float64)
+
+
+def draw(axes: Axes, found: Identities, title: str) -> None:
+    """One panel."""
+    points = spread(found.vectors)
+    first, last = int(found.frames.min()), int(found.frames.max())
+    for place, one in enumerate(sorted({int(one) for one in found.objects})):
+        inside = found.objects == one
+        share = (found.frames[inside] - first) / max(1, last - first)
+        base = np.array(to_rgb(colour(place)))
+        shades = 1 - (1 - base) * (0.25 + 0.75 * share[:, None])
+        marker = MARKERS[place % STYLES]
+        edges = [(*base, 0.6)]
+        axes.scatter(
+            points[inside, 0], points[inside, 1], c=shades, edgecolors=edges, marker=marker, s=16, linewidths=0.4
+        )
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[["bottom", "left"]].set_visible(False)
+
+
+def colour(place: int) -> str:
+    """Of the object at that place; black, in which shades show least, comes last."""
+    return COLOURS[(place + 1) % STYLES]
