@@ -13,12 +13,12 @@ from harness.datasets import (
     TrainingSet,
     data_kind,
     digests,
-    find_root,
-    load_benchmark,
-    load_training,
     load_training_sets,
+    require_sound,
 )
-from harness.datasets.check import check_sequences
+from harness.datasets.check import Problem, check_sequences
+from harness.datasets.inventory import read_sequences
+from harness.datasets.protocol import find_root, is_at_hand
 from harness.errors import DataError
 from harness.stage import Data
 
@@ -63,12 +63,12 @@ def gather(
     """The material of these benchmarks under `root`. `cache`: file for what is known of unchanged files.
 
     A benchmark that is not at hand is left out if another one is. Raises DataError if none is, if `root` is missing, or
-    for whatever is damaged in what will be read."""
+    with every defect of all that will be read."""
     root = root.absolute()
     found: dict[str, BenchmarkMaterial] = {}
     absent: dict[str, str] = {}
-    errors: list[str] = []
-    notes: list[str] = []
+    missing: list[str] = []
+    problems: list[Problem] = []
     training: dict[str, Data | str] = {}
     sets = load_training_sets()
     for protocol in protocols:
@@ -76,18 +76,19 @@ def gather(
             find_root(root, protocol)
         except DataError as error:
             absent[protocol.name] = f"no {protocol.dataset.title} under the data root"
-            errors.append(str(error))
+            missing.append(str(error))
             continue
         for role in ROLES:
             name = getattr(protocol, role)
             if name is not None and name not in training:
-                training[name] = _training(name, root, sets[name], cache, notes, tell)
-        found[protocol.name] = _benchmark(protocol, root, cache, training, notes, tell)
+                training[name] = _training(name, root, sets[name], cache, problems, tell)
+        if (material := _benchmark(protocol, root, cache, training, problems, tell)) is not None:
+            found[protocol.name] = material
+    require_sound(problems)
     if not found:
-        raise DataError("\n".join(errors) or f"{root}: no benchmark asked for")
-    return Material(
-        root=root, data_kind=data_kind(root), benchmarks=found, absent=absent, notes=tuple(dict.fromkeys(notes))
-    )
+        raise DataError("\n".join(missing) or f"{root}: no benchmark asked for")
+    notes = tuple(dict.fromkeys(problem.message for problem in problems))
+    return Material(root=root, data_kind=data_kind(root), benchmarks=found, absent=absent, notes=notes)
 
 
 def _benchmark(
@@ -95,12 +96,14 @@ def _benchmark(
     root: Path,
     cache: Path,
     training: Mapping[str, Data | str],
-    notes: list[str],
+    problems: list[Problem],
     tell: Callable[[str], None],
-) -> BenchmarkMaterial:
+) -> BenchmarkMaterial | None:
+    """None if it is damaged: then the defects are among the problems."""
     tell(f"checking {protocol.title}")
-    sequences = load_benchmark(protocol, root)
-    _check(sequences, cache, notes)
+    sequences = _read(protocol, root, cache, problems)
+    if not sequences:
+        return None
     contents = digests(sequences, cache)
     sets: dict[str, Data | None] = {}
     missing: dict[str, str] = {}
@@ -124,26 +127,25 @@ def _benchmark(
 
 
 def _training(
-    name: str, root: Path, entry: TrainingSet, cache: Path, notes: list[str], tell: Callable[[str], None]
+    name: str, root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], tell: Callable[[str], None]
 ) -> Data | str:
-    """The training set, or in words why there is none. What is there and damaged is an error."""
-    try:
-        find_root(root, entry)
-    except DataError:
+    """The training set, or in words why there is none."""
+    if not is_at_hand(entry, root):
         return f"no {entry.title} under the data root"
     tell(f"checking {entry.title}")
-    sequences = load_training(name, root)
-    _check(sequences, cache, notes)
+    sequences = _read(entry, root, cache, problems)
+    if not sequences:
+        return f"{entry.title} is damaged"
     together = "\n".join(digests(sequences, cache))
     return Data(name=name, digest=hashlib.sha256(together.encode()).hexdigest(), value=sequences)
 
 
-def _check(sequences: tuple[Sequence, ...], cache: Path, notes: list[str]) -> None:
-    """Raises DataError with all that is wrong in what will be read."""
-    problems = check_sequences(sequences, cache)
-    errors = [problem.message for problem in problems if problem.severity == "error"]
-    notes += [problem.message for problem in problems if problem.severity == "note"]
-    if errors:
-        shown = errors[:20]
-        more = [f"… and {len(errors) - len(shown)} more"] if len(errors) > len(shown) else []
-        raise DataError("\n".join([*shown, *more]))
+def _read(entry: Protocol | TrainingSet, root: Path, cache: Path, problems: list[Problem]) -> tuple[Sequence, ...]:
+    """The sequences, every file of them looked at; none if any is damaged. What was found is put to the problems."""
+    sequences, found = read_sequences(entry, root)
+    found += check_sequences(sequences, cache)
+    if not sequences and not found:
+        words = f"{root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
+        found.append(Problem(severity="error", sequence="", message=words))
+    problems += found
+    return () if any(problem.severity == "error" for problem in found) else sequences

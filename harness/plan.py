@@ -18,6 +18,9 @@ from harness.study import Study, Variant
 
 State = Literal["cached", "to run", "waiting"]
 
+NOT_SCORED = "segmented but not scored, for its truth is not public; --export writes the masks"
+"""Of a benchmark like DAVIS17 test-dev."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -30,7 +33,7 @@ class Cell:
     """By sequence name."""
 
     score: Stage | None = None
-    """None if the cell is left out."""
+    """None if the cell is left out, or its benchmark is not scored."""
 
     timing: Stage | None = None
     analyses: Mapping[str, Stage] = field(default_factory=dict)
@@ -101,6 +104,8 @@ class Plan:
             words |= dict.fromkeys(f"{cell.variant.name} × {cell.benchmark}: {text}" for text in cell.left_out)
             if cell.reason and cell.benchmark not in self.material.absent:
                 words[f"{cell.variant.name} × {cell.benchmark} left out: {cell.reason}"] = None
+            if cell.segment and cell.score is None:
+                words[f"{cell.benchmark}: {NOT_SCORED}"] = None
         return tuple(words)
 
 
@@ -169,7 +174,7 @@ def _cell(variant: Variant, material: BenchmarkMaterial, seed: int, gpus: float,
         benchmark=protocol.name,
         seed=seed,
         segment=plan.segment,
-        score=score_stage(protocol, plan.segment, material.sequences),
+        score=score_stage(protocol, plan.segment, material.sequences) if protocol.scored else None,
         timing=plan.timing,
         analyses=plan.analyses,
         left_out=plan.left_out,

@@ -46,7 +46,7 @@ _TEXT = 4900
 _DIGEST = 36
 """Longest digest of an MLflow dataset, characters."""
 
-_STATUS = {"done": "FINISHED", "failed": "FAILED", "waiting": "KILLED", "left out": "KILLED"}
+_STATUS = {"done": "FINISHED", "not scored": "FINISHED", "failed": "FAILED", "waiting": "KILLED", "left out": "KILLED"}
 
 
 def tracking_uri(home: Path) -> str:
@@ -179,7 +179,7 @@ def _runs(client: MlflowClient, experiment: str, role: str, also: str = "") -> d
 
 def _parent(client: MlflowClient, experiment: str, plan: Plan, rows: list[Row]) -> str:
     runs = _runs(client, experiment, PARENT)
-    done = sum(row["status"] == "done" for row in rows)
+    done = sum(row["status"] in {"done", "not scored"} for row in rows)
     tags = {
         "scale": plan.study.scale.name,
         "data_kind": plan.material.data_kind,

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.method import find_method
-from harness.plan import Cell, Plan
+from harness.plan import NOT_SCORED, Cell, Plan
 from harness.stage import Stage
 from harness.store import Store, read_json, write_json
 
@@ -52,8 +52,8 @@ def is_filled(row: Row) -> bool:
 
 
 def is_planned(row: Row) -> bool:
-    """Whether the cell could be filled with the data at hand."""
-    return row["status"] != "left out"
+    """Whether the cell is to be filled: the data at hand allows it, and its benchmark is scored or still to segment."""
+    return row["status"] not in {"left out", "not scored"}
 
 
 def masks_of(score_folder: str) -> str:
@@ -139,13 +139,14 @@ def _row(cell: Cell, plan: Plan, published: dict[str, Path], failed: dict[str, s
         "analyses": "{}",
         "data_root": str(plan.material.root),
     }
-    if cell.score is None:
+    if not cell.segment:
         return row
     row |= _outcome(cell, published, failed)
     row["analyses"] = json.dumps({k: str(published[s.key]) for k, s in cell.analyses.items() if s.key in published})
-    if cell.score.key in published:
+    if cell.score is not None and cell.score.key in published:
         folder = published[cell.score.key]
         row |= {"score_folder": str(folder), **_numbers(folder / "total.json", MEASURES)}
+    if row["score_folder"] or row["status"] == "not scored":
         row["masks"] = json.dumps(
             {name: str(published[s.key] / "masks") for name, s in cell.segment.items() if s.key in published}
         )
@@ -168,6 +169,8 @@ def _outcome(cell: Cell, published: dict[str, Path], failed: dict[str, str]) -> 
         timed = cell.timing is None or cell.timing.key in published
         analysed = all(stage.key in published for stage in cell.analyses.values())
         return {"status": "done", "reason": "not timed yet" if not timed else "" if analysed else "not analysed yet"}
+    if cell.score is None and all(key in published for key in own):
+        return {"status": "not scored", "reason": NOT_SCORED}
     return {"status": "waiting", "reason": "not run yet"}
 
 

@@ -20,11 +20,15 @@ import yaml
 from harness.datasets import data_kind, load_protocols
 from harness.display import print_failures, print_plan, progress, say
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
+from harness.export import export, require_usable
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
 from harness.material import gather
 from harness.plan import Plan, make_plan
 from harness.store import Store
 from harness.study import Scale, load_study
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 
 DATA_SEED = 0
 """Of the embedded data."""
@@ -40,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what is there", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     if cpus < 1:
         raise ResourceError(f"--cpus {cpus}: at least one is needed")
     check_scale(study.scale, gpus, insist=options.yes)
+    if options.export is not None and not options.plan:
+        require_usable(options.export.absolute())
     root = options.data if options.data is not None else embedded_data(home)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
     material = gather((protocols[name] for name in asked), root, home / "facts.sqlite", say)
@@ -63,7 +69,11 @@ def run(options: argparse.Namespace) -> int:
     print_plan(plan, every=options.plan)
     if options.plan:
         return 0
-    return execute(plan, store, options.study, cpus=cpus, gpus=gpus, begin=begin)
+    status = execute(plan, store, options.study, cpus=cpus, gpus=gpus, begin=begin)
+    if options.export is not None and status != INTERRUPTED:
+        for words in export(plan, store, options.export.absolute()):
+            print(f"export: {words}")
+    return status
 
 
 def execute(plan: Plan, store: Store, study_file: Path, *, cpus: int, gpus: int, begin: float) -> int:
@@ -76,16 +86,17 @@ def execute(plan: Plan, store: Store, study_file: Path, *, cpus: int, gpus: int,
     reported = write_report(study_file, store.home)
     planned = [row for row in rows if is_planned(row)]
     filled = sum(is_filled(row) for row in planned)
-    print(
-        f"{filled}/{len(planned)} cells filled, {len(rows) - len(planned)} left out, {time.monotonic() - begin:.1f} s"
-    )
+    unscored = sum(row["status"] == "not scored" for row in rows)
+    apart = f", {unscored} segmented but not scored" if unscored else ""
+    left_out = len(rows) - len(planned) - unscored
+    print(f"{filled}/{len(planned)} cells filled{apart}, {left_out} left out, {time.monotonic() - begin:.1f} s")
     for row in planned:
         if not is_filled(row):
             print(f"  {row['status']}: {row['variant']} × {row['benchmark']} × seed {row['seed']}: {row['reason']}")
     print(f"tables: {store.home / 'reports' / plan.study.name / 'index.md'}")
     print(f"MLflow: {sys.executable} -m mlflow ui --host 127.0.0.1 --backend-store-uri {tracking_uri(store.home)}")
     if interrupted:
-        return 130
+        return INTERRUPTED
     return 0 if filled == len(planned) and reported else 1
 
 
@@ -168,6 +179,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--option", metavar="KEY=VALUE", action="append", default=[], help="option of the study's method; repeatable"
+    )
+    parser.add_argument(
+        "--export", metavar="DIR", type=Path, help="write the masks there, as the DAVIS site takes them"
     )
     parser.add_argument("--plan", action="store_true", help="print the plan and run nothing")
     parser.add_argument("--yes", action="store_true", help="go on where a scale asks for a GPU that is not there")

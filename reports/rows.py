@@ -34,6 +34,8 @@ COLUMNS = (
 
 DONE = "done"
 LEFT_OUT = "left out"
+NOT_SCORED = "not scored"
+"""Segmented, but its truth is not public (DAVIS17 test-dev)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class Row:
     """Fingerprint; empty where the cell never got that far."""
 
     status: str
-    """`done`, `failed`, `waiting` or `left out`."""
+    """`done`, `failed`, `waiting`, `left out` or `not scored`."""
 
     reason: str
     left_out: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reports.rows import LEFT_OUT, Part, Row
+from reports.rows import LEFT_OUT, NOT_SCORED, Part, Row
 
 NO_BENCHMARK = "not a benchmark result"
 
@@ -26,8 +26,11 @@ def describe(part: Part) -> str:
 
 
 def coverage(rows: Iterable[Row]) -> str:
-    """`Cells filled: 28/30.`, and how many cells the data at hand does not allow."""
+    """`Cells filled: 28/30.`, and how many cells the data at hand does not allow, or no public truth."""
     rows = list(rows)
-    planned = [row for row in rows if row.status != LEFT_OUT]
-    apart = f", {len(rows) - len(planned)} left out" if len(planned) < len(rows) else ""
+    apart = ""
+    for status in (LEFT_OUT, NOT_SCORED):
+        count = sum(row.status == status for row in rows)
+        apart += f", {count} {status}" if count else ""
+    planned = [row for row in rows if row.status not in {LEFT_OUT, NOT_SCORED}]
     return f"Cells filled: {sum(row.done for row in planned)}/{len(planned)}{apart}."

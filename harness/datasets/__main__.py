@@ -22,9 +22,6 @@ from harness.errors import HarnessError
 WIDTH = 160
 """Columns of the output where there is no terminal that has its own."""
 
-SHOWN = 50
-"""Defects that are listed for each part; the rest is counted."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
@@ -90,12 +87,10 @@ def _table(parts: list[Part]) -> Table:
 
 def _print_problems(part: Part, console: Console) -> None:
     for severity in ("error", "note"):
-        found = [problem for problem in part.problems if problem.severity == severity]
-        for problem in found[:SHOWN]:
-            words = f"{severity}: {part.entry.title}: {problem.message}"
-            console.print(words, markup=False, highlight=False, soft_wrap=True)
-        if len(found) > SHOWN:
-            console.print(f"{severity}: {part.entry.title}: … and {len(found) - SHOWN} more", markup=False)
+        for problem in part.problems:
+            if problem.severity == severity:
+                words = f"{severity}: {part.entry.title}: {problem.message}"
+                console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from harness.datasets.digest import cached_facts, mask_files
-from harness.datasets.pixels import DAMAGE, MASK_FORMATS, read_mask
+from harness.datasets.pixels import DAMAGE, MASK_FORMATS, MATLAB, read_mask
+from harness.datasets.png import is_short
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 
@@ -66,7 +67,7 @@ def check_sequences(
     facts = frame_facts(sequences, cache, done)
     masks = [path for one in sequences for path in mask_files(one)]
     truth = {
-        path: _facts(text) for path, text in cached_facts("mask 1", masks, cache, _mask_facts, done, _is_sound).items()
+        path: _facts(text) for path, text in cached_facts("mask 2", masks, cache, _mask_facts, done, _is_sound).items()
     }
     return [problem for one in sequences for problem in _check(one, facts, truth)]
 
@@ -76,16 +77,15 @@ def frame_facts(
 ) -> dict[Path, ImageFacts]:
     """What each frame's file holds, decoded on all cores or known from the cache. Raises as check_sequences does."""
     paths = [path for one in sequences for path in one.frames]
-    found = cached_facts("frame 1", paths, cache, _frame_facts, done, _is_sound)
+    found = cached_facts("frame 2", paths, cache, _frame_facts, done, _is_sound)
     return {path: _facts(text) for path, text in found.items()}
 
 
 def require_sound(problems: Iterable[Problem]) -> None:
     """Raises one DataError that lists all errors, if there are any."""
-    errors = [problem.message for problem in problems if problem.severity == "error"]
+    errors = dict.fromkeys(problem.message for problem in problems if problem.severity == "error")
     if errors:
-        shown = errors[:20] + ([f"… and {len(errors) - 20} more"] if len(errors) > 20 else [])
-        raise DataError("\n".join(shown))
+        raise DataError("\n".join(errors))
 
 
 def _check(sequence: Sequence, frames: dict[Path, ImageFacts], truth: dict[Path, ImageFacts]) -> list[Problem]:
@@ -162,6 +162,8 @@ def _frame_facts(path: Path) -> str:
             if error := _too_large(path, image):
                 return error
             image.load()
+            if image.format == "PNG" and is_short(path.read_bytes()):
+                return _text(ImageFacts(error=f"{path}: not a readable image (its pixels end early); fetch it again"))
             return _text(ImageFacts(width=image.width, height=image.height, mode=image.mode))
     except FileNotFoundError:
         return _text(ImageFacts(error=f"{path}: frame missing; restore it from the dataset"))
@@ -170,11 +172,13 @@ def _frame_facts(path: Path) -> str:
 
 
 def _mask_facts(path: Path) -> str:
+    mode = ""
     try:
-        with Image.open(path, formats=MASK_FORMATS) as image:
-            if error := _too_large(path, image):
-                return error
-            mode = image.mode
+        if path.suffix != MATLAB:
+            with Image.open(path, formats=MASK_FORMATS) as image:
+                if error := _too_large(path, image):
+                    return error
+                mode = image.mode
         ids = read_mask(path)
     except DataError as error:
         return _text(ImageFacts(error=str(error)))

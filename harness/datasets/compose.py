@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.digest import cores
+from harness.datasets.pixels import write_mask
 from harness.datasets.protocol import Dataset, TrainingSet, list_readers, load_training_sets
 from harness.datasets.sequence import Sequence
-from harness.datasets.writers import make_folders, publish, write_frame, write_ids, write_list
+from harness.datasets.writers import make_folders, publish, write_frame, write_list
 from harness.errors import DataError
 
 MARKER = "DERIVED.txt"
@@ -264,4 +265,4 @@ def _write(folder: Path, composition: Composition) -> None:
     for index in range(len(composition.base.boxes)):
         image, ids = render(composition, index)
         write_frame(frames / f"{index:05d}.jpg", image, quality=85)
-        write_ids(masks / f"{index:05d}.png", ids)
+        write_mask(masks / f"{index:05d}.png", ids)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.datasets.check import ImageFacts, Problem, check_sequences, frame_facts
-from harness.datasets.digest import mask_files
+from harness.datasets.digest import cores, mask_files
 from harness.datasets.protocol import (
     Protocol,
     TrainingSet,
@@ -49,9 +50,10 @@ class Part:
 
 
 def list_entries(path: Path | None = None) -> list[Protocol | TrainingSet]:
-    """One entry a split: benchmarks, their merged forms left out, then training sets. Raises StudyError."""
+    """One entry a split: benchmarks without their merged forms, training sets by themselves. Raises StudyError."""
     benchmarks = [protocol for protocol in load_protocols(path).values() if not protocol.merge_objects]
-    return [*benchmarks, *load_training_sets(path).values()]
+    training = [entry.model_copy(update={"enlarged_by": None}) for entry in load_training_sets(path).values()]
+    return [*benchmarks, *training]
 
 
 def find_parts(root: Path, entries: Iterable[Protocol | TrainingSet]) -> list[Part]:
@@ -83,31 +85,31 @@ def check_part(part: Part, cache: Path | None, done: Callable[[], object] = lamb
     )
 
 
-def _read(root: Path, entry: Protocol | TrainingSet, folder: Path) -> Part:
-    sequences: list[Sequence] = []
-    problems: list[Problem] = []
+def read_sequences(entry: Protocol | TrainingSet, root: Path) -> tuple[tuple[Sequence, ...], list[Problem]]:
+    """The sequences that can be read, first masks decoded at most, and why the others cannot. Raises no DataError."""
     try:
         readers = list_readers(entry, root)
     except DataError as error:
-        problems.append(Problem(severity="error", sequence="", message=str(error)))
-        readers = {}
-    for name, read in readers.items():
+        return (), [Problem(severity="error", sequence="", message=str(error))]
+
+    def attempt(name: str) -> Sequence | Problem | None:
         try:
-            sequence = read()
+            sequence = readers[name]()
             if isinstance(entry, Protocol):
-                if is_left_out(entry, sequence):
-                    continue
-                sequence = prepare(entry, sequence)
-            sequences.append(sequence)
+                return None if is_left_out(entry, sequence) else prepare(entry, sequence)
+            return sequence
         except DataError as error:
-            problems.append(Problem(severity="error", sequence=name, message=str(error)))
-    return Part(
-        entry=entry,
-        folder=folder,
-        kind=data_kind(root, entry),
-        sequences=tuple(sequences),
-        problems=tuple(problems),
-    )
+            return Problem(severity="error", sequence=name, message=str(error))
+
+    with ThreadPoolExecutor(cores()) as pool:
+        found = list(pool.map(attempt, readers))
+    sequences = tuple(item for item in found if isinstance(item, Sequence))
+    return sequences, [item for item in found if isinstance(item, Problem)]
+
+
+def _read(root: Path, entry: Protocol | TrainingSet, folder: Path) -> Part:
+    sequences, problems = read_sequences(entry, root)
+    return Part(entry=entry, folder=folder, kind=data_kind(root, entry), sequences=sequences, problems=tuple(problems))
 
 
 def _sizes(facts: Iterable[ImageFacts]) -> tuple[str, ...]:

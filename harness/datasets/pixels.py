@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -11,21 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.datasets.matlab import read_instances
+from harness.datasets.png import is_short
 from harness.errors import DataError
 
 PALETTE_SIZE = 256
 MASK_FORMATS = ("PNG", "BMP", "JPEG")
+MATLAB = ".mat"
 # What Pillow raises on damaged files of these formats, by the part that is damaged.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
-def davis_palette() -> list[int]:
+@cache
+def davis_palette() -> bytes:
     """The colours of DAVIS and PASCAL VOC masks, 256 × RGB: the bits of the id spread over the channels."""
     colours = []
     for index in range(PALETTE_SIZE):
         for channel in range(3):
             colours.append(sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)))
-    return colours
+    return bytes(colours)
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
@@ -46,13 +52,19 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
-    """Stored values, height × width: palette indices, grey levels, or 0/1 of a 1-bit image; alpha is dropped.
+    """Stored values, height × width: palette indices, grey levels, 0/1 of a 1-bit image, or instances of SBD's `.mat`;
+    alpha is dropped.
 
     Grey stored as colour is read as grey. Raises DataError if the file is missing, cannot be decoded, or has
     colours."""
     try:
-        with Image.open(path, formats=MASK_FORMATS) as image:
+        content = path.read_bytes()
+        if path.suffix == MATLAB:
+            return read_instances(content)
+        with Image.open(BytesIO(content), formats=MASK_FORMATS) as image:
             image.load()
+            if is_short(content):
+                raise DataError(f"{path}: not a readable mask (its pixels end early); fetch the file again")
             if image.mode in {"P", "L", "1"}:
                 return np.array(image, np.uint8)
             if image.mode not in {"LA", "RGB", "RGBA"}:

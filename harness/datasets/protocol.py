@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -16,6 +17,7 @@ from harness.config import Config, resolve
 from harness.datasets.davis import davis16, davis17
 from harness.datasets.digest import annotation_digest
 from harness.datasets.layout import Layout, Reader
+from harness.datasets.sbd import sbd
 from harness.datasets.segtrack import segtrack
 from harness.datasets.sequence import Sequence
 from harness.datasets.voc import voc
@@ -28,6 +30,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "youtube-objects": youtube_objects,
     "segtrack": segtrack,
     "voc": voc,
+    "sbd": sbd,
 }
 
 MARKERS = {"EMBEDDED.txt": "embedded", "DERIVED.txt": "derived"}
@@ -63,6 +66,10 @@ class TrainingSet(Config):
     title: str
     dataset: Dataset
     split: str
+
+    enlarged_by: TrainingSet | None = None
+    """A set that has more of the same images (SBD has most of PASCAL VOC's): where it is at hand, its images are taken,
+    those that this one has as well as this one has them. In the file, its name."""
 
     @property
     def layout(self) -> str:
@@ -146,12 +153,12 @@ def find_root(root: Path, entry: Protocol | TrainingSet) -> Path:
 
     Raises DataError saying what was looked for, where, and what to do."""
     dataset = entry.dataset
-    if not root.is_dir():
+    if not os.path.isdir(root):  # not Path's, which raises where a folder may not be entered
         raise DataError(f"{root}: no such folder; give the folder that holds the datasets")
     root = root.absolute()  # stages run in other working folders
     marker = dataset.marker.replace("{split}", entry.split)
     for name in dataset.folders:
-        if (root / name / marker).exists():
+        if os.path.exists(root / name / marker):
             return root / name
     places = ", ".join(str(root / name) for name in dataset.folders)
     raise DataError(
@@ -162,7 +169,20 @@ def find_root(root: Path, entry: Protocol | TrainingSet) -> Path:
 
 def list_readers(entry: Protocol | TrainingSet, root: Path) -> Mapping[str, Reader]:
     """Sequence name → what reads it, in the dataset's order. Raises DataError if the split is not there."""
-    return LAYOUTS[entry.dataset.layout](find_root(root, entry), entry.split)
+    larger = entry.enlarged_by if isinstance(entry, TrainingSet) else None
+    if larger is None or not _is_there(root, larger):
+        return LAYOUTS[entry.dataset.layout](find_root(root, entry), entry.split)
+    readers = dict(list_readers(larger, root))
+    if _is_there(root, entry):
+        own = LAYOUTS[entry.dataset.layout](find_root(root, entry), entry.split)
+        readers.update((name, read) for name, read in own.items() if name in readers)
+    return readers
+
+
+def is_at_hand(entry: Protocol | TrainingSet, root: Path) -> bool:
+    """Whether the entry's dataset, or one that enlarges it, is under the data root."""
+    larger = entry.enlarged_by if isinstance(entry, TrainingSet) else None
+    return _is_there(root, entry) or (larger is not None and is_at_hand(larger, root))
 
 
 def prepare(protocol: Protocol, sequence: Sequence) -> Sequence:
@@ -209,12 +229,20 @@ def load_training(name: str, root: Path, path: Path | None = None) -> tuple[Sequ
     return tuple(read() for read in list_readers(sets[name], root).values())
 
 
+def _is_there(root: Path, entry: Protocol | TrainingSet) -> bool:
+    try:
+        find_root(root, entry)
+    except DataError:
+        return False
+    return True
+
+
 def data_kind(root: Path, entry: Protocol | TrainingSet | None = None) -> DataKind:
     """Whether what lies under `root` (for `entry`, where given) is the embedded miniature, derived, or real."""
     places = [root] if entry is None else [root, find_root(root, entry)]
     for place in places:
         for marker, kind in MARKERS.items():
-            if (place / marker).exists():
+            if os.path.exists(place / marker):
                 return kind  # type: ignore[return-value]
     return "real"
 
@@ -233,9 +261,14 @@ def _load(path: Path) -> tuple[dict[str, Protocol], dict[str, TrainingSet]]:
     }
     for name, dataset in datasets.items():
         _require(dataset.layout, LAYOUTS, f"{path}: datasets.{name}.layout")
-    training = {}
+    training: dict[str, TrainingSet] = {}
     for name, entry in _entries(document, "training", path):
-        training[name] = resolve(TrainingSet, _fill(name, entry, datasets, path), f"{path}: training.{name}")
+        origin = f"{path}: training.{name}"
+        filled = _fill(name, entry, datasets, path)
+        if (larger := entry.get("enlarged_by")) is not None:
+            _require(larger, training, f"{origin}.enlarged_by, which must stand above it")
+            filled["enlarged_by"] = training[larger].model_dump()
+        training[name] = resolve(TrainingSet, filled, origin)
     benchmarks = {}
     for name, entry in _entries(document, "benchmarks", path):
         origin = f"{path}: benchmarks.{name}"

@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.datasets.pixels import davis_palette
 from harness.errors import StoreError
 
 JPEG_QUALITY = 92
@@ -65,13 +63,6 @@ def write_grey(path: Path, inside: NDArray[np.bool_], quality: int = JPEG_QUALIT
         image.save(path)
 
 
-def write_ids(path: Path, ids: NDArray[np.uint8]) -> None:
-    """Palette PNG of object ids, height × width."""
-    image = Image.fromarray(ids)
-    image.putpalette(_palette())
-    image.save(path)
-
-
 def write_list(path: Path, lines: Iterable[str]) -> None:
     """A text file of lines, in a folder that is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +81,3 @@ def _is_published(out: Path, marker: str, text: str) -> bool:
         return (out / marker).read_text("utf-8") == text
     except OSError:
         return False
-
-
-@cache
-def _palette() -> bytes:
-    return bytes(davis_palette())

@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 from harness.datasets.miniature.direct import direct, direct_still
 from harness.datasets.miniature.scene import Scene, render
 from harness.datasets.miniature.shapes import KINDS
-from harness.datasets.miniature.themes import DAVIS16, DAVIS17, FILM, SEGTRACK, SPARSE_FILM, YOUTUBE_OBJECTS
-from harness.datasets.writers import make_folders, publish, write_frame, write_grey, write_ids, write_list
+from harness.datasets.miniature.themes import (
+    DAVIS16,
+    DAVIS17,
+    FILM,
+    SEGTRACK,
+    SPARSE_FILM,
+    TEST_DEV,
+    YOUTUBE_OBJECTS,
+)
+from harness.datasets.pixels import write_mask
+from harness.datasets.writers import make_folders, publish, write_frame, write_grey, write_list
 
 MARKER = "EMBEDDED.txt"
 STILLS = 72
@@ -37,6 +46,8 @@ def _write_all(work: Path, seed: int) -> None:
     for split, themes in DAVIS17.items():
         scenes = {name: direct(theme, FILM, f"{seed}/davis17/{name}") for name, theme in themes.items()}
         _write_davis17(work / "DAVIS2017", split, scenes)
+    kept_back = {name: direct(theme, FILM, f"{seed}/davis17/{name}") for name, theme in TEST_DEV.items()}
+    _write_davis17(work / "DAVIS2017-test-dev", "test-dev", kept_back, truths=1)
     shots = {group: direct(theme, SPARSE_FILM, f"{seed}/youtube/{group}") for group, theme in YOUTUBE_OBJECTS.items()}
     _write_youtube_objects(work / "YouTube-Objects", shots)
     _write_segtrack(
@@ -60,13 +71,15 @@ def _write_davis16(folder: Path, split: str, scenes: Mapping[str, Scene]) -> Non
     write_list(folder / f"ImageSets/480p/{split}.txt", lines)
 
 
-def _write_davis17(folder: Path, split: str, scenes: Mapping[str, Scene]) -> None:
+def _write_davis17(folder: Path, split: str, scenes: Mapping[str, Scene], truths: int | None = None) -> None:
+    """`truths`: masks of a video that are written, from the first; None: all."""
     for name, scene in scenes.items():
         frames, masks = make_folders(folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name)
         for index in range(scene.frames):
             image, ids = render(scene, index)
             write_frame(frames / f"{index:05d}.jpg", image)
-            write_ids(masks / f"{index:05d}.png", ids)
+            if truths is None or index < truths:
+                write_mask(masks / f"{index:05d}.png", ids)
     write_list(folder / f"ImageSets/2017/{split}.txt", scenes)
 
 
@@ -112,8 +125,8 @@ def _write_voc(folder: Path, scenes: Mapping[str, Scene]) -> None:
             if actor.object_id:
                 kinds[actor.object_id] = 1 + KINDS.index(actor.shape.kind)
         write_frame(frames / f"{name}.jpg", image)
-        write_ids(objects / f"{name}.png", np.where(border, VOID, ids).astype(np.uint8))
-        write_ids(classes / f"{name}.png", np.where(border, VOID, kinds[ids]).astype(np.uint8))
+        write_mask(objects / f"{name}.png", np.where(border, VOID, ids).astype(np.uint8))
+        write_mask(classes / f"{name}.png", np.where(border, VOID, kinds[ids]).astype(np.uint8))
     val = [name for number, name in enumerate(scenes) if number % 6 == 5]
     write_list(folder / "ImageSets/Segmentation/train.txt", [name for name in scenes if name not in val])
     write_list(folder / "ImageSets/Segmentation/val.txt", val)

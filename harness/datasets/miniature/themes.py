@@ -49,6 +49,12 @@ DAVIS17: Mapping[str, Mapping[str, Theme]] = {
         "mini-trio-alike": Theme(objects=("blob", "box", "blob"), share=SEVERAL, twins=True, poles=1, drift=0.6),
     },
 }
+TEST_DEV: Mapping[str, Theme] = {
+    "mini-pair-swap": Theme(objects=("box", "walker"), share=FEW, drift=0.6),
+    "mini-trio-turn": Theme(objects=("star", "blob", "box"), share=SEVERAL, turn=2.0),
+}
+"""Of DAVIS17: all but their first masks are kept back."""
+
 YOUTUBE_OBJECTS: Mapping[str, Theme] = {
     "aeroplane": Theme(objects=("star",), drift=0.6),
     "bird": Theme(objects=("blob",), drift=0.8, turn=2.0),
