@@ -36,6 +36,10 @@ COLUMNS = (
 
 Row = dict[str, Any]
 
+SUBMITTED = "submitted"
+"""The `scale` of a row whose masks were handed in rather than made here: they are of their method's own size. Reports
+put it beside the rows of every scale that have the same data kind and protocol."""
+
 
 def make_rows(plan: Plan, store: Store) -> list[Row]:
     """A row for every cell of the plan, in its order; numbers that are not there are None."""

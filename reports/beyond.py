@@ -8,7 +8,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from reports.bootstrap import Interval, holm
-from reports.claims import flat
+from reports.claims import factors_of
 from reports.rows import Part
 from reports.scores import Scorebook
 from reports.spec import MEASURES, TableSet
@@ -24,7 +24,8 @@ def beyond(part: Part, benchmark: str, tables: TableSet, scores: Scorebook, suff
     expected = expected_sequences(part)[benchmark]
     found: list[tuple[str, str, Interval | None]] = []
     for variant in part.variants:
-        if part.cell(variant, benchmark) and not is_of_the_paper(variant, tables):
+        known = is_of_the_paper(variant, tables) or variant in part.submitted
+        if part.cell(variant, benchmark) and not known:
             near = nearest(variant, part, benchmark, tables)
             cells, others = part.cell(variant, benchmark), part.cell(near, benchmark)
             found.append((variant, near, scores.difference(cells, others, "J_mean") if near else None))
@@ -70,12 +71,12 @@ def is_of_the_paper(variant: str, tables: TableSet) -> bool:
 def nearest(variant: str, part: Part, benchmark: str, tables: TableSet) -> str:
     """The paper's variant of the same method and benchmark that differs in the fewest options; empty: none."""
     (ours, *_) = part.cell(variant, benchmark)
-    options = flat(ours.options)
+    options = factors_of(ours)
     ranked = []
     for place, other in enumerate(part.variants):
         cells = part.cell(other, benchmark)
         if cells and is_of_the_paper(other, tables) and cells[0].method_label == ours.method_label:
-            theirs = flat(cells[0].options)
+            theirs = factors_of(cells[0])
             differing = sum(options.get(key) != theirs.get(key) for key in options.keys() | theirs.keys())
             ranked.append((differing, place, other))
     return min(ranked)[2] if ranked else ""
@@ -85,6 +86,6 @@ def changed(variant: str, near: str, part: Part, benchmark: str) -> str:
     """In words: the options in which the two differ, as the variant has them."""
     if not near:
         return "another method"
-    ours, theirs = (flat(part.cell(one, benchmark)[0].options) for one in (variant, near))
+    ours, theirs = (factors_of(part.cell(one, benchmark)[0]) for one in (variant, near))
     keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     return ", ".join(f"{key} = {ours[key]}" if key in ours else f"{key} as by default" for key in keys) or "nothing"

@@ -24,6 +24,9 @@ CONTRADICTED = "contradicted"
 INCONCLUSIVE = "inconclusive"
 NOT_MEASURED = "not measured"
 
+NO_FACTORS = {"analyses"}
+"""Options that add a figure and change no number."""
+
 
 class Claim(Config):
     """One statement: `higher` is better than `lower`, or they are similar."""
@@ -129,7 +132,7 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict
 
 def confounds(claim: Claim, cells: tuple[Row, ...], others: tuple[Row, ...]) -> str:
     """In words, what differs between the two variants beside the claim's factor; empty: nothing."""
-    ours, theirs = flat(cells[0].options), flat(others[0].options)
+    ours, theirs = factors_of(cells[0]), factors_of(others[0])
     factors = claim.factor
     found = [
         f"option {key}"
@@ -139,6 +142,11 @@ def confounds(claim: Claim, cells: tuple[Row, ...], others: tuple[Row, ...]) -> 
     if cells[0].left_out != others[0].left_out:
         found.append("training stages that one of them went without")
     return "" if claim.method else ", ".join(found)
+
+
+def factors_of(row: Row) -> dict[str, Any]:
+    """The row's options as dotted keys, without those that change no number of it."""
+    return {key: value for key, value in flat(row.options).items() if key not in NO_FACTORS}
 
 
 def flat(options: Any, prefix: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from reports.published import Published
 from reports.rows import Part, Row, split
 from reports.scores import Scorebook
 from reports.spec import TableSet
+from reports.submitted import beside_published
 from reports.sure import claims_tables, differences, means
 from reports.tables import Table, build_tables
 
@@ -62,7 +63,8 @@ def compose(
     for one in made:
         paper.append(one.table)
         apart = differences(one.spec, one.table, one.part, scores) if one.spec.reference else None
-        paper += [apart] if apart else []
+        handed = beside_published(one.spec, one.table, published)
+        paper += [table for table in (handed, apart) if table]
     judged = [claims_tables(claims, part, scores, suffix) for part, suffix in named]
     options = [
         table

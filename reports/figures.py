@@ -15,10 +15,14 @@ from reports.drawing import COLOURS, STYLES, Figure, one_panel, style
 from reports.rows import Part, Row
 from reports.scores import Scorebook, has_lines, read_columns
 from reports.spec import TableSet
+from reports.tables import label_of
 from reports.words import describe
 
 OMEGA = "omega-"
 """What the variants of an ω sweep are called, before the value."""
+
+DODGE = 0.008
+"""How far the lines of the ω figure stand apart, so that their bars can be told."""
 
 BINS = 50
 """Of the length of a video."""
@@ -47,9 +51,12 @@ def omega_figure(part: Part, scores: Scorebook, suffix: str) -> Figure | None:
                 points.append((omega_of(variant), found.estimate, found.low, found.high))
         if points:
             x, y, low_ends, high_ends = zip(*sorted(points), strict=True)
-            axes.plot(x, y, label=part.title(benchmark), **style(place))
+            beside = np.array(x) + DODGE * place
+            axes.plot(beside, y, label=part.title(benchmark), **style(place))
             if None not in low_ends:
-                axes.fill_between(x, low_ends, high_ends, color=COLOURS[place % STYLES], alpha=0.12, linewidth=0)
+                reach = [np.subtract(y, low_ends), np.subtract(high_ends, y)]
+                colour = COLOURS[place % STYLES]
+                axes.errorbar(beside, y, yerr=reach, fmt="none", ecolor=colour, elinewidth=0.8, capsize=2.5)
         most = max(most, len(points))
     if most < 2:
         return None
@@ -59,7 +66,7 @@ def omega_figure(part: Part, scores: Scorebook, suffix: str) -> Figure | None:
     return Figure(
         name=f"omega{suffix}",
         title="J mean over the update rate ω (figure 6)",
-        caption=f"Shaded: 95 % interval. The paper's values are not printed in it. {describe(part)}",
+        caption=f"Bars: 95 % interval. The paper's values are not printed in it. {describe(part)}",
         canvas=canvas,
     )
 
@@ -118,9 +125,11 @@ def frame_scores(row: Row) -> Iterator[SequenceScores]:
 
 
 def shown_variants(part: Part, benchmark: str, tables: TableSet) -> tuple[str, ...]:
-    """Those that a figure has lines for: the listed ones first, as many as there are styles."""
+    """Those that a figure has lines for, as many as there are styles: submitted ones, and of ours the listed first."""
     here = [variant for variant in part.variants if part.cell(variant, benchmark)]
-    return tuple(sorted(here, key=lambda variant: variant not in tables.variants))[:STYLES]
+    handed = [variant for variant in here if variant in part.submitted][: STYLES // 2]
+    own = sorted((v for v in here if v not in part.submitted), key=lambda variant: variant not in tables.variants)
+    return (*own[: STYLES - len(handed)], *handed)
 
 
 def _drawn(part: Part, benchmark: str, tables: TableSet, name: str) -> Iterator[tuple[str, list[Row]]]:
@@ -128,7 +137,7 @@ def _drawn(part: Part, benchmark: str, tables: TableSet, name: str) -> Iterator[
     for variant in shown_variants(part, benchmark, tables):
         rows = [row for row in part.cell(variant, benchmark) if has_lines(row, name)]
         if rows:
-            yield tables.label(variant), rows
+            yield label_of(variant, part, tables), rows
 
 
 def _finished(canvas: Canvas, axes: Axes, part: Part, benchmark: str, name: str, title: str) -> Figure | None:

@@ -30,7 +30,7 @@ def markdown(table: Table, level: int = 2) -> str:
     for line in table.lines:
         cells = [_emphasised(escape(line.label), line) + _marks(line.notes, notes)]
         if table.origins:
-            cells.append(MEASURED if line.origin == MEASURED else f"*quoted: {escape(line.source)}*")
+            cells.append(line.how or MEASURED if line.origin == MEASURED else f"*quoted: {escape(line.source)}*")
         cells += [escape(fact) for fact in line.facts]
         cells += [_value(value, line) + _marks(value.notes, notes) for value in line.values]
         out.append(_row(cells))
@@ -50,7 +50,15 @@ def as_csv(table: Table) -> str:
             noted += [f"{title}: {note}" for note in value.notes]
         numbers = ["" if value.number is None else f"{value.number:.6f}" for value in line.values]
         writer.writerow(
-            [line.label, line.origin, line.source, line.variant, *line.facts, *numbers, "; ".join(dict.fromkeys(noted))]
+            [
+                line.label,
+                line.origin,
+                line.source or line.how,
+                line.variant,
+                *line.facts,
+                *numbers,
+                "; ".join(dict.fromkeys(noted)),
+            ]
         )
     return out.getvalue()
 

@@ -101,7 +101,7 @@ def table_html(table: Table) -> str:
 def _line(line: Line, table: Table, notes: Mapping[str, int]) -> str:
     cells = [f"<td>{escape(line.label)}{_marks(line.notes, notes)}</td>"]
     if table.origins:
-        origin = MEASURED if line.origin == MEASURED else f"quoted: {line.source}"
+        origin = line.how or MEASURED if line.origin == MEASURED else f"quoted: {line.source}"
         cells.append(f"<td>{escape(origin)}</td>")
     cells += [f"<td>{_fact(fact)}</td>" for fact in line.facts]
     cells += [_value(value, notes) for value in line.values]

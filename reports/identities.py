@@ -69,17 +69,22 @@ def identity_figure(part: Part, benchmark: str, lineage: Lineage, suffix: str = 
 
 
 def find_identities(part: Part, benchmark: str, lineage: Lineage) -> Mapping[str, Mapping[str, Path]]:
-    """Sequence → `before` or `after` → file. A stage is of a sequence if it read the video that was segmented."""
-    found: dict[str, dict[str, Path]] = {}
+    """Sequence → `before` or `after` → file, of the first cell that has them. A stage belongs to a cell if it read a
+    video that was segmented for it: after training by the network that segmented it, before by one of its kind."""
     for row in part.rows:
-        if row.benchmark == benchmark and row.done and not found:
-            digests = {made.data.get("video"): name for name, made in lineage.videos(row).items()}
+        if row.benchmark == benchmark and row.done:
+            videos = {made.data.get("video"): (name, made) for name, made in lineage.videos(row).items()}
+            found: dict[str, dict[str, Path]] = {}
             for made in lineage.identities(row):
-                name = next((digests[digest] for digest in made.data.values() if digest in digests), "")
-                phase = next((value for value in made.config.values() if value in PHASES), "")
-                if name and phase:
+                name, segment = videos.get(made.data.get("video"), ("", None))
+                phase = str(made.config.get("network"))
+                trained = segment is not None and set(made.needs.values()) <= set(segment.needs.values())
+                alike = segment is not None and made.config.get("propagation") == segment.config.get("propagation")
+                if phase in PHASES and trained and alike:
                     found.setdefault(name, {})[phase] = made.folder / "identities.npz"
-    return found
+            if found:
+                return found
+    return {}
 
 
 def load(path: Path) -> Identities:

@@ -27,7 +27,9 @@ def latex(table: Table) -> str:
         label = escape(line.label)
         cells = [(f"\\textit{{{label}}}" if line.origin == QUOTED else label) + _marks(line.notes, notes)]
         if table.origins:
-            cells.append(MEASURED if line.origin == MEASURED else f"\\textit{{quoted: {escape(line.source)}}}")
+            cells.append(
+                line.how or MEASURED if line.origin == MEASURED else f"\\textit{{quoted: {escape(line.source)}}}"
+            )
         cells += [escape(fact) for fact in line.facts]
         cells += [_value(value, line) + _marks(value.notes, notes) for value in line.values]
         out.append("    " + " & ".join(cells) + r" \\")

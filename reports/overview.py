@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from reports.published import Published
-from reports.rows import LEFT_OUT, Part, Row
+from reports.rows import LEFT_OUT, NOT_SCORED, Part, Row
 from reports.spec import MEASURES, TableSet, TableSpec
 from reports.tables import (
     MEASURED,
@@ -15,6 +15,7 @@ from reports.tables import (
     Value,
     cell_value,
     expected_sequences,
+    label_of,
     left_out,
     rank,
     with_left_out,
@@ -30,7 +31,7 @@ def coverage_table(rows: tuple[Row, ...]) -> Table:
     lines = []
     for place in dict.fromkeys((row.scale, row.data_kind, row.benchmark) for row in rows):
         cells = [row for row in rows if (row.scale, row.data_kind, row.benchmark) == place]
-        planned = [row for row in cells if row.status != LEFT_OUT]
+        planned = [row for row in cells if row.status not in {LEFT_OUT, NOT_SCORED}]
         done = [row for row in planned if row.done]
         reasons = Counter(why_missing(row) for row in cells if not row.done)
         why = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
@@ -39,8 +40,9 @@ def coverage_table(rows: tuple[Row, ...]) -> Table:
     return Table(
         name="coverage",
         title="Coverage",
-        caption="Cells filled of those planned; what the data at hand does not allow is left out, and not planned.",
-        facts=("scale", "data", "filled", "left out", "why not"),
+        caption="Cells filled of those planned; what the data at hand does not allow is left out, what has no public truth is not scored."
+        " Neither is planned to be filled.",
+        facts=("scale", "data", "filled", "left out or not scored", "why not"),
         columns=(),
         lines=tuple(lines),
         first="benchmark",
@@ -112,7 +114,13 @@ def speed(part: Part, tables: TableSet, suffix: str = "") -> Table:
             )
         hardware = ", ".join(sorted(set(used))) or "–"
         lines.append(
-            Line(label=tables.label(variant), origin=MEASURED, variant=variant, facts=(hardware,), values=tuple(values))
+            Line(
+                label=label_of(variant, part, tables),
+                origin=MEASURED,
+                variant=variant,
+                facts=(hardware,),
+                values=tuple(values),
+            )
         )
     return Table(
         name=f"speed{suffix}",
@@ -179,7 +187,7 @@ def _all_cells(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Tab
                 label=variant,
                 origin=MEASURED,
                 variant=variant,
-                facts=(tables.label(variant), method, seeds, count, left_out(cells) or "–", status),
+                facts=(label_of(variant, part, tables), method, seeds, count, left_out(cells) or "–", status),
                 values=values,
                 notes=notes,
             )

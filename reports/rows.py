@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import HarnessError
+from harness.rows import SUBMITTED
 from reports.spec import MEASURES
 
 
@@ -78,6 +79,11 @@ class Row:
     data_root: str
 
     @property
+    def submitted(self) -> bool:
+        """Whether it was scored from masks that were handed in."""
+        return self.scale == SUBMITTED
+
+    @property
     def done(self) -> bool:
         """Whether it has numbers."""
         return self.status == DONE
@@ -97,6 +103,11 @@ class Part:
     def cell(self, variant: str, benchmark: str) -> tuple[Row, ...]:
         """Its rows, one a seed."""
         return self._cells.get((variant, benchmark), ())
+
+    @property
+    def submitted(self) -> tuple[str, ...]:
+        """Variants whose masks were handed in."""
+        return tuple(dict.fromkeys(row.variant for row in self.rows if row.submitted))
 
     def title(self, benchmark: str) -> str:
         """Of a benchmark that it has."""
@@ -152,12 +163,14 @@ def check_rows(frame: pd.DataFrame, order: Iterable[str] = ()) -> tuple[Row, ...
 
 def split(rows: Iterable[Row], benchmarks: Iterable[str] | None = None) -> tuple[Part, ...]:
     """The sets of comparable rows, over the given benchmarks only (default: all). A row without a fingerprint (a cell
-    that never ran) goes with the first of its scale and data kind."""
+    that never ran) goes with the first of its scale and data kind. Rows of submitted masks go with every scale."""
     wanted = None if benchmarks is None else set(benchmarks)
     kept = [row for row in rows if wanted is None or row.benchmark in wanted]
     parts = []
-    for scale, kind in sorted({(row.scale, row.data_kind) for row in kept}):
-        alike = [row for row in kept if (row.scale, row.data_kind) == (scale, kind)]
+    own = {(row.scale, row.data_kind) for row in kept if not row.submitted}
+    alone = {(row.scale, row.data_kind) for row in kept if row.submitted and row.data_kind not in {k for _, k in own}}
+    for scale, kind in sorted(own | alone):
+        alike = [row for row in kept if row.data_kind == kind and (row.scale == scale or row.submitted)]
         names = sorted({row.benchmark for row in alike})
         prints = [sorted({row.protocol for row in alike if row.benchmark == name and row.protocol}) for name in names]
         for turn, protocols in enumerate(zip_longest(*prints) if any(prints) else [tuple(None for _ in names)]):
@@ -184,11 +197,17 @@ def natural(text: str) -> tuple[tuple[int, float, str], ...]:
     return tuple((1, float(piece), "") if place % 2 else (0, 0.0, piece) for place, piece in enumerate(pieces))
 
 
+def plain(name: str) -> str:
+    """A method's name by which it is found whatever its spelling: `OSVOS-S` → `osvoss`."""
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
 def _row(record: Mapping[str, Any]) -> Row:
     where = f"row {_text(record['variant'])} × {_text(record['benchmark'])}"
+    variant, submitted = _text(record["variant"]), record["scale"] == SUBMITTED
     return Row(
-        variant=_text(record["variant"]),
-        method_label=_text(record["method_label"]),
+        variant=plain(variant) if submitted else variant,
+        method_label=(_text(record["method_label"]) or variant) if submitted else _text(record["method_label"]),
         benchmark=_text(record["benchmark"]),
         benchmark_title=_text(record["benchmark_title"]) or _text(record["benchmark"]),
         seed=int(_number(record["seed"]) or 0),

@@ -69,7 +69,8 @@ class Scorebook:
 
     def difference(self, cells: tuple[Row, ...], others: tuple[Row, ...], measure: str) -> Interval | None:
         """`cells` − `others`, paired: over the seeds and the sequences that both have; None if there are none."""
-        pairs = [(a, b) for a in cells for b in others if a.seed == b.seed and a.done and b.done]
+        done = [(a, b) for a in cells for b in others if a.done and b.done]
+        pairs = [(a, b) for a, b in done if a.seed == b.seed or a.submitted or b.submitted]  # those have no seeds
         values = []
         for a, b in pairs:
             ours, theirs = self.sequences(a, measure), self.sequences(b, measure)

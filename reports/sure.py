@@ -10,7 +10,7 @@ from reports.claims import NOT_MEASURED, REPRODUCED, Claims, Verdict, judge_all
 from reports.rows import Part
 from reports.scores import Scorebook
 from reports.spec import MEASURES, TableSet, TableSpec
-from reports.tables import MEASURED, Line, Table, Value
+from reports.tables import MEASURED, Line, Table, Value, label_of
 from reports.words import describe
 
 HOW = (
@@ -45,7 +45,13 @@ def means(part: Part, tables: TableSet, scores: Scorebook, suffix: str = "") -> 
                 values += tuple(Value(number=scores.plain_mean(cells, name)) for name in SHOWN if further)
                 counts = (str(some.sequences), str(some.seeds))
                 lines.append(
-                    Line(label=tables.label(variant), origin=MEASURED, variant=variant, facts=counts, values=values)
+                    Line(
+                        label=label_of(variant, part, tables),
+                        origin=MEASURED,
+                        variant=variant,
+                        facts=counts,
+                        values=values,
+                    )
                 )
         if lines:
             made.append(

@@ -11,9 +11,9 @@ from fnmatch import fnmatchcase
 from math import fsum
 
 from reports.published import Published, Quoted
-from reports.rows import Part, Row, natural, split
+from reports.rows import Part, Row, natural, plain, split
 from reports.spec import MEASURES, ColumnSpec, RowSpec, TableSet, TableSpec
-from reports.words import coverage, describe
+from reports.words import FROM_MASKS, coverage, describe
 
 MEASURED = "measured"
 QUOTED = "quoted"
@@ -51,6 +51,9 @@ class Line:
 
     source: str = ""
     """Of a quoted line: paper and table."""
+
+    how: str = ""
+    """Of a measured line that was not made here: FROM_MASKS."""
 
     variant: str = ""
     """Of a measured line: its name in the study."""
@@ -168,7 +171,16 @@ def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) 
             lines.append(_measured(variant, row, spec, part, tables, expected))
         if row.published:
             lines.append(_quoted(published.row(row.published), spec, published))
-    return lines + [_quoted(published.row(key), spec, published) for key in spec.published]
+    if not spec.published:
+        return lines
+    quoted = {key: published.row(key) for key in spec.published}
+    known = {plain(one.method) for one in quoted.values()}
+    handed = [name for name in part.submitted if any(part.cell(name, one) for one in spec.benchmarks)]
+    lines += [_submitted(name, spec, part, expected) for name in handed if name not in known]
+    for one in quoted.values():
+        lines += [_submitted(name, spec, part, expected, one) for name in handed if name == plain(one.method)]
+        lines.append(_quoted(one, spec, published))
+    return lines
 
 
 def _unmeasured(spec: TableSpec, parts: tuple[Part, ...]) -> str:
@@ -266,6 +278,32 @@ def _measured(
         values=values,
         notes=notes,
     )
+
+
+def _submitted(
+    name: str, spec: TableSpec, part: Part, expected: Mapping[str, int], quoted: Quoted | None = None
+) -> Line:
+    """A method's own masks, scored here; `quoted`: the published row of the same method."""
+    cells = [part.cell(name, column.benchmark) for column in spec.columns]
+    facts = quoted.facts if quoted else {}
+    return Line(
+        label=quoted.method if quoted else label_of(name, part),
+        origin=MEASURED,
+        how=FROM_MASKS,
+        variant=name,
+        facts=tuple(facts.get(key, "–") for key in spec.facts),
+        values=tuple(
+            cell_value(found, column.measure, expected.get(column.benchmark, 0))
+            for found, column in zip(cells, spec.columns, strict=True)
+        ),
+    )
+
+
+def label_of(variant: str, part: Part, tables: TableSet | None = None) -> str:
+    """What a variant is called in a table that lists it with others."""
+    if variant in part.submitted:
+        return next(row.method_label for row in part.rows if row.variant == variant and row.submitted)
+    return tables.label(variant) if tables else variant
 
 
 def _quoted(row: Quoted, spec: TableSpec, published: Published) -> Line:

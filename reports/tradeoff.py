@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -12,6 +13,7 @@ from reports.published import Published
 from reports.rows import Part, Row
 from reports.scores import Scorebook
 from reports.spec import TableSet
+from reports.tables import label_of
 from reports.words import describe
 
 PANELS = {
@@ -20,7 +22,10 @@ PANELS = {
 }
 """Benchmark → the table that its published points are of, and what its seconds are of."""
 
-IN_TEXT = {"davis16-val": "", "davis17-val": ", seconds section 4.1"}
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top."""
+
+IN_TEXT = {"davis16-val": "", "davis17-val": ",\nseconds from section 4.1"}
 
 
 def speed_figures(
@@ -61,27 +66,22 @@ def _figure(
     if not measured:
         return None
     quoted = list(quoted_points(published, benchmark))
-    for method, seconds, accuracy, bound in quoted:
+    for _, seconds, accuracy, bound in quoted:
         axes.plot(seconds, accuracy, ">" if bound else "D", color=COLOURS[2], fillstyle="none", markersize=6)
-        _name(axes, method, seconds, accuracy)
-    axes.plot(
-        [],
-        [],
-        "D",
-        color=COLOURS[2],
-        fillstyle="none",
-        label=f"quoted: DIPNet, WACV\n2020, {place}{IN_TEXT[benchmark]}",
-    )
-    axes.set_ylim(0, 1)
+    axes.plot([], [], "D", color=COLOURS[2], fillstyle="none", label=f"quoted: {place}{IN_TEXT[benchmark]}")
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * 4)  # room for the names on the right
+    every = [accuracy for *_, accuracy in measured] + [accuracy for _, _, accuracy, _ in quoted]
+    axes.set_ylim(max(0.0, min(every) - 0.05), min(1.0, max(every) + 0.08))
+    taken = [(seconds, accuracy) for _, seconds, accuracy in measured]
+    name_points(axes, [one[:3] for one in quoted], taken)
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     bounds = " A triangle is a lower bound of the seconds." if any(bound for *_, bound in quoted) else ""
     return Figure(
         name=f"speed-{benchmark}{suffix}",
         title=f"Accuracy against {x}, {part.title(benchmark)} (figure 4)",
-        caption="Filled: measured here. Hollow: quoted, J&F the mean of the quoted J and F, on other hardware than "
-        f"ours.{bounds} {describe(part)}",
+        caption="Filled: measured here. Hollow: quoted from DIPNet, WACV 2020, J&F the mean of the quoted J and F, on "
+        f"other hardware than ours.{bounds} {describe(part)}",
         canvas=canvas,
     )
 
@@ -92,10 +92,35 @@ def _measured(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -
         seconds = [one for row in cells if row.done and (one := seconds_of(row))]
         found = scores.mean(cells, "JF_mean")
         if seconds and found:
-            yield tables.label(variant), sum(seconds) / len(seconds), found.estimate
+            yield label_of(variant, part, tables), sum(seconds) / len(seconds), found.estimate
 
 
-def _name(axes: Axes, method: str, seconds: float, accuracy: float) -> None:
-    axes.annotate(
-        method, (seconds, accuracy), xytext=(5, -2.5), textcoords="offset points", fontsize=6.5, fontstyle="italic"
-    )
+SPOTS = ((6, -2.5), (0, 6), (0, -11), (6, 5), (6, -10), (0, 13), (0, -18), (14, 9), (14, -14))
+"""Where a name may stand from its point, in points; the first that is free is taken. Mirrored to the left as well."""
+
+
+def name_points(
+    axes: Axes, points: Sequence[tuple[str, float, float]], taken: Sequence[tuple[float, float]], size: float = 6.5
+) -> None:
+    """Writes the names of `points` (name, x, y) beside them, over neither names nor points; `taken`: further points."""
+    scale = 72 / axes.figure.dpi
+    shown = [axes.transData.transform(spot) * scale for spot in (*((x, y) for _, x, y in points), *taken)]
+    boxes = [(x - 3.5, y - 3.5, x + 3.5, y + 3.5) for x, y in shown]
+    for (name, x, y), (left, bottom) in zip(points, shown, strict=False):
+        width = 0.62 * size * len(name)
+        tries: list[tuple[float, int, int, float, Box]] = []
+        for across, up in (*SPOTS, *((-dx, dy) for dx, dy in SPOTS)):
+            start = left + across - (width / 2 if across == 0 else width if across < 0 else 0)
+            box = (start, bottom + up, start + width, bottom + up + size)
+            tries.append((sum(_overlap(box, other) for other in boxes), len(tries), across, up, box))
+        _, _, across, up, box = min(tries)
+        boxes.append(box)
+        side = {0: "center", 1: "left", -1: "right"}[(across > 0) - (across < 0)]
+        look: dict[str, Any] = {"textcoords": "offset points", "fontsize": size, "fontstyle": "italic"}
+        axes.annotate(name, (x, y), xytext=(across, up), ha=side, **look)
+
+
+def _overlap(one: Box, other: Box) -> float:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    up = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, across) * max(0.0, up)

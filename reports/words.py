@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.rows import SUBMITTED
 from reports.rows import LEFT_OUT, NOT_SCORED, Part, Row
+
+FROM_MASKS = "scored by us from its masks"
+"""What is said of a method whose masks were handed in."""
 
 NO_BENCHMARK = "not a benchmark result"
 
@@ -19,10 +23,16 @@ KINDS = {
 def describe(part: Part) -> str:
     """Scale, kind of data and protocol fingerprints of everything measured in a table."""
     scale = part.scale or "unknown"
-    sizes = "the paper's sizes" if scale == "paper" else "reduced: smaller networks, shorter training than the paper's"
+    if scale == SUBMITTED:
+        sizes = "masks that were handed in, of their methods' own sizes"
+    else:
+        sizes = (
+            "the paper's sizes" if scale == "paper" else "reduced: smaller networks, shorter training than the paper's"
+        )
     kind = KINDS.get(part.data_kind, f"Data: {part.data_kind or 'of unknown kind'}.")
     prints = ", ".join(f"{benchmark} {value[:8]}" for benchmark, value in sorted(part.protocols.items()))
-    return f"Measured at scale {scale} ({sizes}). {kind} Protocol: {prints or 'not known, nothing was scored'}."
+    handed = f" Rows {FROM_MASKS}: of their methods' own sizes." if scale != SUBMITTED and part.submitted else ""
+    return f"Measured at scale {scale} ({sizes}).{handed} {kind} Protocol: {prints or 'not known, nothing was scored'}."
 
 
 def coverage(rows: Iterable[Row]) -> str:

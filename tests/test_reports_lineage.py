@@ -1,0 +1,125 @@
+"""What a report draws from the stages behind a cell: losses of trainings, identity vectors before and after them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.identities import find_identities, identity_figure, load, spread
+from reports.lineage import Lineage
+from reports.report import write_report
+from reports.rows import Part, ReportError, check_rows, split
+from reports.training import read_curves, smoothed, training_figures
+from tests.test_reports_tables import row
+
+
+def publish(store: Path, name: str, key: str, label: str, **identity: Any) -> Path:
+    """A stage's folder with its manifest."""
+    folder = store / name / key
+    folder.mkdir(parents=True)
+    whole = {"needs": {}, "data": {}, "config": {}} | identity
+    (folder / "manifest.json").write_text(json.dumps({"key": key, "label": label, "identity": whole, "files": {}}))
+    return folder
+
+
+def vectors(folder: Path, objects: int = 2, frames: int = 6) -> None:
+    """Each object's vectors lie together."""
+    ids = np.repeat(np.arange(1, objects + 1), frames)
+    noise = np.random.default_rng(0).normal(size=(objects * frames, 8)).astype(np.float32)
+    order = np.tile(np.arange(frames), objects)
+    np.savez(folder / "identities.npz", vectors=noise + 9 * ids[:, None], objects=ids, frames=order)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A cell of two videos, its network trained twice; vectors of both videos, and those of another network."""
+    place = tmp_path / "store"
+    for key, needs in (("pre", {}), ("off", {"before": "pre"})):
+        folder = publish(place, "train", key, f"train propagation, {key}", needs=needs)
+        lines = [f"{step},loss,{1 / step:.4f}" for step in range(1, 41)]
+        (folder / "curves.csv").write_text("\n".join(["step,name,value", *lines, "40,validation,0.5"]) + "\n")
+    publish(place, "train", "other", "train propagation, other")
+    for video in ("alpha", "beta"):
+        needs = {"propagation": "off"}
+        publish(
+            place, "segment", f"seg-{video}", video, needs=needs, data={"video": video}, config={"propagation": "a"}
+        )
+        for network, key, config, of in (
+            ("before", "1", "a", {}),
+            ("after", "2", "a", {"propagation": "off"}),
+            ("after", "3", "b", {"propagation": "other"}),
+        ):
+            settings = {"network": network, "propagation": config}
+            data = {"video": video, "weights": "w"}
+            vectors(publish(place, "identities", key + video, "", needs=of, data=data, config=settings))
+    folder = publish(place, "score", "sc", "score", needs={"alpha": "seg-alpha", "beta": "seg-beta"})
+    (folder / "sequences.csv").write_text("sequence,objects,J_mean\nalpha,2,0.5\nbeta,2,0.6\n")
+    return place
+
+
+def part_of(store: Path) -> Part:
+    rows = [row("no-crop", 0.5, score_folder=str(store / "score" / "sc"))]
+    return split(check_rows(pd.DataFrame(rows)))[0]
+
+
+def test_every_training_behind_a_cell_is_found_and_no_other(store: Path) -> None:
+    curves = read_curves(part_of(store), Lineage())
+    assert [(curve.training, curve.name) for curve in curves] == [
+        ("train propagation, off", "loss"),
+        ("train propagation, off", "validation"),
+        ("train propagation, pre", "loss"),
+        ("train propagation, pre", "validation"),
+    ]
+    assert [figure.name for figure in training_figures(part_of(store), curves)] == [
+        "training-loss",
+        "training-validation",
+    ]
+
+
+def test_vectors_are_those_of_the_network_that_segmented(store: Path) -> None:
+    found = find_identities(part_of(store), "davis16-val", Lineage())
+    assert {name: {phase: path.parent.name for phase, path in given.items()} for name, given in found.items()} == {
+        "alpha": {"before": "1alpha", "after": "2alpha"},
+        "beta": {"before": "1beta", "after": "2beta"},
+    }
+
+
+def test_the_figure_is_drawn_and_the_same_every_time(store: Path) -> None:
+    figure, why = identity_figure(part_of(store), "davis16-val", Lineage())
+    assert figure is not None
+    assert not why
+    assert "before and after training" in figure.title
+    found = load(store / "identities" / "2alpha" / "identities.npz")
+    assert (spread(found.vectors) == spread(found.vectors)).all()
+
+
+def test_objects_that_lie_apart_stay_apart(store: Path) -> None:
+    found = load(store / "identities" / "2alpha" / "identities.npz")
+    points = spread(found.vectors)
+    first, second = (points[found.objects == one] for one in (1, 2))
+    within = np.linalg.norm(first - first.mean(axis=0), axis=1).max()
+    assert np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) > within
+
+
+def test_without_vectors_the_report_says_so(tmp_path: Path) -> None:
+    write_report(pd.DataFrame([row("no-crop", 0.5)]), "s", tmp_path / "r")
+    page = (tmp_path / "r" / "index.md").read_text()
+    assert "no identity vectors of a network before and after training were recorded" in page
+    assert "no training of these rows left a curve in the store" in page
+
+
+@pytest.mark.parametrize("content", [{"vectors": np.zeros(3)}, {"vectors": np.zeros((3, 2)), "objects": np.zeros(2)}])
+def test_a_file_of_something_else_is_named(tmp_path: Path, content: dict[str, Any]) -> None:
+    np.savez(tmp_path / "identities.npz", **({"objects": np.zeros(3), "frames": np.zeros(3)} | content))
+    with pytest.raises(ReportError, match=r"identities\.npz"):
+        load(tmp_path / "identities.npz")
+
+
+def test_few_values_stay_as_they_are_and_many_are_smoothed() -> None:
+    few, many = np.arange(5.0), np.tile([0.0, 1.0], 50)
+    assert (smoothed(few) == few).all()
+    assert smoothed(many)[20:].std() < 0.1
+    assert smoothed(many)[0] == many[0]
