@@ -40,8 +40,8 @@ def coverage_table(rows: tuple[Row, ...]) -> Table:
     return Table(
         name="coverage",
         title="Coverage",
-        caption="Cells filled of those planned; what the data at hand does not allow is left out, what has no public truth is not scored."
-        " Neither is planned to be filled.",
+        caption="Cells filled of those planned. What the data at hand does not allow is left out, what has no public "
+        "truth is not scored; neither is planned to be filled.",
         facts=("scale", "data", "filled", "left out or not scored", "why not"),
         columns=(),
         lines=tuple(lines),
