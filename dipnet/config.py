@@ -5,7 +5,7 @@ segmentation phase builds on; "choice" is ours, with a row in DEVIATIONS.md."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,6 +39,11 @@ class PropagationConfig(Options):
 
     head_channels: int = Field(256, ge=1)
     """Of the deconvolutions and convolutions of the head (choice; the paper names none)."""
+
+    @property
+    def coarse_size(self) -> int:
+        """Side of the coarse mask: four times the features' (32 at the paper's size)."""
+        return 4 * self.size // self.output_stride
 
 
 class SegmentationConfig(Options):
@@ -109,16 +114,16 @@ class CoarseConfig(Options):
     """Largest Gaussian blur of the coarse mask, in its own pixels (not in the paper)."""
 
 
-class TrainingConfig(Options):
-    """One training stage of one network (section 3.4)."""
-
-    epochs: float = Field(40, gt=0)
-    """Passes over the data (paper: 40 in pre-training, 20 off-line)."""
-
-    iterations: int | None = Field(None, ge=1)
-    """Optimiser steps, instead of epochs."""
+class OptimiserConfig(Options):
+    """What every training has in common."""
 
     batch: int = Field(4, ge=1)
+    """Samples a step (paper)."""
+
+    accumulate: int = Field(1, ge=1)
+    """Parts that a batch is worked through in, one after the other, where the whole does not fit the memory. The
+    gradient stays the whole batch's, but batch norm that is learnt sees parts."""
+
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(1e-4, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -139,7 +144,27 @@ class TrainingConfig(Options):
     """Statistics: learnt; kept as loaded in the backbone only; kept everywhere (paper, CRN: off-line and one-shot)."""
 
     sizes: tuple[int, ...] = ()
-    """Sides of the input, one drawn a batch (CRN: 352…512, off-line also 640); empty: the network's own."""
+    """Sides of the input, one drawn a batch (CRN: 352…512, off-line also 640, one-shot also 544); empty: the network's
+    own. The propagation network has one size."""
+
+    augmentation: AugmentationConfig = AugmentationConfig()
+    coarse: CoarseConfig = CoarseConfig()
+
+    @model_validator(mode="after")
+    def _no_empty_part(self) -> Self:
+        if self.accumulate > self.batch:
+            raise ValueError(f"accumulate {self.accumulate}: a batch of {self.batch} has no more parts than samples")
+        return self
+
+
+class TrainingConfig(OptimiserConfig):
+    """One training stage of one network (section 3.4)."""
+
+    epochs: float = Field(40, gt=0)
+    """Passes over the data (paper: 40 in pre-training, 20 off-line)."""
+
+    iterations: int | None = Field(None, ge=1)
+    """Optimiser steps, instead of epochs."""
 
     pair_window: int = Field(10, ge=2)
     """The two frames of a pair come from that many consecutive ones (paper)."""
@@ -153,8 +178,11 @@ class TrainingConfig(Options):
     foreground: float = Field(0.25, ge=0, le=1)
     """Where several objects are told apart: probability that the sample's object is all of them merged (choice)."""
 
-    augmentation: AugmentationConfig = AugmentationConfig()
-    coarse: CoarseConfig = CoarseConfig()
+    held_out: float = Field(0.0, ge=0, lt=1)
+    """Share of the videos that is not trained on, and whose loss is in the curves as `validation loss`; 0: none."""
+
+    validation_steps: int = Field(100, ge=1)
+    """Steps between two validation losses."""
 
 
 class NetworkTraining(Options):
@@ -164,7 +192,7 @@ class NetworkTraining(Options):
     offline: TrainingConfig = TrainingConfig(epochs=20, batch_norm="frozen")
 
 
-class OneShotConfig(Options):
+class OneShotConfig(OptimiserConfig):
     """First-frame fine-tuning of the segmentation network (section 3.4)."""
 
     frame_iterations: int = Field(200, ge=0)
@@ -176,20 +204,10 @@ class OneShotConfig(Options):
     instance_iterations: int = Field(200, ge=0)
     """Further steps for each instance on the crop, several objects (paper)."""
 
-    batch: int = Field(4, ge=1)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(1e-3, gt=0)
     """SGD step size (paper)."""
 
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(1e-4, ge=0)
-    backbone_rate: float = Field(1.0, ge=0)
-    """Learning rate of the backbone over that of the rest (choice)."""
-
-    frozen_blocks: int = Field(0, ge=0, le=5)
-    """As in training."""
-
-    sizes: tuple[int, ...] = ()
+    batch_norm: Literal["train", "backbone-frozen", "frozen"] = "frozen"
     """As in training (CRN)."""
 
     feature_views: int = Field(0, ge=0)
@@ -200,8 +218,9 @@ class OneShotConfig(Options):
     """Beyond the paper: tuning stops after so many windows of ten steps without a lower mean loss; the iterations are
     then the most that it takes. Null takes them all."""
 
-    augmentation: AugmentationConfig = AugmentationConfig()
-    coarse: CoarseConfig = CoarseConfig()
+
+ITERATIONS = ("frame_iterations", "crop_iterations", "instance_iterations")
+"""The options that count one-shot steps."""
 
 
 class InferenceConfig(Options):
@@ -220,6 +239,23 @@ class InferenceConfig(Options):
     propagation: PropagationConfig | None = None
     segmentation: SegmentationConfig | None = None
     amp: bool = False
+
+
+class TimeConfig(Options):
+    """Seconds per frame of one variant."""
+
+    inference: InferenceConfig
+    one_shot: OneShotConfig | None
+    """None without one-shot."""
+
+    mean_frames: float
+    """Of the benchmark's videos: what one-shot seconds are spread over."""
+
+    frames: int = 8
+    """Frames that are segmented for the measurement."""
+
+    steps: int = 5
+    """One-shot steps that are timed; the rest is scaled up from them."""
 
 
 class DIPNetConfig(Options):
@@ -272,11 +308,6 @@ class DIPNetConfig(Options):
     """What to make besides masks. `identities`: the identity vectors of every object and frame, before and after
     training (fig. 7)."""
 
-    @property
-    def coarse_size(self) -> int:
-        """Side of the coarse mask: four times the propagation features' (32 at the paper's size)."""
-        return 4 * self.propagation.size // self.propagation.output_stride
-
     def inference(self, *, multi_object: bool) -> InferenceConfig:
         """The part that matters to segmenting, with what cannot change the result set to its default."""
         alone = self.phases == "segmentation"
@@ -291,7 +322,7 @@ class DIPNetConfig(Options):
             anchor=0.0 if static else self.anchor,
             previous=0.0 if alone else self.previous,
             test_flip=self.test_flip,
-            coarse_size=self.coarse_size,
+            coarse_size=self.propagation.coarse_size,
             propagation=None if alone else self.propagation,
             segmentation=None if self.phases == "propagation" else self.segmentation,
             amp=self.amp,

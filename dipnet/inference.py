@@ -87,7 +87,8 @@ class Pass:
         self, frame: Image, box: Box, segmentation: Sequence[SegmentationNetwork | None], *, together: bool
     ) -> Float[np.ndarray, "objects height width"]:
         """Probability of each object at each pixel of the frame; 0 outside the box."""
-        coarse = self.propagate(frame, box, together=together)
+        with self._autocast():
+            coarse = self.propagate(frame, box, together=together)
         if self.config.phases == "propagation":
             return paste(coarse[:, 0].cpu().numpy(), box, frame.shape[:2])
         scores = []
@@ -97,7 +98,9 @@ class Pass:
                 raise ValueError("the segmentation phase has no network")
             image = self._views(frame, box, network.config.size)
             hints = torch.cat([hint[None], hint[None].flip(-1)]) if self.config.test_flip else hint[None]
-            scores.append(_mean_view(torch.sigmoid(network.refine(image, hints)))[0].float().cpu().numpy())
+            with self._autocast():
+                found = torch.sigmoid(network.refine(image, hints))
+            scores.append(_mean_view(found)[0].float().cpu().numpy())
         return paste(np.stack(scores), box, frame.shape[:2])
 
     def propagate(self, frame: Image, box: Box, *, together: bool) -> Float[Tensor, "objects 1 m m"]:
@@ -143,7 +146,12 @@ class Pass:
         masks = np.stack([resample(m.astype(np.uint8), box, side, labels=True) for m in self._with_foreground(objects)])
         mask = torch.from_numpy(masks.astype(np.float32)[:, None]).to(self.device)
         image = self._tensor(frame, box, side).expand(len(mask), -1, -1, -1)
-        return self.network.encode_identity(image, mask).float()
+        with self._autocast():
+            return self.network.encode_identity(image, mask).float()
+
+    def _autocast(self) -> torch.autocast:
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.config.amp and kind == "cuda")
 
     def _with_foreground(self, objects: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Several objects carry all of them merged as one more, for the softmax of section 3.3.2."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 import torch
@@ -14,21 +13,10 @@ from torch import Tensor
 
 from dipnet.config import OneShotConfig
 from dipnet.inference import foreground_box
-from dipnet.samples import (
-    Box,
-    Image,
-    Video,
-    View,
-    coarse_mask,
-    frames_tensor,
-    known_tensor,
-    masks_tensor,
-    resample,
-    view_of,
-    whole,
-)
+from dipnet.optimise import Batch, Objective, Run, optimise
+from dipnet.samples import Box, Image, Video, View, frames_tensor, resample, view_of, whole
 from dipnet.segmentation import SegmentationNetwork, segmentation_loss
-from dipnet.train import Batch, Run, optimise, segmentation_step
+from dipnet.train import hinted, segmentation_objective
 
 
 def tune_on_frame(
@@ -77,62 +65,42 @@ def tune(
     def draw(rng: Generator, size: int) -> View:
         return view_of(frame, masks[int(rng.integers(len(masks)))], config.augmentation, size, rng)
 
-    def loss_of_new_views(rng: Generator) -> Tensor:
+    def draw_batch(rng: Generator) -> list[View]:
         size = int(rng.choice(config.sizes)) if config.sizes else side
-        views = [draw(rng, size) for _ in range(config.batch)]
-        return segmentation_step(network, views, config.coarse, coarse_size, rng, run)
+        return [draw(rng, size) for _ in range(config.batch)]
 
-    loss: Batch = loss_of_new_views
     if config.feature_views and steps:
-        config = config.model_copy(update={"backbone_rate": 0.0})
-        network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         drawn = np.random.default_rng([run.seed, steps])  # the steps themselves draw from 0 to steps - 1
         sizes = config.sizes or (side,)
         views = [draw(drawn, sizes[number % len(sizes)]) for number in range(config.feature_views)]
-        loss = _loss_of_features(network, views, config, coarse_size, run)
-    _optimise_until_settled(network, loss, config, steps, run)
+        config = config.model_copy(update={"backbone_rate": 0.0})
+        objective = _objective_of_features(network, views, config, coarse_size, run)
+    else:
+        objective = segmentation_objective(network, draw_batch, config.coarse, coarse_size)
+    optimise(network, objective, config, steps, run)
     return network
 
 
-def _loss_of_features(
+def _objective_of_features(
     network: SegmentationNetwork, views: Sequence[View], config: OneShotConfig, coarse_size: int, run: Run
-) -> Batch:
+) -> Objective:
     """The six-term loss of batches of views whose features are computed here, once: the backbone learns nothing."""
-    with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=run.amp):
+    network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with torch.no_grad(), run.autocast():
         features = [network.encode_frame(run.place(frames_tensor([view.frame]))) for view in views]
     of_size: dict[int, list[int]] = {}
     for number, view in enumerate(views):
         of_size.setdefault(len(view.mask), []).append(number)
 
-    def loss(rng: Generator) -> Tensor:
+    def draw(rng: Generator) -> Batch:
         alike = of_size[len(views[int(rng.integers(len(views)))].mask)]
         chosen = [alike[int(rng.integers(len(alike)))] for _ in range(config.batch)]
-        masks = [views[number].mask for number in chosen]
-        hints = np.stack([coarse_mask(mask, coarse_size, config.coarse, rng) for mask in masks])[:, None]
-        batch = [torch.cat(level) for level in zip(*(features[number] for number in chosen), strict=True)]
-        logits = network.decode(batch, run.place(torch.from_numpy(hints)))
-        return segmentation_loss(logits, run.place(masks_tensor(masks)), run.place(known_tensor(masks)))
+        levels = zip(*(features[number] for number in chosen), strict=True)
+        batch = {f"level{number}": torch.cat(level) for number, level in enumerate(levels)}
+        return batch | hinted([views[number].mask for number in chosen], config.coarse, coarse_size, rng)
 
-    return loss
+    def loss(part: Batch, known: Tensor) -> Tensor:
+        levels = [part[f"level{number}"] for number in range(len(features[0]))]
+        return segmentation_loss(network.decode(levels, part["hints"]), part["truth"], part["known"], known)
 
-
-def _optimise_until_settled(
-    network: SegmentationNetwork, loss: Batch, config: OneShotConfig, steps: int, run: Run
-) -> None:
-    """Optimises for `steps` steps, or until so many windows in a row as the config's patience bring no lower loss."""
-    if config.patience is None:
-        optimise(network, loss, config, steps, run)
-        return
-    patience = config.patience
-
-    def watch(share: float, words: str) -> None:
-        run.progress(share, words)
-        losses = [value for _, value in watched.curve]
-        if len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience]):
-            raise StopIteration
-
-    watched = Run(seed=run.seed, device=str(run.device), progress=watch, amp=run.amp)
-    with suppress(StopIteration):
-        optimise(network, loss, config, steps, watched)
-    network.eval()
-    run.curve = watched.curve
+    return Objective(draw, loss)

@@ -100,6 +100,12 @@ def frames_tensor(frames: Sequence[Image]) -> Float[Tensor, "n 3 h w"]:
     return torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
 
 
+def images_of(frames: Float[Tensor, "n 3 h w"]) -> NDArray[np.uint8]:
+    """What `frames_tensor` was given: n × height × width × 3."""
+    images = frames.float().cpu().numpy().transpose(0, 2, 3, 1) * DEVIATION + MEAN
+    return np.asarray((255 * images).round().clip(0, 255), np.uint8)
+
+
 def masks_tensor(masks: Sequence[Image]) -> Float[Tensor, "n 1 h w"]:
     """1 where a mask is 1, else 0 (void too)."""
     return torch.from_numpy((np.stack(masks) == 1).astype(np.float32)[:, None])

@@ -117,23 +117,34 @@ class RefineBlock(nn.Module):
         return x
 
 
-def segmentation_loss(logits: list[Tensor], truth: Float[Tensor, "n 1 h w"], known: Float[Tensor, "n 1 h w"]) -> Tensor:
+def segmentation_loss(
+    logits: list[Tensor],
+    truth: Float[Tensor, "n 1 h w"],
+    known: Float[Tensor, "n 1 h w"],
+    whole: Float[Tensor, "m 1 h w"] | None = None,
+) -> Tensor:
     """Unweighted sum over the stages of the binary cross entropy against the nearest-resized truth (CRN).
 
-    `known` is 0 where the truth is void."""
+    `known` is 0 where the truth is void. `whole`: as in `masked_cross_entropy`."""
     total = truth.new_zeros(())
     for logit in logits:
         size = logit.shape[-2:]
         total = total + masked_cross_entropy(
-            logit, F.interpolate(truth, size, mode="nearest"), F.interpolate(known, size, mode="nearest")
+            logit,
+            F.interpolate(truth, size, mode="nearest"),
+            F.interpolate(known, size, mode="nearest"),
+            None if whole is None else F.interpolate(whole, size, mode="nearest"),
         )
     return total
 
 
-def masked_cross_entropy(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Mean binary cross entropy over the places where `known` is 1."""
+def masked_cross_entropy(logits: Tensor, truth: Tensor, known: Tensor, whole: Tensor | None = None) -> Tensor:
+    """Mean binary cross entropy over the places where `known` is 1.
+
+    `whole`: `known` of the whole batch that these samples are a part of; the mean is then over the batch, and the parts
+    add up to its loss."""
     loss = F.binary_cross_entropy_with_logits(logits, truth, weight=known, reduction="sum")
-    return loss / known.sum().clamp(min=1)
+    return loss / (known if whole is None else whole).sum().clamp(min=1)
 
 
 def _convolution(channels: int) -> list[nn.Module]:

@@ -1,7 +1,9 @@
 """DIPNet as cached stages: train (each network, each training stage), tune (one-shot), segment, time.
 
 The only file here that knows the harness. Configs of stages hold what changes their result and nothing else, so that
-variants share what they have in common: an ω sweep shares both trained networks and every one-shot tuned one."""
+variants share what they have in common: an ω sweep shares both trained networks and every one-shot tuned one.
+
+Torch is imported by what runs, not by what plans: it takes seconds and half a gigabyte."""
 
 from __future__ import annotations
 
@@ -12,24 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
 from dipnet.config import (
+    ITERATIONS,
     CoarseConfig,
     DIPNetConfig,
     InferenceConfig,
     OneShotConfig,
-    Options,
-    PropagationConfig,
-    SegmentationConfig,
+    TimeConfig,
     TrainingConfig,
 )
-from dipnet.identities import save_identities
-from dipnet.inference import segment_video
-from dipnet.model import load_network, load_networks, load_segmentation, save_network
-from dipnet.one_shot import tune_on_crop, tune_on_frame
-from dipnet.timing import ITERATIONS, TimeConfig, measure_seconds
-from dipnet.train import Run, new_propagation, new_segmentation, train_propagation, train_segmentation
+from dipnet.stage_configs import IdentitiesConfig, TrainConfig, TuneConfig
 from harness.datasets.pixels import write_mask
 from harness.errors import NotAtHand, StudyError
 from harness.method import CellPlan, CellRequest
@@ -37,48 +31,6 @@ from harness.stage import Data, Resources, Stage
 
 if TYPE_CHECKING:
     from harness.stage import Task
-
-
-class TrainConfig(Options):
-    """One training stage of one network."""
-
-    propagation: PropagationConfig | None = None
-    segmentation: SegmentationConfig | None = None
-    training: TrainingConfig
-    coarse_size: int | None = None
-    weights: str
-    """`imagenet`, `none`, or `file` for the one in the stage's data; `network` where the stage goes on from another."""
-
-    seed: int
-    amp: bool = False
-
-
-class TuneConfig(Options):
-    """One-shot fine-tuning on one video."""
-
-    segmentation: SegmentationConfig
-    one_shot: OneShotConfig
-    where: Literal["frame", "crop"]
-    apart: bool = False
-    """On the frame: each object in turn besides all of them as one."""
-
-    crop_margin: float | None = None
-    coarse_size: int
-    seed: int
-    amp: bool = False
-
-
-class IdentitiesConfig(Options):
-    """Identity vectors of one video."""
-
-    network: Literal["before", "after"]
-    """Before or after training."""
-
-    propagation: PropagationConfig
-    weights: str
-    """As in training; `network` after it."""
-
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +62,7 @@ class DIPNet:
                 config=inference,
                 needs=needs,
                 data={"video": data},
-                resources=Resources(gpus=request.gpus),
+                resources=Resources(gpus=min(request.gpus, 1)),
             )
         return CellPlan(
             segment=segment,
@@ -160,20 +112,22 @@ def _train(
     if weights == "file":
         inputs["weights"] = _weights_file(config.weights)
     # What the one network does not read must not make it train again.
-    unread = (
+    unread: dict[str, object] = (
         {"coarse": CoarseConfig(), "sizes": ()}
         if first
         else {"pair_window": 10, "pair_shift": 0.1, "pair_rotation": 15.0}
     )
+    if not training.held_out:
+        unread["validation_steps"] = TrainingConfig.model_fields["validation_steps"].default
     return Stage(
         name="train",
         label=f"train {network}, {WORDS[role]} on {data.name}" + (" (concat)" if first and _concat(config) else ""),
-        run="dipnet.stages:run_train_propagation" if first else "dipnet.stages:run_train_segmentation",
+        run="dipnet.stages:run_train",
         config=TrainConfig(
             propagation=config.propagation if first else None,
             segmentation=None if first else config.segmentation,
             training=training.model_copy(update=unread),
-            coarse_size=None if first else config.coarse_size,
+            coarse_size=None if first else config.propagation.coarse_size,
             weights=weights,
             seed=request.seed,
             amp=config.amp,
@@ -201,13 +155,13 @@ def _tune(
             where=where,
             apart=not crop and not config.crop and several,
             crop_margin=config.crop_margin if crop else None,
-            coarse_size=config.coarse_size,
+            coarse_size=config.propagation.coarse_size,
             seed=request.seed,
             amp=config.amp,
         ),
         needs={"network": network},
         data={"video": request.sequences[name]},
-        resources=Resources(gpus=request.gpus),
+        resources=Resources(gpus=min(request.gpus, 1)),
     )
 
 
@@ -229,7 +183,7 @@ def _timing(config: DIPNetConfig, request: CellRequest, networks: Mapping[str, S
         ),
         needs=networks,
         data={"video": request.sequences[median]},
-        resources=Resources(gpus=request.gpus, exclusive=True),
+        resources=Resources(gpus=min(request.gpus, 1), exclusive=True),
         machine=request.machine,
     )
 
@@ -253,7 +207,7 @@ def _analyses(config: DIPNetConfig, request: CellRequest, networks: Mapping[str,
             ),
             needs={} if network == "before" else {"propagation": networks["propagation"]},
             data={"video": data} | (file if network == "before" else {}),
-            resources=Resources(gpus=request.gpus),
+            resources=Resources(gpus=min(request.gpus, 1)),
         )
         for network in ("before", "after")
         for name, data in request.sequences.items()
@@ -278,40 +232,44 @@ def _weights_file(weights: str) -> Data:
         return Data(name=path.name, digest=hashlib.file_digest(file, "sha256").hexdigest(), value=path)
 
 
-def run_train_propagation(task: Task) -> None:
-    """Writes `network.pt` and `curves.csv`."""
-    config: TrainConfig = task.config
-    run = _run(task, config.seed, config.amp)
-    if config.propagation is None:
-        raise ValueError("no propagation network is configured")
-    network = new_propagation(config.propagation, _initial(task), config.seed)
-    if "before" in task.needs:
-        load_network(network, task.needs["before"] / "network.pt")
-    train_propagation(network, task.data["videos"], config.training, run)
-    save_network(network, task.folder / "network.pt")
-    run.write_curve(task.folder / "curves.csv")
+def run_train(task: Task) -> None:
+    """Writes `network.pt` and `curves.csv`. With several GPUs, each has a process of its own."""
+    import torch
 
+    from dipnet.model import save_network
+    from dipnet.parallel import own_device, together
+    from dipnet.train import Training
 
-def run_train_segmentation(task: Task) -> None:
-    """Writes `network.pt` and `curves.csv`."""
-    config: TrainConfig = task.config
-    run = _run(task, config.seed, config.amp)
-    if config.segmentation is None or config.coarse_size is None:
-        raise ValueError("no segmentation network is configured")
-    network = new_segmentation(config.segmentation, _initial(task), config.seed)
-    if "before" in task.needs:
-        load_network(network, task.needs["before"] / "network.pt")
-    train_segmentation(network, task.data["videos"], config.training, config.coarse_size, run)
+    before = task.needs["before"] / "network.pt" if "before" in task.needs else None
+    training = Training(
+        config=task.config,
+        weights=_initial(task),
+        before=before,
+        videos=task.data["videos"],
+        scratch=task.scratch,
+        cpus=task.cpus,
+    )
+    processes = max(torch.cuda.device_count(), 1) if task.device == "cuda" else 1
+    with together(processes, training, task.device, task.scratch / "meeting") as world:
+        network, run = training(world, own_device(task.device, world), task.progress)
     save_network(network, task.folder / "network.pt")
     run.write_curve(task.folder / "curves.csv")
 
 
 def run_tune(task: Task) -> None:
     """Writes `network.pt`, or on the crop `network0.pt`, `network1.pt`, …: one for each object."""
+    import torch
+
+    from dipnet.model import load_segmentation, save_network
+    from dipnet.one_shot import tune_on_crop, tune_on_frame
+    from dipnet.optimise import Run
+
     config: TuneConfig = task.config
     video, size = task.data["video"], config.coarse_size
     network = load_segmentation(config.segmentation, task.needs["network"] / "network.pt", "cpu")
-    run = _run(task, config.seed, config.amp, checkpoints=False)
+    torch.set_num_threads(task.cpus)
+    amp = config.amp and task.device == "cuda"
+    run = Run(seed=config.seed, failures=task.scratch, device=task.device, progress=task.progress, amp=amp)
     if config.where == "frame":
         tuned = tune_on_frame(network, video, config.one_shot, size, run, apart=config.apart)
         save_network(tuned, task.folder / "network.pt")
@@ -323,6 +281,11 @@ def run_tune(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Writes `masks/<frame>.png` for every frame."""
+    import torch
+
+    from dipnet.inference import segment_video
+    from dipnet.model import load_networks
+
     config: InferenceConfig = task.config
     torch.set_num_threads(task.cpus)
     video = task.data["video"]
@@ -338,6 +301,12 @@ def run_segment(task: Task) -> None:
 
 def run_identities(task: Task) -> None:
     """Writes `identities.npz`."""
+    import torch
+
+    from dipnet.identities import save_identities
+    from dipnet.model import load_network
+    from dipnet.train import new_propagation
+
     config: IdentitiesConfig = task.config
     torch.set_num_threads(task.cpus)
     network = new_propagation(config.propagation, _initial(task), config.seed)
@@ -349,17 +318,16 @@ def run_identities(task: Task) -> None:
 
 def run_time(task: Task) -> None:
     """Writes `timing.json`: seconds per frame as the paper counts them (one-shot spread over the video)."""
+    import torch
+
+    from dipnet.model import load_networks
+    from dipnet.timing import measure_seconds
+
     config: TimeConfig = task.config
     torch.set_num_threads(task.cpus)
     networks = load_networks(task.needs, config.inference, task.device)
     result = measure_seconds(task.data["video"], networks, config, task.device)
     (task.folder / "timing.json").write_text(json.dumps(result | {"threads": task.cpus}, indent=1, sort_keys=True))
-
-
-def _run(task: Task, seed: int, amp: bool, *, checkpoints: bool = True) -> Run:
-    torch.set_num_threads(task.cpus)
-    scratch = task.scratch if checkpoints else None
-    return Run(seed=seed, scratch=scratch, device=task.device, progress=task.progress, amp=amp)
 
 
 def _initial(task: Task) -> str:

@@ -9,30 +9,13 @@ from typing import Any
 
 import torch
 
-from dipnet.config import InferenceConfig, OneShotConfig, Options
+from dipnet.config import ITERATIONS, OneShotConfig, TimeConfig
 from dipnet.inference import segment_video
 from dipnet.model import Networks
 from dipnet.one_shot import tune_on_crop, tune_on_frame
+from dipnet.optimise import Run
 from dipnet.samples import Video
 from dipnet.segmentation import SegmentationNetwork
-from dipnet.train import Run
-
-
-class TimeConfig(Options):
-    """Seconds per frame of one variant."""
-
-    inference: InferenceConfig
-    one_shot: OneShotConfig | None
-    """None without one-shot."""
-
-    mean_frames: float
-    """Of the benchmark's videos: what one-shot seconds are spread over."""
-
-    frames: int = 8
-    """Frames that are segmented for the measurement."""
-
-    steps: int = 5
-    """One-shot steps that are timed; the rest is scaled up from them."""
 
 
 def measure_seconds(video: Video, networks: Networks, config: TimeConfig, device: str) -> dict[str, Any]:
@@ -72,7 +55,7 @@ def _one_shot_seconds(video: Video, network: SegmentationNetwork, config: TimeCo
 
     def on_frame(schedule: OneShotConfig) -> float:
         begin = time.perf_counter()
-        tune_on_frame(network, video, schedule, size, Run(seed=0, device=device, amp=inference.amp), apart=apart)
+        tune_on_frame(network, video, schedule, size, _run(device, amp=inference.amp), apart=apart)
         _synchronise(device)
         return time.perf_counter() - begin
 
@@ -81,9 +64,7 @@ def _one_shot_seconds(video: Video, network: SegmentationNetwork, config: TimeCo
     if inference.crop:
         schedule = one_shot if whole else few
         begin = time.perf_counter()
-        tune_on_crop(
-            network, video, schedule, inference.crop_margin, size, Run(seed=0, device=device, amp=inference.amp)
-        )
+        tune_on_crop(network, video, schedule, inference.crop_margin, size, _run(device, amp=inference.amp))
         _synchronise(device)
         seconds = time.perf_counter() - begin
         crop_steps = one_shot.crop_iterations if objects == 1 else one_shot.instance_iterations
@@ -91,7 +72,8 @@ def _one_shot_seconds(video: Video, network: SegmentationNetwork, config: TimeCo
     return total
 
 
-ITERATIONS = ("frame_iterations", "crop_iterations", "instance_iterations")
+def _run(device: str, *, amp: bool) -> Run:
+    return Run(seed=0, device=device, amp=amp and device == "cuda")
 
 
 def _synchronise(device: str) -> None:

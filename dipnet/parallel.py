@@ -1,0 +1,122 @@
+"""One training on several processes (`DistributedDataParallel`): NCCL between GPUs of one machine, gloo between CPUs.
+
+Every process draws the same batches from the same seeds and works through its share of each; gradients are gathered, so
+that the weights are those of one process up to rounding, wherever batch norm is frozen. Drawing takes milliseconds; it
+is the networks that take time. What stands in a checkpoint fits any number of processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+PATIENCE = timedelta(minutes=10)
+"""How long a process waits for the others before it gives up."""
+
+
+class ParallelError(RuntimeError):
+    """A process of a training that did not do its part."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Which of how many processes this one is."""
+
+    rank: int = 0
+    size: int = 1
+
+    def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
+        """The module with gradients that are averaged over all processes."""
+        if self.size == 1:
+            return module
+        return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a value over all processes."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def unsynchronised(self, module: nn.Module) -> AbstractContextManager[None]:
+        """Gradients are gathered here only, until the last part of a batch."""
+        return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
+
+
+@contextmanager
+def together(size: int, follow: Callable[[World, str], object], device: str, meeting: Path) -> Iterator[World]:
+    """Makes this process the first of `size`. The others, started here, call `follow` with their World and device.
+
+    `follow` must be picklable, and do the same steps as the body of the `with`. On `cuda` each process has a GPU of its
+    own. `meeting`: a file that they find each other by; made and removed here. Raises ParallelError if another process
+    fails; what it printed tells why."""
+    if size == 1:
+        yield World()
+        return
+    if device == "cuda" and torch.cuda.device_count() < size:
+        raise ParallelError(f"{size} processes and {torch.cuda.device_count()} GPUs; each needs one of its own")
+    meeting.unlink(missing_ok=True)
+    context = multiprocessing.get_context("spawn")
+    others = [
+        context.Process(target=_follow, args=(follow, World(rank, size), device, meeting), daemon=True)
+        for rank in range(1, size)
+    ]
+    for process in others:
+        process.start()
+    try:
+        _join(World(0, size), device, meeting)
+        yield World(0, size)
+        for process in others:
+            process.join(PATIENCE.total_seconds())
+        if any(process.exitcode != 0 for process in others):
+            raise ParallelError(f"a process of {size} failed after the last step; what it printed tells why")
+    except RuntimeError as error:
+        # What one process raises reaches the others as a broken connection: say which it was.
+        for process in others:
+            process.join(30)
+        failed = [rank for rank, process in enumerate(others, start=1) if process.exitcode]
+        if failed and not isinstance(error, ParallelError):
+            raise ParallelError(f"process {failed[0]} of {size} failed; what it printed tells why ({error})") from error
+        raise
+    finally:
+        for process in others:
+            process.kill()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        meeting.unlink(missing_ok=True)
+
+
+def own_device(device: str, world: World) -> str:
+    """`cuda:1` for the second process; `cpu` for all."""
+    return f"{device}:{world.rank}" if device == "cuda" and world.size > 1 else device
+
+
+def _follow(follow: Callable[[World, str], object], world: World, device: str, meeting: Path) -> None:
+    _join(world, device, meeting)
+    try:
+        follow(world, own_device(device, world))
+    finally:
+        dist.destroy_process_group()
+
+
+def _join(world: World, device: str, meeting: Path) -> None:
+    # All are on this machine: nothing listens to the network.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
+    if device == "cuda":
+        torch.cuda.set_device(world.rank)
+    dist.init_process_group(
+        "nccl" if device == "cuda" else "gloo",
+        store=dist.FileStore(str(meeting), world.size),  # type: ignore[attr-defined]
+        rank=world.rank,
+        world_size=world.size,
+        timeout=PATIENCE,
+    )

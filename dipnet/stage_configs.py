@@ -1,0 +1,49 @@
+"""Configs of DIPNet's stages: all that can change a stage's result, and nothing that cannot."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dipnet.config import OneShotConfig, Options, PropagationConfig, SegmentationConfig, TrainingConfig
+
+
+class TrainConfig(Options):
+    """One training stage of one network."""
+
+    propagation: PropagationConfig | None = None
+    segmentation: SegmentationConfig | None = None
+    training: TrainingConfig
+    coarse_size: int | None = None
+    weights: str
+    """`imagenet`, `none`, or `file` for the one in the stage's data; `network` where the stage goes on from another."""
+
+    seed: int
+    amp: bool = False
+
+
+class TuneConfig(Options):
+    """One-shot fine-tuning on one video."""
+
+    segmentation: SegmentationConfig
+    one_shot: OneShotConfig
+    where: Literal["frame", "crop"]
+    apart: bool = False
+    """On the frame: each object in turn besides all of them as one."""
+
+    crop_margin: float | None = None
+    coarse_size: int
+    seed: int
+    amp: bool = False
+
+
+class IdentitiesConfig(Options):
+    """Identity vectors of one video."""
+
+    network: Literal["before", "after"]
+    """Before or after training."""
+
+    propagation: PropagationConfig
+    weights: str
+    """As in training; `network` after it."""
+
+    seed: int

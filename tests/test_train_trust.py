@@ -1,0 +1,248 @@
+"""Training that users can trust: killed and resumed, in parts, on several processes, watched, stopped at nonsense."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dipnet.config import AugmentationConfig, OneShotConfig, PropagationConfig, SegmentationConfig, TrainingConfig
+from dipnet.model import save_network
+from dipnet.optimise import CHECKPOINT, Run, TrainingError, optimise, settled
+from dipnet.parallel import ParallelError, World, together
+from dipnet.train import (
+    new_propagation,
+    new_segmentation,
+    propagation_objective,
+    split,
+    train_propagation,
+    train_segmentation,
+)
+from tests.videos import Squares
+
+ROOT = Path(__file__).parent.parent
+P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
+S = SegmentationConfig(backbone="mini", size=64, channels=8, units=1, finest_stride=2)
+PLAIN = AugmentationConfig(flip=0.5, crop=0)
+FROZEN = TrainingConfig(iterations=3, batch=4, learning_rate=0.1, batch_norm="frozen", augmentation=PLAIN)
+VIDEOS = [Squares(void=True), Squares(seed=1)]
+KINDS = ("propagation", "segmentation")
+
+
+def train(kind: str, config: TrainingConfig, run: Run) -> nn.Module:
+    if kind == "propagation":
+        first = new_propagation(P, "none", 0)
+        train_propagation(first, VIDEOS, config, run)
+        return first
+    second = new_segmentation(S, "none", 0)
+    train_segmentation(second, VIDEOS, config, 16, run)
+    return second
+
+
+def assert_alike(a: nn.Module, b: nn.Module) -> None:
+    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-5, msg=lambda words, name=name: f"{name}: {words}")
+
+
+TO_BE_KILLED = """
+import sys
+from pathlib import Path
+import torch
+import dipnet.optimise
+from tests.test_train_trust import train_into
+torch.set_num_threads(1)
+dipnet.optimise.CHECKPOINT_SECONDS = -1.0
+train_into(sys.argv[1], Path(sys.argv[2]))
+"""
+STEPS = 30
+
+
+def train_into(kind: str, folder: Path) -> None:
+    config = FROZEN.model_copy(
+        update={"iterations": STEPS, "optimizer": "adamw", "learning_rate": 1e-3, "batch_norm": "train", "batch": 2}
+    )
+    run = Run(seed=0, scratch=folder)
+    save_network(train(kind, config, run), folder / "network.pt")
+    run.write_curve(folder / "curves.csv")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_without_warning_and_resumed_it_ends_with_the_same_weights_bit_for_bit(
+    kind: str, tmp_path: Path
+) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    for folder in (undisturbed, killed):
+        folder.mkdir()
+
+    def start(folder: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", TO_BE_KILLED, kind, str(folder)], cwd=ROOT)
+
+    process = start(killed)
+    while not (killed / CHECKPOINT).exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait(60) == -9, "it was over before it could be killed"
+    step = torch.load(killed / CHECKPOINT, weights_only=True)["step"]
+    assert 0 < step < STEPS
+    assert start(killed).wait(300) == 0
+    train_into(kind, undisturbed)
+    assert (killed / "network.pt").read_bytes() == (undisturbed / "network.pt").read_bytes()
+    assert (killed / "curves.csv").read_text() == (undisturbed / "curves.csv").read_text()
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(kind: str, parts: int) -> None:
+    runs = Run(seed=0), Run(seed=0)
+    whole = train(kind, FROZEN, runs[0])
+    in_parts = train(kind, FROZEN.model_copy(update={"accumulate": parts}), runs[1])
+    assert_alike(whole, in_parts)
+    assert runs[0].curve[-1][1] == pytest.approx(runs[1].curve[-1][1], rel=1e-4)
+
+
+def test_more_parts_than_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="no more parts than samples"):
+        TrainingConfig(batch=2, accumulate=3)
+
+
+def follow(kind: str, config: TrainingConfig, world: World, device: str) -> None:
+    torch.set_num_threads(1)
+    train(kind, config, Run(seed=0, world=world, device=device))
+
+
+def fail(world: World, device: str) -> None:
+    raise ValueError("out of luck")
+
+
+@pytest.mark.parametrize(("kind", "parts"), [("propagation", 1), ("segmentation", 2)])
+def test_two_processes_have_the_loss_of_one_with_the_same_global_batch(kind: str, parts: int, tmp_path: Path) -> None:
+    alone = Run(seed=0)
+    network = train(kind, FROZEN, alone)
+    config = FROZEN.model_copy(update={"accumulate": parts})
+    with together(2, functools.partial(follow, kind, config), "cpu", tmp_path / "meeting") as world:
+        shared = Run(seed=0, world=world)
+        in_two = train(kind, config, shared)
+    assert world == World(0, 2)
+    assert shared.curve[-1][1] == pytest.approx(alone.curve[-1][1], rel=1e-4)
+    assert_alike(network, in_two)
+    assert not (tmp_path / "meeting").exists()
+
+
+def test_a_process_that_fails_is_an_error_of_the_whole(tmp_path: Path) -> None:
+    with pytest.raises(ParallelError, match="process"), together(2, fail, "cpu", tmp_path / "meeting") as world:
+        train("propagation", FROZEN, Run(seed=0, world=world))
+
+
+def test_a_batch_with_too_few_samples_for_the_processes_says_so() -> None:
+    with pytest.raises(TrainingError, match="each needs a sample"):
+        train("propagation", FROZEN.model_copy(update={"batch": 1}), Run(seed=0, world=World(0, 2)))
+
+
+def test_a_validation_loss_is_in_the_curves_of_videos_that_are_not_trained_on(tmp_path: Path) -> None:
+    config = FROZEN.model_copy(update={"held_out": 0.5, "validation_steps": 2})
+    run = Run(seed=0)
+    train("segmentation", config, run)
+    assert [step for step, _ in run.validation] == [2, 3]
+    run.write_curve(tmp_path / "curves.csv")
+    rows = list(csv.DictReader((tmp_path / "curves.csv").open()))
+    assert [row["name"] for row in rows] == ["loss", "validation loss", "validation loss"]
+    learnt, kept = split(VIDEOS, 0.5)
+    assert (learnt, kept) == ([VIDEOS[0]], [VIDEOS[1]])
+
+
+def test_watching_a_training_does_not_change_it() -> None:
+    often, seldom = (FROZEN.model_copy(update={"held_out": 0.5, "validation_steps": n}) for n in (1, 100))
+    networks = [train("propagation", config, Run(seed=0)) for config in (often, seldom)]
+    assert all(torch.equal(x, y) for x, y in zip(*(n.state_dict().values() for n in networks), strict=True))
+
+
+def test_held_out_videos_are_spread_and_never_all() -> None:
+    videos = [Squares(seed=i) for i in range(10)]
+    learnt, kept = split(videos, 0.2)
+    assert [v.seed for v in kept] == [2, 7]
+    assert len(learnt) == 8
+    assert split(videos, 0.0) == (videos, [])
+    with pytest.raises(TrainingError, match="held_out"):
+        split(videos[:1], 0.1)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> None:
+    network = new_propagation(P, "none", 0)
+    objective = propagation_objective(network, VIDEOS, FROZEN)
+    with torch.no_grad():
+        network.head.layers[-1].bias.fill_(float("nan"))
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(TrainingError, match=r"step 0.*no-number-at-step-0\.npz") as error:
+        optimise(network, objective, FROZEN, 5, Run(seed=3, failures=tmp_path))
+    assert str(tmp_path) in str(error.value)
+    with np.load(tmp_path / "no-number-at-step-0.npz", allow_pickle=False) as kept:
+        assert (kept["step"], kept["seed"]) == (0, 3)
+        assert kept["references"].shape == (4, 64, 64, 3)
+        assert kept["references"].dtype == np.uint8
+        assert kept["references"].max() > 200
+        assert set(np.unique(kept["masks"])) == {0.0, 1.0}
+    after = network.state_dict()
+    assert all(torch.equal(before[key], after[key]) or before[key].isnan().any() for key in before)
+
+
+def test_without_a_place_for_it_the_batch_is_not_kept() -> None:
+    network = new_propagation(P, "none", 0)
+    with torch.no_grad():
+        network.head.layers[-1].bias.fill_(float("inf"))
+    with pytest.raises(TrainingError, match="step 0: the loss is"):
+        optimise(network, propagation_objective(network, VIDEOS, FROZEN), FROZEN, 5, Run(seed=0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mixed_precision_keeps_weights_whole_and_learns_nearly_the_same(kind: str) -> None:
+    runs = Run(seed=0), Run(seed=0, amp=True)
+    exact, mixed = (train(kind, FROZEN, run) for run in runs)
+    assert all(v.dtype != torch.bfloat16 for v in mixed.state_dict().values())
+    assert runs[1].curve[-1][1] == pytest.approx(runs[0].curve[-1][1], rel=0.05)
+    assert runs[1].curve[-1][1] != runs[0].curve[-1][1]
+    assert any(not torch.equal(x, y) for x, y in zip(exact.parameters(), mixed.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "expected"),
+    [
+        ([3, 2, 1], 1, False),
+        ([3, 1, 2], 1, True),
+        ([3, 1, 2, 0.5], 2, False),
+        ([3, 1, 2, 1], 2, True),
+        ([3, 1], 2, False),
+        ([1, 2, 3], None, False),
+    ],
+)
+def test_a_loss_has_settled_when_windows_bring_no_lower_one(
+    losses: list[float], patience: int | None, expected: bool
+) -> None:
+    assert settled(losses, patience) is expected
+
+
+def test_defaults_are_the_paper_s() -> None:
+    def of(config: Any) -> tuple[Any, ...]:
+        return (config.optimizer, config.learning_rate, config.momentum, config.weight_decay, config.batch)
+
+    from dipnet.config import NetworkTraining
+
+    trainings = NetworkTraining()
+    assert of(trainings.pretraining) == of(trainings.offline) == ("sgd", 1e-4, 0.9, 1e-4, 4)
+    assert (trainings.pretraining.epochs, trainings.offline.epochs) == (40, 20)
+    assert (trainings.pretraining.batch_norm, trainings.offline.batch_norm) == ("train", "frozen")
+    one_shot = OneShotConfig()
+    assert of(one_shot) == ("sgd", 1e-3, 0.9, 1e-4, 4)
+    assert (one_shot.frame_iterations, one_shot.crop_iterations, one_shot.instance_iterations) == (200, 100, 200)
+    assert one_shot.batch_norm == "frozen"
+    for config in (trainings.pretraining, trainings.offline, one_shot):
+        assert (config.coarse.kernel, config.augmentation.flip, config.augmentation.crop) == (16, 0.5, 0.25)
+        assert config.schedule == "constant"
