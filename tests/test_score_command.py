@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 
@@ -13,10 +11,7 @@ import numpy as np
 import pytest
 
 from harness.datasets.pixels import write_mask
-from harness.score import folders
 from harness.score.command import main
-from harness.score.folders import find_videos, score_all, score_files
-from harness.score.rules import ScoringRules
 
 FRAMES = 6
 
@@ -171,19 +166,6 @@ def test_keep_going_scores_the_rest_says_why_and_ends_with_status_1(data, capsys
     assert float(rows["cat"]["J_mean"]) > 0.5
     assert json.loads((data / "out/total.json").read_text())["J_mean"] is None
     assert named in capsys.readouterr().err
-
-
-def die(video):
-    if video.name == "dog":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return score_files(video)
-
-
-def test_a_process_that_is_killed_is_reported_and_ends_the_wait(data, monkeypatch):
-    monkeypatch.setattr(folders, "score_files", die)
-    videos, _ = find_videos(data / "truth", data / "pred", ScoringRules())
-    _, problems = score_all(videos, 2)
-    assert "died" in problems["dog"]
 
 
 @pytest.mark.parametrize(

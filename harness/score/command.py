@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, HarnessError, StoreError, StudyError
-from harness.score.folders import find_videos, score_all
+from harness.score.folders import find_videos
+from harness.score.processes import score_all
 from harness.score.rules import rules_of
 from harness.score.sequence import SequenceScores
 from harness.score.tables import COMBINED, STATISTICS, Row, sequence_row, total, write_scores

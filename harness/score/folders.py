@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import DataError, HarnessError
+from harness.errors import DataError
 from harness.score.counts import Counts
 from harness.score.png import read_raster
 from harness.score.raster import from_array
@@ -21,39 +19,47 @@ if TYPE_CHECKING:
     import harness.datasets
 
 
-RESERVE = 16 << 20
-"""Bytes, several times what a frame of 1080p takes; never touched, so not occupied."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Video:
     """The mask files of one sequence."""
 
     name: str
-    first: Path
-    """Truth of the first frame; its ids are the objects."""
+    truth: Path
+    """Folder of its masks, `<frame>.png`."""
 
-    truth: tuple[Path, ...]
-    """Of the scored frames, in time order."""
+    prediction: Path
+    """The same."""
 
-    prediction: tuple[Path, ...]
-    """Of the same frames."""
+    first: str
+    """Name of the first frame; the ids in its truth are the objects."""
+
+    frames: tuple[str, ...]
+    """Names of the scored frames, in time order."""
 
     values: Values
 
 
-def score_files(video: Video) -> SequenceScores:
-    """The scores of one sequence. Raises DataError naming a file that is missing, damaged or does not fit."""
-    objects = 1 if video.values != "ids" else _highest_id(video.first)
-    if not objects:
-        raise DataError(f"{video.first}: no object in the first frame's truth, so there is nothing to score")
-    _keep_memory()
-    counts: list[list[Counts]] = []
-    for truth, prediction in zip(video.truth, video.prediction, strict=True):
-        masks = read_raster(truth), read_raster(prediction)
+def count_frames(video: Video, objects: int, start: int, stop: int) -> list[list[Counts]]:
+    """Counts of each object in the scored frames `start` to `stop`. Raises DataError naming a file that is missing,
+    damaged or does not fit."""
+    counts = []
+    for name in video.frames[start:stop]:
+        prediction = video.prediction / f"{name}.png"
+        masks = read_raster(video.truth / f"{name}.png"), read_raster(prediction)
         counts.append(count_frame(*masks, objects, values=video.values, origin=str(prediction)))
-    ids, frames = tuple(range(1, objects + 1)), tuple(path.stem for path in video.truth)
-    return from_counts(counts, ids, name=video.name, frames=frames)
+    return counts
+
+
+def objects_of(video: Video) -> int:
+    """How many objects it has, by the first frame's truth. Raises DataError if none, or if that cannot be read."""
+    if video.values != "ids":
+        return 1
+    path = video.truth / f"{video.first}.png"
+    values = read_raster(path).flat()
+    highest = int(values[values != VOID].max(initial=0))
+    if not highest:
+        raise DataError(f"{path}: no object in the first frame's truth, so there is nothing to score")
+    return highest
 
 
 def score_video(sequence: harness.datasets.Sequence, folder: Path, values: Values) -> SequenceScores:
@@ -98,58 +104,11 @@ def find_videos(
     return videos, problems
 
 
-def score_all(
-    videos: Sequence[Video], jobs: int = 1, done: Callable[[str], None] = lambda name: None, *, keep_going: bool = True
-) -> tuple[list[SequenceScores], dict[str, str]]:
-    """Scores of all the sequences, in the order given, and for those without a score the reason, by name.
-
-    `jobs`: processes; more than one only where the calling process has no threads of its own. A process that dies costs
-    the sequences that were not finished, and they are named. `done` is called with every name finished. Without
-    `keep_going` the first problem ends the work and is the only one."""
-    scores: dict[str, SequenceScores] = {}
-    problems: dict[str, str] = {}
-    results = _in_processes(videos, jobs) if min(jobs, len(videos)) > 1 else ((v, _guarded(v)) for v in videos)
-    for video, result in results:
-        if isinstance(result, str):
-            problems[video.name] = result
-            if not keep_going:
-                break
-        else:
-            scores[video.name] = result
-        done(video.name)
-    return [scores[video.name] for video in videos if video.name in scores], problems
-
-
-def _in_processes(videos: Sequence[Video], jobs: int) -> Iterable[tuple[Video, SequenceScores | str]]:
-    longest_first = sorted(videos, key=lambda video: -len(video.truth))
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    with ProcessPoolExecutor(min(jobs, len(videos)), multiprocessing.get_context(method)) as pool:
-        tasks = {pool.submit(_guarded, video): video for video in longest_first}
-        try:
-            for task in as_completed(tasks):
-                try:
-                    result = task.result()
-                except BrokenProcessPool:
-                    result = "a scoring process died before it was finished (out of memory?); use fewer --jobs"
-                yield tasks[task], result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _guarded(video: Video) -> SequenceScores | str:
-    """Also the entry of a process: a problem with the data is a result, in words."""
-    try:
-        return score_files(video)
-    except HarnessError as error:
-        return str(error)
-
-
 def _find_video(truth: Path, prediction: Path, rules: ScoringRules) -> Video:
-    masks = _masks(truth)
-    if not masks:
+    names = sorted(_masks(truth))
+    if not names:
         raise DataError(f"{truth}: no PNG masks found; restore the truth from the dataset")
     predicted = _masks(prediction)
-    names = sorted(masks)
     _refuse_lost_truth(truth, names, predicted)
     scored = [names[index] for index in rules.scored(len(names))]
     if not scored:
@@ -163,14 +122,15 @@ def _find_video(truth: Path, prediction: Path, rules: ScoringRules) -> Video:
         raise DataError(f"{prediction / missing[0]}.png: mask missing{more}; one PNG for every scored frame expected")
     return Video(
         name=truth.name,
-        first=masks[names[0]],
-        truth=tuple(masks[name] for name in scored),
-        prediction=tuple(predicted[name] for name in scored),
+        truth=truth,
+        prediction=prediction,
+        first=names[0],
+        frames=tuple(scored),
         values=rules.values,
     )
 
 
-def _refuse_lost_truth(folder: Path, names: Sequence[str], predicted: Mapping[str, Path]) -> None:
+def _refuse_lost_truth(folder: Path, names: Sequence[str], predicted: Iterable[str]) -> None:
     """A few numbers left out while their prediction is there: truth was lost. Many: only some frames have truth."""
     if not all(name.isascii() and name.isdigit() for name in names):
         return
@@ -179,19 +139,6 @@ def _refuse_lost_truth(folder: Path, names: Sequence[str], predicted: Mapping[st
     lost = [name for name in lost if int(name) not in numbers]
     if 0 < len(lost) < len(names):
         raise DataError(f"{folder / lost[0]}.png: predicted, but its truth is missing; restore it from the dataset")
-
-
-def _keep_memory() -> None:
-    """Have the C library hand freed memory out again and not back to the system: a frame's buffers would otherwise be
-    fetched page by page for every frame, a quarter of the time. glibc takes the largest block ever freed for what the
-    process needs; elsewhere this does nothing."""
-    reserve = bytearray(RESERVE)
-    del reserve
-
-
-def _highest_id(path: Path) -> int:
-    values = read_raster(path).flat()
-    return int(values[values != VOID].max(initial=0))
 
 
 def _folders(folder: Path) -> list[str]:
@@ -204,8 +151,9 @@ def _folders(folder: Path) -> list[str]:
     return names
 
 
-def _masks(folder: Path) -> dict[str, Path]:
+def _masks(folder: Path) -> set[str]:
+    """Names of the frames. Of the texts only, since paths cost ten times as much."""
     try:
-        return {path.stem: path for path in folder.iterdir() if path.suffix == ".png" and path.name[0] != "."}
+        return {name[:-4] for name in os.listdir(folder) if name.endswith(".png") and not name.startswith(".")}
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); restore the folder") from None

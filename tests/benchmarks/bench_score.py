@@ -11,13 +11,16 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 
 import cv2
 import numpy as np
 import pytest
 
 from harness.datasets.pixels import write_mask
-from harness.score.folders import find_videos, score_all
+from harness.score.folders import find_videos
+from harness.score.processes import score_all
 from harness.score.rules import ScoringRules
 from harness.score.tables import total
 
@@ -93,6 +96,20 @@ def timed(benchmark, function, *arguments, frames, rounds=3):
 def test_ours(benchmark, masks, jobs):
     found = timed(benchmark, run, masks / "Annotations/480p", masks / "results", jobs, frames=sum(FRAMES))
     assert 0.5 < found["JF_mean"] < 1
+
+
+def test_two_processes_against_one(benchmark, masks):
+    """How many times as fast two are: by turns, the medians, since a shared machine is not equally fast for long."""
+    seconds = {1: [], 2: []}
+
+    def by_turns():
+        for jobs, taken in seconds.items():
+            start = perf_counter()
+            run(masks / "Annotations/480p", masks / "results", jobs)
+            taken.append(perf_counter() - start)
+
+    benchmark.pedantic(by_turns, rounds=15, warmup_rounds=1)
+    benchmark.extra_info["one process ÷ two"] = median(seconds[1]) / median(seconds[2])
 
 
 def test_ours_on_noise(benchmark, masks):

@@ -1,0 +1,100 @@
+"""Several processes: the same scores and problems as one, and the death of one is reported."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.datasets.pixels import write_mask
+from harness.score import processes
+from harness.score.folders import count_frames, find_videos
+from harness.score.processes import LARGEST, cut, score_all
+from harness.score.rules import ScoringRules
+
+LENGTHS = {"ant": 3, "bee": 17, "cat": 40, "dog": 9}
+
+
+@pytest.fixture
+def videos(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, frames in LENGTHS.items():
+        for side in ("truth", "pred"):
+            (tmp_path / side / name).mkdir(parents=True)
+            for frame in range(frames):
+                write_mask(tmp_path / side / name / f"{frame:05d}.png", rng.integers(0, 3, (12, 16)).astype(np.uint8))
+    return find_videos(tmp_path / "truth", tmp_path / "pred", ScoringRules())[0]
+
+
+@given(lengths=st.lists(st.integers(1, 500), max_size=40), jobs=st.integers(1, 40))
+def test_the_pieces_are_every_frame_once_and_in_order(lengths, jobs):
+    parts = [part for piece in cut(lengths, jobs) for part in piece]
+    frames = [(part.video, frame) for part in parts for frame in range(part.start, part.stop)]
+    assert frames == [(video, frame) for video, length in enumerate(lengths) for frame in range(length)]
+
+
+@given(lengths=st.lists(st.integers(1, 10**6), min_size=1, max_size=40), jobs=st.integers(2, 64))
+def test_the_tokens_of_all_pieces_fit_into_a_pipe(lengths, jobs):
+    pieces = cut(lengths, jobs)
+    assert len(pieces) * processes.TOKEN.size <= 16384
+    sizes = [sum(part.stop - part.start for part in piece) for piece in pieces]
+    assert sizes[0] <= max(LARGEST, sum(lengths) // processes.MOST_PIECES)
+
+
+@pytest.mark.parametrize("jobs", [2, 3, 50])
+def test_any_number_of_processes_gives_the_scores_of_one_in_the_same_order(videos, jobs):
+    alone, shared = score_all(videos)[0], score_all(videos, jobs)[0]
+    assert [one.name for one in shared] == list(LENGTHS)
+    for one, other in zip(alone, shared, strict=True):
+        assert (one.name, one.frames, one.object_ids) == (other.name, other.frames, other.object_ids)
+        assert np.array_equal(one.counts, other.counts)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+@pytest.mark.parametrize("keep_going", [True, False])
+def test_of_several_problems_the_first_in_order_is_told_whatever_the_number_of_processes(videos, jobs, keep_going):
+    for name, frame in (("dog", 1), ("bee", 9), ("bee", 2), ("cat", 30)):
+        (next(one for one in videos if one.name == name).prediction / f"{frame:05d}.png").write_bytes(b"")
+    scores, problems = score_all(videos, jobs, keep_going=keep_going)
+    assert [one.name for one in scores] == ["ant"]
+    assert list(problems) == (["bee", "cat", "dog"] if keep_going else ["bee"])
+    assert "bee/00002.png" in problems["bee"]
+
+
+def test_a_process_that_is_killed_is_reported_with_the_videos_it_held_and_the_others_are_scored(videos, monkeypatch):
+    parent = os.getpid()
+
+    def die(video, *rest):
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        for child in multiprocessing.active_children():
+            child.join()  # so that the child has had its turn
+        return count_frames(video, *rest)
+
+    monkeypatch.setattr(processes, "count_frames", die)
+    scores, problems = score_all(videos, 2)
+    assert problems
+    assert all(name in problem and "died" in problem for name, problem in problems.items())
+    assert {one.name for one in scores} == LENGTHS.keys() - problems.keys()
+
+
+def test_a_defect_of_the_scorer_itself_is_raised_and_leaves_no_process_behind(videos, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(processes, "count_frames", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        score_all(videos, 3)
+    assert not multiprocessing.active_children()
+
+
+def test_a_first_frame_without_objects_is_a_problem_of_its_video(videos):
+    write_mask(videos[1].truth / "00000.png", np.zeros((12, 16), np.uint8))
+    problems = score_all(videos, 2)[1]
+    assert list(problems) == ["bee"]
+    assert "bee/00000.png" in problems["bee"]
