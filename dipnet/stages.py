@@ -39,6 +39,8 @@ class DIPNet:
 
     label: str = "DIPNet"
     config: type[DIPNetConfig] = DIPNetConfig
+    served: str = "dipnet.served"
+    """Says which networks the training stages leave."""
 
     def plan(self, request: CellRequest) -> CellPlan:
         """Training stages that the data at hand allows, then tuning and segmenting of each video."""

@@ -66,7 +66,12 @@ class CellPlan:
 
 @runtime_checkable
 class Method(Protocol):
-    """A method of video object segmentation."""
+    """A method of video object segmentation.
+
+    Optional besides what stands here: `served`, the name of a module whose `describe(run, config)` says of a stage, by
+    its run function and its config as plain values, which network it leaves (None: none): `kind`, `files` in its
+    folder, `config` (plain values for the loader), `inputs` and `outputs` (`name`, `type`, `shape`, -1 for any). Its
+    networks then are MLflow models, which `_load_pyfunc(folder)` of that module loads."""
 
     label: str
     """As tables print it."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from harness.board import Board
 from harness.datasets import data_kind, load_protocols
 from harness.display import print_failures, print_plan, progress, say
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
@@ -78,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
 
 def execute(plan: Plan, store: Store, study_file: Path, *, cpus: int, gpus: int, begin: float) -> int:
     """Runs a plan, records it, writes the report; the exit status."""
-    from harness.record import record, tracking_uri  # MLflow takes seconds to load
+    from harness.publisher import tracking_uri  # MLflow takes seconds to load
+    from harness.record import record
     from harness.rows import is_filled, is_planned
 
     interrupted = _run_missing(plan, store, cpus, gpus) if plan.missing else False
@@ -143,13 +145,24 @@ def write_report(study_file: Path, home: Path) -> bool:
 def _run_missing(plan: Plan, store: Store, cpus: int, gpus: int) -> bool:
     """Whether it was interrupted."""
     from harness import schedule  # Ray takes seconds to load
+    from harness.live import recording
+    from harness.record import PATIENCE
 
     schedule.check_resources(plan.missing, gpus)
     say(f"starting Ray for {len(plan.missing)} stages on {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else ""))
-    with schedule.local_ray(cpus, gpus), progress(plan, store, cpus) as display:
+    with (
+        schedule.local_ray(cpus, gpus),
+        recording(plan, store, PATIENCE) as recorder,
+        progress(plan, store, cpus) as display,
+    ):
+
+        def watch(board: Board) -> None:
+            display.watch(board)
+            recorder.watch(board)
+
         expected = {key: item.seconds for key, item in plan.items.items()}
         board = schedule.run_stages(
-            plan.missing, store, cpus=cpus, expected=expected, revision=code_revision(), watch=display.watch
+            plan.missing, store, cpus=cpus, expected=expected, revision=code_revision(), watch=watch
         )
     print_failures(board, store)
     return board.closed

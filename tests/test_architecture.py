@@ -58,7 +58,7 @@ def test_reports_do_not_know_the_method() -> None:
     assert not {path for path in users("dipnet") if path.startswith("reports/")}
 
 
-@pytest.mark.parametrize(("service", "home"), [("ray", "harness/schedule.py"), ("mlflow", "harness/record.py")])
+@pytest.mark.parametrize(("service", "home"), [("ray", "harness/schedule.py"), ("mlflow", "harness/publisher.py")])
 def test_each_outside_service_lives_in_one_file(service: str, home: str) -> None:
     assert users(service) == {home}
 

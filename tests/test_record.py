@@ -16,7 +16,8 @@ from mlflow.entities import Run
 from harness.datasets import load_protocols
 from harness.material import gather
 from harness.plan import Item, Plan, make_plan
-from harness.record import log_report, read_rows, record, tracking_uri
+from harness.publisher import tracking_uri
+from harness.record import log_report, read_rows, record
 from harness.rows import COLUMNS
 from harness.stage import Stage
 from harness.store import Failure, Store

@@ -1,0 +1,86 @@
+"""Trained networks as others load them: what goes in and out, and the way from a folder to a function.
+
+`describe` is what the harness asks (`harness.method.Method`); `_load_pyfunc` is what MLflow's `python_function` models
+name. The folder holds the state dict that training published and a JSON config: nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RUNS = {"run_train_propagation": "propagation", "run_train_segmentation": "segmentation"}
+
+
+def describe(run: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Signature and files of the network that a stage leaves, by its run function and its config; None if it is none.
+
+    Tensors: n images, RGB normalised as ImageNet's, square; masks 0..1; the result in 0..1."""
+    kind = _RUNS.get(run.partition(":")[2]) if run.startswith("dipnet.stages:") else None
+    if kind is None:
+        return None
+    options = config[kind]
+    side = options["size"]
+    if kind == "propagation":
+        inputs = [
+            _tensor("frame", 3, side),
+            _tensor("reference", 3, side),
+            _tensor("reference_mask", 1, side),
+        ]
+        outputs = [_tensor("coarse_mask", 1, 4 * side // options["output_stride"])]
+    else:
+        inputs = [_tensor("frame", 3, side), _tensor("coarse_mask", 1, config["coarse_size"])]
+        outputs = [_tensor("mask", 1, side)]
+    return {
+        "kind": kind,
+        "files": ["network.pt"],
+        "config": {"network": kind, "options": options},
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+
+
+class Served:
+    """A network with `predict`, on the CPU."""
+
+    def __init__(self, folder: Path) -> None:
+        from dipnet.config import PropagationConfig
+        from dipnet.model import load_network
+        from dipnet.propagation import PropagationNetwork
+
+        told = json.loads((folder / "config.json").read_text())
+        self.kind: str = told["network"]
+        self.network: Any
+        if self.kind == "propagation":
+            self.network = PropagationNetwork(PropagationConfig(**told["options"]))
+        else:
+            from dipnet.config import SegmentationConfig
+            from dipnet.segmentation import SegmentationNetwork
+
+            self.network = SegmentationNetwork(SegmentationConfig(**told["options"]))
+        load_network(self.network, folder / "network.pt")
+        self.network.eval()
+
+    def predict(self, inputs: Mapping[str, NDArray[np.float32]], params: object = None) -> dict[str, Any]:  # noqa: ARG002
+        """Tensors by the names of `describe`, in and out."""
+        import torch
+
+        given = {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in inputs.items()}
+        with torch.inference_mode():
+            if self.kind == "propagation":
+                identity = self.network.encode_identity(given["reference"], given["reference_mask"])
+                logits = self.network.propagate(self.network.encode_frame(given["frame"]), identity)
+                return {"coarse_mask": torch.sigmoid(logits).numpy()}
+            return {"mask": torch.sigmoid(self.network.refine(given["frame"], given["coarse_mask"])).numpy()}
+
+
+def _load_pyfunc(path: str) -> Served:
+    return Served(Path(path))
+
+
+def _tensor(name: str, channels: int, side: int) -> dict[str, Any]:
+    return {"name": name, "type": "float32", "shape": [-1, channels, side, side]}
