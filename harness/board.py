@@ -32,6 +32,9 @@ class Board:
     skipped: dict[str, str] = field(default_factory=dict)
     """Key → key of the need that failed."""
 
+    retried: list[tuple[str, str]] = field(default_factory=list)
+    """Key and cause of every attempt whose worker died and that is made again."""
+
     closed: bool = False
 
     def __post_init__(self) -> None:

@@ -69,7 +69,8 @@ def print_failures(board: Board, store: Store) -> None:
         if failure is None:
             print(f"failed: {board.missing[key].label} (no record of why)")
             continue
-        print(f"failed: {failure.label}: {failure.error}")
+        tries = f" (tried {failure.attempts} times)" if failure.attempts > 1 else ""
+        print(f"failed: {failure.label}: {failure.error}{tries}")
         text = "\n".join(part for part in (failure.log.strip(), failure.traceback.strip()) if part)
         for line in text.splitlines()[-_LOG_LINES:]:
             print(f"    {line}")
@@ -96,6 +97,7 @@ class Progress:
         self._cached = len(plan.items) - len(plan.missing)
         self._begun: dict[str, float] = {}
         self._ended: set[str] = set()
+        self._retried = 0
         self._took: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._next = self._beat = time.monotonic() + _HEARTBEAT
 
@@ -105,6 +107,9 @@ class Progress:
         for key in board.running:
             if key not in self._begun and self._store.in_work(key):  # others wait in Tune's queue for a core
                 self._begun[key] = now
+        for key, cause in board.retried[self._retried :]:
+            self._tell(f"tried again: {board.missing[key].label}: {cause}")
+        self._retried = len(board.retried)
         for key in [*(board.done - self._ended), *(board.failed - self._ended)]:
             self._end(board, key, now)
         if self._live is not None and now >= self._next - _HEARTBEAT:
@@ -113,6 +118,12 @@ class Progress:
         elif self._live is None and now >= self._beat and board.running:
             self._beat = now + _HEARTBEAT
             say(f"{self._head(board, now)}; running: {', '.join(self._running(board, now)) or 'nothing yet'}")
+
+    def _tell(self, line: str) -> None:
+        if self._live is None:
+            say(line)
+        else:
+            self._live.console.print(line, style="red", markup=False)
 
     def _end(self, board: Board, key: str, now: float) -> None:
         self._ended.add(key)
@@ -125,11 +136,9 @@ class Progress:
         if key in board.failed:
             failure = self._store.failure(key)
             line += f": {failure.error}" if failure else ""
-        if self._live is None:
-            self._beat = now + _HEARTBEAT
-            say(line)
-        elif key in board.failed:
-            self._live.console.print(line, style="red", markup=False)
+        self._beat = now + _HEARTBEAT
+        if self._live is None or key in board.failed:
+            self._tell(line)
 
     def _head(self, board: Board, now: float) -> str:
         parts = [f"{self._cached} cached", f"{len(board.done)} done", f"{board.left} left"]

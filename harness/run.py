@@ -11,25 +11,23 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness.board import Board
-from harness.datasets import data_kind, load_protocols
+from harness.cluster import Cluster
+from harness.datasets import Protocol, data_kind, load_protocols
 from harness.display import print_failures, print_plan, progress, say
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
-from harness.export import export, require_usable
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
 from harness.material import gather
 from harness.plan import Plan, make_plan
 from harness.store import Store
-from harness.study import Scale, load_study
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
+from harness.study import Scale, Study, load_study
 
 DATA_SEED = 0
 """Of the embedded data."""
@@ -45,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what is there", file=sys.stderr)
-        return INTERRUPTED
+        return 130
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,52 +51,83 @@ def run(options: argparse.Namespace) -> int:
     begin = time.monotonic()
     protocols = load_protocols()
     study = load_study(options.study, protocols, options.scale, options=read_options(options.option))
-    home = options.home.absolute()
-    store = Store(home)
-    gpus = len(gpu_names()) if options.gpus is None else options.gpus
-    cpus = options.cpus if options.cpus is not None else cpu_count()
+    store = Store(options.home)
+    if options.time_limit is not None and options.time_limit <= 0:
+        raise ResourceError(f"--time-limit {options.time_limit:g}: expected seconds above zero")
+    if options.address is None:
+        return _run(options, study, protocols, store, None, begin)
+    from harness.cluster import joined_ray  # Ray takes seconds to load
+
+    with joined_ray(options.address, store, gpu=study.scale.gpus > 0) as cluster:
+        return _run(options, study, protocols, store, cluster, begin)
+
+
+def _run(
+    options: argparse.Namespace,
+    study: Study,
+    protocols: Mapping[str, Protocol],
+    store: Store,
+    cluster: Cluster | None,
+    begin: float,
+) -> int:
+    cpus = cluster.cpus if cluster else cpu_count() if options.cpus is None else options.cpus
+    gpus = cluster.gpus if cluster else len(gpu_names()) if options.gpus is None else options.gpus
     if cpus < 1:
         raise ResourceError(f"--cpus {cpus}: at least one is needed")
     check_scale(study.scale, gpus, insist=options.yes)
-    if options.export is not None and not options.plan:
-        require_usable(options.export.absolute())
-    root = options.data if options.data is not None else embedded_data(home)
+    root = options.data if options.data is not None else embedded_data(store.home)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
-    material = gather((protocols[name] for name in asked), root, home / "facts.sqlite", say)
+    material = gather((protocols[name] for name in asked), root, store.home / "facts.sqlite", say)
     share = study.scale.gpus if gpus else 0.0
-    plan = make_plan(study, material, store, gpus=share, machine=describe_hardware(gpu=share > 0))
+    machine = cluster.hardware if cluster else describe_hardware(gpu=share > 0)
+    plan = make_plan(study, material, store, gpus=share, machine=machine)
     print_plan(plan, every=options.plan)
     if options.plan:
         return 0
-    status = execute(plan, store, options.study, cpus=cpus, gpus=gpus, begin=begin)
-    if options.export is not None and status != INTERRUPTED:
-        for words in export(plan, store, options.export.absolute()):
-            print(f"export: {words}")
-    return status
+    return execute(
+        plan,
+        store,
+        options.study,
+        cpus=cpus,
+        gpus=gpus,
+        begin=begin,
+        cluster=cluster,
+        time_limit=options.time_limit,
+    )
 
 
-def execute(plan: Plan, store: Store, study_file: Path, *, cpus: int, gpus: int, begin: float) -> int:
-    """Runs a plan, records it, writes the report; the exit status."""
+def execute(
+    plan: Plan,
+    store: Store,
+    study_file: Path,
+    *,
+    cpus: int,
+    gpus: int,
+    begin: float,
+    cluster: Cluster | None = None,
+    time_limit: float | None = None,
+) -> int:
+    """Runs a plan, records it, writes the report; the exit status. `cluster`: the one that was joined, if any."""
     from harness.publisher import tracking_uri  # MLflow takes seconds to load
     from harness.record import record
     from harness.rows import is_filled, is_planned
 
-    interrupted = _run_missing(plan, store, cpus, gpus) if plan.missing else False
+    limit = time_limit if time_limit is not None else plan.study.scale.time_limit
+    interrupted = _run_missing(plan, store, cpus, gpus, cluster, limit) if plan.missing else False
     rows = record(plan, store)
     reported = write_report(study_file, store.home)
     planned = [row for row in rows if is_planned(row)]
     filled = sum(is_filled(row) for row in planned)
-    unscored = sum(row["status"] == "not scored" for row in rows)
-    apart = f", {unscored} segmented but not scored" if unscored else ""
-    left_out = len(rows) - len(planned) - unscored
-    print(f"{filled}/{len(planned)} cells filled{apart}, {left_out} left out, {time.monotonic() - begin:.1f} s")
+    print(
+        f"{filled}/{len(planned)} cells filled, {len(rows) - len(planned)} left out, {time.monotonic() - begin:.1f} s"
+    )
     for row in planned:
         if not is_filled(row):
             print(f"  {row['status']}: {row['variant']} × {row['benchmark']} × seed {row['seed']}: {row['reason']}")
     print(f"tables: {store.home / 'reports' / plan.study.name / 'index.md'}")
     print(f"MLflow: {sys.executable} -m mlflow ui --host 127.0.0.1 --backend-store-uri {tracking_uri(store.home)}")
     if interrupted:
-        return INTERRUPTED
+        return 130
     return 0 if filled == len(planned) and reported else 1
 
 
@@ -142,16 +171,24 @@ def write_report(study_file: Path, home: Path) -> bool:
     return done.returncode == 0
 
 
-def _run_missing(plan: Plan, store: Store, cpus: int, gpus: int) -> bool:
+def _run_missing(
+    plan: Plan, store: Store, cpus: int, gpus: int, joined: Cluster | None, time_limit: float | None
+) -> bool:
     """Whether it was interrupted."""
-    from harness import schedule  # Ray takes seconds to load
+    from harness.cluster import check_nodes, check_resources, local_ray  # Ray takes seconds to load
     from harness.live import recording
     from harness.record import PATIENCE
+    from harness.schedule import run_stages
 
-    schedule.check_resources(plan.missing, gpus)
-    say(f"starting Ray for {len(plan.missing)} stages on {cpus} CPUs" + (f" and {gpus} GPUs" if gpus else ""))
+    if joined is None:
+        check_resources(plan.missing, gpus)
+    else:
+        check_nodes(plan.missing, joined.nodes)
+    where = f"{cpus} CPUs" + (f" and {gpus} GPUs" if gpus else "")
+    where += f" of {len(joined.nodes)} nodes" if joined else ""
+    say(f"{'using' if joined else 'starting'} Ray for {len(plan.missing)} stages on {where}")
     with (
-        schedule.local_ray(cpus, gpus),
+        nullcontext(joined) if joined else local_ray(cpus, gpus) as cluster,
         recording(plan, store, PATIENCE) as recorder,
         progress(plan, store, cpus) as display,
     ):
@@ -160,9 +197,15 @@ def _run_missing(plan: Plan, store: Store, cpus: int, gpus: int) -> bool:
             display.watch(board)
             recorder.watch(board)
 
-        expected = {key: item.seconds for key, item in plan.items.items()}
-        board = schedule.run_stages(
-            plan.missing, store, cpus=cpus, expected=expected, revision=code_revision(), watch=watch
+        board = run_stages(
+            plan.missing,
+            store,
+            cpus=cpus,
+            cluster=cluster,
+            expected={key: item.seconds for key, item in plan.items.items()},
+            revision=code_revision(),
+            time_limit=time_limit,
+            watch=watch,
         )
     print_failures(board, store)
     return board.closed
@@ -193,12 +236,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--option", metavar="KEY=VALUE", action="append", default=[], help="option of the study's method; repeatable"
     )
-    parser.add_argument(
-        "--export", metavar="DIR", type=Path, help="write the masks there, as the DAVIS site takes them"
-    )
     parser.add_argument("--plan", action="store_true", help="print the plan and run nothing")
     parser.add_argument("--yes", action="store_true", help="go on where a scale asks for a GPU that is not there")
     parser.add_argument("--gpus", metavar="N", type=int, help="GPUs to use; default: all, 0: none")
+    parser.add_argument("--address", help="of a Ray cluster to work on: auto, or host:port; docs/cluster.md")
+    parser.add_argument(
+        "--time-limit", metavar="S", type=float, help="seconds for one attempt at a stage; default: none"
+    )
     parser.add_argument("--cpus", metavar="N", type=int, help="CPU cores to use; default: all")
     return parser
 

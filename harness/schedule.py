@@ -1,98 +1,28 @@
-"""Plan → Ray Tune: one experiment, one trial for every stage that is missing. The only file that imports Ray.
+"""Plan → Ray Tune: one experiment, one trial for every stage that is missing.
 
 A searcher hands out stages whose needs are published and nothing else. Whether a trial succeeded is read from the
 store, not from Tune: Tune's own results, checkpoints and restore are not used."""
 
 from __future__ import annotations
 
-import logging
-import os
-import secrets
+import re
 import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from harness.board import Board
-from harness.errors import ResourceError
+from harness.cluster import Cluster, Node, ray_folder
 from harness.stage import Stage
 from harness.store import Failure, Store
 from harness.work import Job, make_job, work
 
 RETRIES = 2
-"""Of a trial whose worker process died. What a stage raises is not retried."""
-
-OBJECT_STORE = 200 * 1024 * 1024
-"""Bytes; stages hand each other folders, so Ray carries little."""
-
-_SOCKET_ROOM = 20
-"""Longest temp folder, characters: Ray puts sockets of up to 107 characters under it."""
-
-
-def check_resources(stages: Iterable[Stage], gpus: int) -> None:
-    """Raises ResourceError if a stage asks for more GPUs than there are. Ray itself would wait in silence.
-
-    CPUs beyond the machine's are no error: the stage gets what there is, and takes longer."""
-    for stage in stages:
-        if stage.resources.gpus > gpus:
-            raise ResourceError(
-                f"{stage.label} asks for {stage.resources.gpus:g} GPUs, and there are {gpus}; "
-                "choose a smaller scale, or a machine that has them"
-            )
-
-
-@contextmanager
-def local_ray(cpus: int, gpus: int) -> Iterator[None]:
-    """Ray on this machine alone, started quietly; one that runs in this process already is used and left running."""
-    _set_environment()
-    import ray
-    import ray.tune
-
-    for name in ("ray", "ray.tune"):  # after the import, which sets levels itself
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    if ray.is_initialized():
-        yield
-        return
-    temp = ray_folder()
-    _remove_leftovers(temp.parent)
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        num_gpus=gpus,
-        object_store_memory=OBJECT_STORE,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=str(temp),
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(temp, ignore_errors=True)
-
-
-def ray_folder() -> Path:
-    """Where Ray keeps sockets and logs of this process: in the system's temp folder, whose name is short and which no
-    other machine shares; in `/tmp` where even that is long."""
-    temp = Path(tempfile.gettempdir())
-    return (temp if len(str(temp)) <= _SOCKET_ROOM else Path("/tmp")) / f"vos-ray-{os.getuid()}" / str(os.getpid())
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """What killed runs of this user have left there."""
-    for place in folder.glob("[0-9]*"):
-        try:
-            os.kill(int(place.name), 0)
-        except ProcessLookupError:
-            shutil.rmtree(place, ignore_errors=True)
-        except (PermissionError, ValueError):
-            continue  # another user's, or not ours at all
+"""Of a trial whose worker process died or was killed for its time limit. What a stage raises is not retried."""
 
 
 def run_stages(
@@ -100,31 +30,41 @@ def run_stages(
     store: Store,
     *,
     cpus: int,
+    cluster: Cluster | None = None,
     expected: Mapping[str, float | None] | None = None,
     revision: str = "",
+    time_limit: float | None = None,
     watch: Callable[[Board], None] = lambda board: None,
 ) -> Board:
     """Runs the stages, which come needs first, on the Ray that is up; returns how every one ended.
 
-    Needs that are not among them are published. `expected`: key → seconds, as far as known; long chains go first.
+    Needs that are not among them are published. `cpus`: cores of this machine; `cluster`: where Ray runs, if that is
+    elsewhere too. `expected`: key → seconds, as far as known; long chains go first. `time_limit`: seconds for an
+    attempt at a stage that has no limit of its own; one that takes longer is killed.
 
     `watch` is called about ten times a second. SIGINT once: what runs is finished and kept, nothing more is started;
     twice: KeyboardInterrupt, at once."""
     from ray import tune
 
+    cluster = cluster or Cluster(nodes=(Node(id="", address="", cpus=cpus),), storage=ray_folder() / "tune")
     board = Board(
         missing={stage.key: stage for stage in stages},
         expected=expected or {},
         is_published=lambda stage: store.find(stage.name, stage.key) is not None,
         is_held=lambda stage: store.in_work(stage.key),
     )
-    storage = ray_folder() / "tune"
+    storage = cluster.storage
     stop = storage / f"stop-{time.time_ns()}"
     needs_gpu = any(stage.resources.gpus > 0 for stage in stages)
+    live: dict[str, Any] = {}
+
+    def job_of(stage: Stage) -> _Parcel:
+        return _Parcel(make_job(stage, store, threads(stage, cluster.cores), revision, time_limit), stop)
+
     tuner = tune.Tuner(
-        tune.with_resources(_trial, lambda config: _placement(config["job"].stage, cpus)),
+        tune.with_resources(_trial, lambda config: _placement(config["job"].stage, cluster)),
         tune_config=tune.TuneConfig(
-            search_alg=_searcher(board, store, cpus, revision, stop),
+            search_alg=_searcher(board, store, job_of, live),
             num_samples=-1,
             reuse_actors=not needs_gpu,  # a fresh process gives GPU memory back
             trial_dirname_creator=lambda trial: trial.trial_id,
@@ -135,7 +75,7 @@ def run_stages(
             storage_path=str(storage),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[_watcher(board, watch)],
+            callbacks=[_watcher(board, store, watch, live)],
         ),
     )
     try:
@@ -171,7 +111,7 @@ class _Parcel:
         return self.job.key[:16]
 
 
-def _searcher(board: Board, store: Store, cpus: int, revision: str, stop: Path) -> Any:
+def _searcher(board: Board, store: Store, job_of: Callable[[Stage], _Parcel], live: Mapping[str, Any]) -> Any:
     from ray.tune.search import Searcher
 
     class ReadyStages(Searcher):
@@ -179,27 +119,30 @@ def _searcher(board: Board, store: Store, cpus: int, revision: str, stop: Path) 
 
         def __init__(self) -> None:
             super().__init__(metric="none", mode="max")
-            self.trials: dict[str, tuple[Stage, float]] = {}
+            self.begun: dict[str, tuple[Stage, float]] = {}
 
         def suggest(self, trial_id: str) -> Any:
             stage = board.take()
             if stage is None:
                 return Searcher.FINISHED if board.finished else None
-            self.trials[trial_id] = stage, time.time()
-            return {"job": _Parcel(make_job(stage, store, threads(stage, cpus), revision), stop)}
+            self.begun[trial_id] = stage, time.time()
+            return {"job": job_of(stage)}
 
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:  # noqa: ARG002
-            stage, begun = self.trials.pop(trial_id)
+            stage, begun = self.begun.pop(trial_id)
             failure = store.failure(stage.key)
+            fresh = failure is not None and failure.when >= begun
             if store.find(stage.name, stage.key) is not None:
                 board.finish(stage.key, published=True)
-            elif error:
-                store.fail(_death(stage, store))
-                board.finish(stage.key, published=False)
-            elif board.closed and (failure is None or failure.when < begun):
+                return
+            if board.closed and not error and not fresh:
                 board.release(stage.key)
-            else:
-                board.finish(stage.key, published=False)
+                return
+            if not fresh:
+                cause = _cause(stage, store, live.get(trial_id)) if error else _UNKNOWN
+                tries = RETRIES + 1 if error else 1
+                _keep(stage, store, f"the worker process died {tries} times: {cause}" if error else cause, tries)
+            board.finish(stage.key, published=False)
 
         def save(self, checkpoint_path: str) -> None:
             """Nothing: the store is the truth."""
@@ -215,26 +158,56 @@ def threads(stage: Stage, cpus: int) -> int:
     return max(1, min(int(stage.resources.cpus), cpus))
 
 
-def _placement(stage: Stage, cpus: int) -> Any:
+def _placement(stage: Stage, cluster: Cluster) -> Any:
     from ray import tune
 
-    share = float(cpus) if stage.resources.exclusive else min(stage.resources.cpus, float(cpus))
-    bundle = {"CPU": share} | ({"GPU": stage.resources.gpus} if stage.resources.gpus else {})
+    wanted = stage.resources
+    bundle = {"CPU": min(wanted.cpus, float(cluster.cores))}
+    if wanted.exclusive:  # all cores of one known machine, so that nothing else fits beside it
+        bundle = {"CPU": float(cluster.largest.cpus)}
+        if cluster.largest.address:
+            bundle[f"node:{cluster.largest.address}"] = 0.001
+    bundle |= {"GPU": wanted.gpus} if wanted.gpus else {}
+    bundle |= {"memory": wanted.memory} if wanted.memory else {}
     return tune.PlacementGroupFactory([bundle])
 
 
-def _death(stage: Stage, store: Store) -> Failure:
-    return Failure(
-        key=stage.key,
-        label=stage.label,
-        error=f"the worker process died {RETRIES + 1} times (killed, out of memory, or crashed)",
-        traceback="",
-        log=store.log_tail(stage.key),
-        when=time.time(),
+_UNKNOWN = "it ended without a result, and left no record of why: is the disk full?"
+
+
+def _cause(stage: Stage, store: Store, trial: Any) -> str:
+    """Why the worker of a stage died, as far as it can be told."""
+    attempt = store.attempt(stage.key)
+    limit, begun = attempt.get("time_limit"), attempt.get("begun")
+    if limit and begun and time.time() - begun >= limit:
+        return f"killed, as it took longer than its time limit of {limit:g} s"
+    crash = re.findall(r"Fatal Python error: (.+)", store.log_tail(stage.key, lines=200))
+    if crash:
+        return f"crashed ({crash[-1].strip()})"
+    text = ""
+    if trial is not None and trial.error_file:
+        with suppress(OSError):
+            text = Path(trial.error_file).read_text(errors="replace")
+    last = text.strip().splitlines()[-1] if text.strip() else ""
+    if "OutOfMemoryError" in text:
+        return "out of memory, killed by Ray"
+    if "node has died" in text or "node died" in text or "ActorUnavailableError" in last:
+        return "its machine was lost"
+    if last.startswith("harness.errors."):
+        return last.partition(": ")[2]
+    return "killed from outside, most often by the system for want of memory"
+
+
+def _keep(stage: Stage, store: Store, error: str, attempts: int) -> None:
+    log = store.log_tail(stage.key)
+    failure = Failure(
+        key=stage.key, label=stage.label, error=error, traceback="", log=log, when=time.time(), attempts=attempts
     )
+    with suppress(OSError):  # the disk may be full: the cell says then that it was not run
+        store.fail(failure)
 
 
-def _watcher(board: Board, watch: Callable[[Board], None]) -> Any:
+def _watcher(board: Board, store: Store, watch: Callable[[Board], None], live: dict[str, Any]) -> Any:
     from ray.tune.progress_reporter import TrialProgressCallback
 
     class Watcher(TrialProgressCallback):
@@ -242,6 +215,19 @@ def _watcher(board: Board, watch: Callable[[Board], None]) -> Any:
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             watch(board)
+
+        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+            live[trial.trial_id] = trial
+
+        def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+            stage = board.missing[trial.config["job"].job.key]
+            board.retried.append((stage.key, _cause(stage, store, trial)))
+
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+            live.pop(trial.trial_id, None)
+
+        def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+            live.pop(trial.trial_id, None)
 
         def log_result(self, *_: Any, **__: Any) -> None:
             """Nothing: the display says it."""
@@ -272,24 +258,3 @@ def _gentle_interrupt(board: Board, stop: Path) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _set_environment() -> None:
-    """Ray reads these when it is imported or started; what the user has set stays."""
-    quiet = {
-        "RAY_AIR_NEW_OUTPUT": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_TQDM": "0",
-        "RAY_DEDUP_LOGS": "0",
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "TUNE_WARN_THRESHOLD_S": "60",
-        "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-        # More stages wait in Tune's queue than run, or starts would be one at a time; few, so that the order holds.
-        "TUNE_MAX_PENDING_TRIALS_PG": "4",
-    }
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
-    if "RAY_AUTH_MODE" not in os.environ:  # a secret of this run's own, so that no other user can send it work
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -28,6 +28,12 @@ class Resources:
     gpus: float = 0.0
     """GPUs, fractions allowed; above zero the stage runs on `cuda`."""
 
+    memory: float = 0.0
+    """Bytes of main memory that it needs; 0: not said. Ray starts it only where so much is not promised yet."""
+
+    time_limit: float | None = None
+    """Seconds for one attempt; one that takes longer is killed. None: the run's own limit, if it has one."""
+
     exclusive: bool = False
     """Alone on its machine: nothing else of the study runs there meanwhile (timing)."""
 

@@ -43,6 +43,9 @@ class Failure:
     when: float
     """Seconds since the epoch."""
 
+    attempts: int = 1
+    """In the run that gave up on it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Workplace:
@@ -144,15 +147,18 @@ class Store:
         with self.claim(key, wait=False) as free:
             return not free
 
-    def start(self, key: str) -> Workplace:
-        """An empty folder for an attempt, with the scratch of earlier ones. Only for who holds the claim."""
+    def start(self, key: str, time_limit: float | None = None) -> Workplace:
+        """An empty folder for an attempt, with the scratch of earlier ones. Only for who holds the claim.
+
+        `time_limit`: seconds after which whoever works on it will be killed; noted for who asks why it died."""
         place = self.root / "work" / key
         folder = place / "folder"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (place / "scratch").mkdir(exist_ok=True)
-        attempts = int((read_json(place / "attempts.json") or {}).get("attempts", 0)) + 1
-        _write_json(place / "attempts.json", {"attempts": attempts})
+        attempts = int(self.attempt(key).get("attempts", 0)) + 1
+        noted = {"attempts": attempts, "begun": time.time(), "time_limit": time_limit}
+        _write_json(place / "attempts.json", noted)
         return Workplace(
             folder=folder,
             scratch=place / "scratch",
@@ -160,6 +166,10 @@ class Store:
             progress=place / "progress.json",
             attempts=attempts,
         )
+
+    def attempt(self, key: str) -> dict[str, Any]:
+        """Of a stage that is not published: `attempts` so far, when the last one has `begun`, its `time_limit`."""
+        return read_json(self.root / "work" / key / "attempts.json") or {}
 
     def publish(
         self, name: str, key: str, label: str, identity: Mapping[str, Any], provenance: Mapping[str, Any]
@@ -191,7 +201,8 @@ class Store:
     def failure(self, key: str) -> Failure | None:
         """Why the stage failed the last time; None if it did not."""
         content = read_json(self.failure_file(key))
-        if content is None or set(content) != set(Failure.__dataclass_fields__):
+        known = set(Failure.__dataclass_fields__)
+        if content is None or not known - {"attempts"} <= set(content) <= known:
             return None
         return Failure(**content)
 

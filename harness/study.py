@@ -32,6 +32,9 @@ class Scale(Config):
     gpus: float = Field(default=0.0, ge=0)
     """GPUs for each stage that can use one, where the machine has any."""
 
+    time_limit: float | None = Field(default=None, gt=0)
+    """Seconds for one attempt at a stage; one that takes longer is killed, and tried again twice. None: no limit."""
+
     hours_note: str = ""
     """How long it takes on what, in words; shown before a long run."""
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import faulthandler
 import os
 import platform
+import shutil
+import signal
 import sys
 import time
 import traceback
@@ -36,10 +40,12 @@ class Job:
     home: Path
     cpus: int
     revision: str
+    time_limit: float | None = None
 
 
-def make_job(stage: Stage, store: Store, cpus: int, revision: str) -> Job:
-    """The job of a stage whose needs are published."""
+def make_job(stage: Stage, store: Store, cpus: int, revision: str, time_limit: float | None = None) -> Job:
+    """The job of a stage whose needs are published. `time_limit`: seconds, for a stage that has none of its own."""
+    own = stage.resources.time_limit
     return Job(
         stage=replace(stage, needs={}),
         key=stage.key,
@@ -48,31 +54,37 @@ def make_job(stage: Stage, store: Store, cpus: int, revision: str) -> Job:
         home=store.home,
         cpus=cpus,
         revision=revision,
+        time_limit=time_limit if own is None else own,
     )
 
 
 def work(job: Job) -> bool:
     """Runs the stage unless it is published by now; whether it is published at the end.
 
-    What the stage raises is kept in the store and not raised again. What it prints goes to its log."""
+    What the stage raises is kept in the store and not raised again. What it prints goes to its log. With a time limit
+    this process is killed when it is over."""
     store = Store(job.home)
     with store.claim(job.key):
         if store.find(job.stage.name, job.key) is not None:
             return True
-        place = store.start(job.key)
+        place = store.start(job.key, job.time_limit)
         started = time.time()
         try:
-            with _printing_to(place.log):
+            with _printing_to(place.log), _killed_after(job.time_limit):
                 _run(job, place)
             provenance = _provenance(job, place, started)
             store.publish(job.stage.name, job.key, job.stage.label, job.identity, provenance)
         except Exception as error:  # noqa: BLE001  a stage may raise anything: it is kept, and others go on
-            words = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if full:
+                shutil.rmtree(place.folder, ignore_errors=True)  # half a result is no use, and its record needs room
             store.fail(
                 Failure(
                     key=job.key,
                     label=job.stage.label,
-                    error=words.strip() or type(error).__name__,
+                    error=f"the disk is full ({error}); free some space, the same command goes on"
+                    if full
+                    else _words(error),
                     traceback=traceback.format_exc(),
                     log=store.log_tail(job.key),
                     when=time.time(),
@@ -80,6 +92,24 @@ def work(job: Job) -> bool:
             )
             return False
         return True
+
+
+def _words(error: Exception) -> str:
+    words = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return words.strip() or type(error).__name__
+
+
+@contextmanager
+def _killed_after(seconds: float | None) -> Iterator[None]:
+    """The system ends this process with SIGALRM, whatever it hangs in: nothing here has to run for it."""
+    if not seconds:
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _run(job: Job, place: Workplace) -> None:
@@ -134,9 +164,14 @@ def _printing_to(log: Path) -> Iterator[None]:
         kept = os.dup(1), os.dup(2)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+        ours = not faulthandler.is_enabled()  # Ray's workers have it, on the handle that is replaced here
+        if ours:
+            faulthandler.enable(2, all_threads=False)
         try:
             yield
         finally:
+            if ours:
+                faulthandler.disable()
             sys.stdout.flush()
             sys.stderr.flush()
             for number, handle in enumerate(kept, start=1):

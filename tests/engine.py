@@ -4,11 +4,12 @@ A stage notes every run in the file TOY_LOG of its folder's store, so that tests
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -56,9 +57,12 @@ class ToyConfig(Config):
     log: str = ""
     seconds: float = 0.0
     deaths: int = 0
-    """Attempts in which the worker kills itself."""
+    """Attempts in which the worker kills itself, or does what `crash` says; then it works."""
 
     fails: bool = False
+    crash: Literal["", "segfault", "hang", "memory", "disk"] = ""
+    """How it goes wrong: a segmentation fault, a hang in C that no Python handler ends, MemoryError, ENOSPC."""
+
     prints: str = ""
 
 
@@ -85,12 +89,39 @@ def run_toy(task: Task) -> None:
     attempts = task.scratch / "attempts"
     attempts.write_text((attempts.read_text() if attempts.exists() else "") + "x")
     if len(attempts.read_text()) <= config.deaths:
-        os.kill(os.getpid(), signal.SIGKILL)
+        _CRASHES[config.crash or "kill"]()
     time.sleep(config.seconds)
     task.progress(0.5, "half")
+    if config.crash and not config.deaths:
+        _CRASHES[config.crash]()
     if config.fails:
         raise ValueError(f"{config.tag} was told to fail")
     (task.folder / "done.txt").write_text(f"{config.tag} after {sorted(task.needs)}")
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _segfault() -> None:
+    ctypes.string_at(0)
+
+
+def _hang() -> None:
+    """With the interpreter's lock held, so that no thread of this process can run."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+def _memory() -> None:
+    bytearray(1 << 60)
+
+
+def _disk() -> None:
+    with open("/dev/full", "w") as full:
+        full.write("words")
+
+
+_CRASHES = {"kill": _kill, "segfault": _segfault, "hang": _hang, "memory": _memory, "disk": _disk}
 
 
 def runs(log: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from harness.board import Board
+from harness.cluster import check_resources, local_ray, ray_folder
 from harness.errors import ResourceError
-from harness.schedule import RETRIES, check_resources, local_ray, ray_folder, run_stages
+from harness.schedule import RETRIES, run_stages
 from harness.stage import Resources, Stage
 from harness.store import Failure, Store
 from tests.engine import runs, toy
@@ -71,7 +73,13 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     after = toy(log, "after", {"bad": bad})
     last = toy(log, "last", {"after": after})
     alone = toy(log, "alone", resources=Resources(exclusive=True))
-    stages = [alone, a1, a2, a3, b1, b2, bad, after, last, toy(log, "killed", deaths=1), toy(log, "doomed", deaths=99)]
+    stages = [alone, a1, a2, a3, b1, b2, bad, after, last, toy(log, "killed", deaths=1)]
+    stages += [
+        toy(log, "doomed", deaths=99, crash="segfault", prints="before"),
+        toy(log, "hang", deaths=1, crash="hang", resources=Resources(time_limit=1.0)),
+        toy(log, "memory", crash="memory"),
+        toy(log, "disk", crash="disk"),
+    ]
     with local_ray(cpus=2, gpus=0):
         board = run_stages(stages, store, cpus=2)
         slow = [toy(log, f"i{number}", seconds=0.5) for number in range(1, 10)]
@@ -98,8 +106,8 @@ def test_stages_run_after_what_they_need_each_once(outcome: Outcome) -> None:
 def test_a_failed_stage_stops_what_needs_it_and_nothing_else(outcome: Outcome) -> None:
     assert outcome.tags(outcome.board.skipped) == {"after", "last"}
     assert set(outcome.board.skipped.values()) == {outcome.stages["bad"].key}
-    assert outcome.tags(outcome.board.failed) == {"bad", "doomed"}
-    assert outcome.tags(outcome.board.done) == {"a1", "a2", "a3", "b1", "b2", "killed", "alone"}
+    assert outcome.tags(outcome.board.failed) == {"bad", "doomed", "memory", "disk"}
+    assert outcome.tags(outcome.board.done) == {"a1", "a2", "a3", "b1", "b2", "killed", "hang", "alone"}
 
 
 def test_what_a_stage_raises_is_kept_and_not_tried_again(outcome: Outcome) -> None:
@@ -115,6 +123,37 @@ def test_a_worker_killed_with_sigkill_is_retried(outcome: Outcome) -> None:
 def test_retries_are_bounded_and_the_death_is_recorded(outcome: Outcome) -> None:
     assert outcome.runs.count("doomed") == RETRIES + 1
     assert "died" in outcome.failure("doomed").error
+
+
+def test_every_new_try_is_told_with_its_cause(outcome: Outcome) -> None:
+    tried = [(outcome.tags([key]).pop(), cause) for key, cause in outcome.board.retried]
+    counts = Counter(tag for tag, _ in tried)
+    assert counts == {"killed": 1, "doomed": RETRIES, "hang": 1}
+    assert dict(tried)["doomed"] == "crashed (Segmentation fault)"
+
+
+def test_a_stage_that_hangs_in_c_is_killed_after_its_time_limit(outcome: Outcome) -> None:
+    causes = {outcome.tags([key]).pop(): cause for key, cause in outcome.board.retried}
+    assert causes["hang"] == "killed, as it took longer than its time limit of 1 s"
+    assert outcome.provenance("hang")["attempts"] == 2
+
+
+def test_a_crash_in_c_is_named_with_the_log_and_the_place(outcome: Outcome) -> None:
+    failure = outcome.failure("doomed")
+    assert failure.error.endswith("crashed (Segmentation fault)")
+    assert failure.attempts == RETRIES + 1
+    assert "before" in failure.log
+    assert "run_toy" in failure.log
+
+
+def test_out_of_memory_is_kept_as_what_python_calls_it(outcome: Outcome) -> None:
+    assert outcome.failure("memory").error.startswith("MemoryError")
+    assert outcome.runs.count("memory") == 1
+
+
+def test_a_full_disk_is_named_and_nothing_half_is_published(outcome: Outcome) -> None:
+    assert "the disk is full" in outcome.failure("disk").error
+    assert not outcome.store.folder("toy", outcome.stages["disk"].key).exists()
 
 
 def test_a_stage_for_itself_runs_when_nothing_else_does(outcome: Outcome) -> None:
@@ -171,6 +210,11 @@ def test_a_closed_board_hands_out_nothing_more(log: Path) -> None:
 def test_more_gpus_than_there_are_is_an_error_before_anything_runs(log: Path) -> None:
     with pytest.raises(ResourceError, match="asks for 2 GPUs, and there are 1"):
         check_resources([toy(log, "big", resources=Resources(gpus=2))], gpus=1)
+
+
+def test_more_memory_than_there_is_is_an_error_too(log: Path) -> None:
+    with pytest.raises(ResourceError, match=r"0 GPUs and 64 GB of memory, and there are 0 and 8.0 GB"):
+        check_resources([toy(log, "big", resources=Resources(memory=64e9))], gpus=0, memory=8e9)
 
 
 def test_the_folder_of_ray_leaves_room_for_the_names_of_sockets(
