@@ -205,9 +205,9 @@ def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool) -> dict
     try:
         with store.claim(probe):
             asked = {
-                node.id: look.options(
-                    scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)
-                ).remote(str(store.home), probe, gpu)
+                node.id: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(
+                    str(store.home), probe, gpu
+                )
                 for node in nodes
             }
             for node in nodes:

@@ -26,6 +26,7 @@ from harness.errors import DataError, HarnessError, ResourceError, StoreError, S
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
 from harness.material import gather
 from harness.plan import Plan, make_plan
+from harness.spent import spans_of, spent
 from harness.store import Store
 from harness.study import Scale, Study, load_study
 
@@ -113,7 +114,8 @@ def execute(
     from harness.rows import is_filled, is_planned
 
     limit = time_limit if time_limit is not None else plan.study.scale.time_limit
-    interrupted = _run_missing(plan, store, cpus, gpus, cluster, limit) if plan.missing else False
+    planned_at = time.time()
+    board = _run_missing(plan, store, cpus, gpus, cluster, limit) if plan.missing else None
     rows = record(plan, store)
     reported = write_report(study_file, store.home)
     planned = [row for row in rows if is_planned(row)]
@@ -126,7 +128,11 @@ def execute(
             print(f"  {row['status']}: {row['variant']} × {row['benchmark']} × seed {row['seed']}: {row['reason']}")
     print(f"tables: {store.home / 'reports' / plan.study.name / 'index.md'}")
     print(f"MLflow: {sys.executable} -m mlflow ui --host 127.0.0.1 --backend-store-uri {tracking_uri(store.home)}")
-    if interrupted:
+    spans = spans_of(board, store) if board else ()
+    now = time.time()
+    if told := spent(spans, now - (time.monotonic() - begin), planned_at, now):
+        print(f"time: {told}")
+    if board and board.closed:
         return 130
     return 0 if filled == len(planned) and reported else 1
 
@@ -173,8 +179,8 @@ def write_report(study_file: Path, home: Path) -> bool:
 
 def _run_missing(
     plan: Plan, store: Store, cpus: int, gpus: int, joined: Cluster | None, time_limit: float | None
-) -> bool:
-    """Whether it was interrupted."""
+) -> Board:
+    """Runs what is missing, and says what failed."""
     from harness.cluster import check_nodes, check_resources, local_ray  # Ray takes seconds to load
     from harness.live import recording
     from harness.record import PATIENCE
@@ -208,7 +214,7 @@ def _run_missing(
             watch=watch,
         )
     print_failures(board, store)
-    return board.closed
+    return board
 
 
 def read_options(texts: Sequence[str]) -> dict[str, Any]:

@@ -111,10 +111,17 @@ class _Parcel:
         return self.job.key[:16]
 
 
+class _Unkept:
+    """Tune pickles what it is given, for a restore that is never used: of this, nothing."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return object, ()
+
+
 def _searcher(board: Board, store: Store, job_of: Callable[[Stage], _Parcel], live: Mapping[str, Any]) -> Any:
     from ray.tune.search import Searcher
 
-    class ReadyStages(Searcher):
+    class ReadyStages(_Unkept, Searcher):
         """Suggests stages whose needs are published."""
 
         def __init__(self) -> None:
@@ -210,7 +217,7 @@ def _keep(stage: Stage, store: Store, error: str, attempts: int) -> None:
 def _watcher(board: Board, store: Store, watch: Callable[[Board], None], live: dict[str, Any]) -> Any:
     from ray.tune.progress_reporter import TrialProgressCallback
 
-    class Watcher(TrialProgressCallback):
+    class Watcher(_Unkept, TrialProgressCallback):
         """Lets the display follow, and is in the place of Tune's own lines, which `verbose=0` does not stop."""
 
         def on_step_end(self, *_: Any, **__: Any) -> None:

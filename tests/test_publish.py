@@ -135,7 +135,9 @@ def shown(home: Path, role: str) -> list[Run]:
     return recorded(home, role) if found else []
 
 
-def test_a_trained_network_is_a_model_with_a_signature_that_predicts(tmp_path: Path, home: Path) -> None:
+def test_a_trained_network_is_a_model_with_a_signature_that_predicts(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=4)
     network = PropagationNetwork(config).eval()
     save_network(network, tmp_path / "network.pt")
@@ -153,7 +155,7 @@ def test_a_trained_network_is_a_model_with_a_signature_that_predicts(tmp_path: P
     assert [made.model_id for made in run.outputs.model_outputs] == [run.data.tags["model"]]
     assert [read.model_id for read in used.inputs.model_inputs] == [run.data.tags["model"]]
 
-    mlflow.set_tracking_uri(tracking_uri(home))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri(home))
     loaded = mlflow.pyfunc.load_model(f"models:/{run.data.tags['model']}")
     assert loaded.metadata.signature is not None
     assert set(loaded.metadata.signature.inputs.input_names()) == {"frame", "reference", "reference_mask"}
