@@ -27,7 +27,7 @@ PARENT, CELL, TRAINING = "study", "cell", "training"
 _TEXT = 4900
 """Longest text of a tag, characters; servers take 5,000."""
 
-_STATUS = {"done": "FINISHED", "failed": "FAILED", "waiting": "KILLED", "left out": "KILLED"}
+_STATUS = {"done": "FINISHED", "not scored": "FINISHED", "failed": "FAILED", "waiting": "KILLED", "left out": "KILLED"}
 _FILES = ("objects.csv", "sequences.csv", "total.json")
 
 
@@ -153,7 +153,7 @@ def _cell(cell: Cell, row: Row, order: int, trainings: list[str], store: Store) 
         id=f"{row['scale']}/{row['data_kind']}/{cell.name}",
         role=CELL,
         name=f"{cell.variant.name} {cell.benchmark} {cell.seed}",
-        status=_STATUS.get(row["status"], "FINISHED"),
+        status=_STATUS[row["status"]],
         tags=tags,
         params={**given, "seed": str(row["seed"]), **params},
         metrics={number: float(row[number]) for number in NUMBERS if row[number] is not None},

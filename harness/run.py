@@ -19,16 +19,20 @@ from typing import Any
 import yaml
 
 from harness.board import Board
-from harness.cluster import Cluster
+from harness.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
 from harness.datasets import Protocol, data_kind, load_protocols
 from harness.display import print_failures, print_plan, progress, say
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
+from harness.export import export, require_usable
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
 from harness.material import gather
 from harness.plan import Plan, make_plan
 from harness.spent import spans_of, spent
 from harness.store import Store
 from harness.study import Scale, Study, load_study
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 
 DATA_SEED = 0
 """Of the embedded data."""
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what is there", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,8 +61,6 @@ def run(options: argparse.Namespace) -> int:
         raise ResourceError(f"--time-limit {options.time_limit:g}: expected seconds above zero")
     if options.address is None:
         return _run(options, study, protocols, store, None, begin)
-    from harness.cluster import joined_ray  # Ray takes seconds to load
-
     with joined_ray(options.address, store, gpu=study.scale.gpus > 0) as cluster:
         return _run(options, study, protocols, store, cluster, begin)
 
@@ -76,6 +78,8 @@ def _run(
     if cpus < 1:
         raise ResourceError(f"--cpus {cpus}: at least one is needed")
     check_scale(study.scale, gpus, insist=options.yes)
+    if options.export is not None and not options.plan:
+        require_usable(options.export.absolute())
     root = options.data if options.data is not None else embedded_data(store.home)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
     material = gather((protocols[name] for name in asked), root, store.home / "facts.sqlite", say)
@@ -85,7 +89,7 @@ def _run(
     print_plan(plan, every=options.plan)
     if options.plan:
         return 0
-    return execute(
+    status = execute(
         plan,
         store,
         options.study,
@@ -95,6 +99,10 @@ def _run(
         cluster=cluster,
         time_limit=options.time_limit,
     )
+    if options.export is not None and status != INTERRUPTED:
+        for words in export(plan, store, options.export.absolute()):
+            print(f"export: {words}")
+    return status
 
 
 def execute(
@@ -120,9 +128,10 @@ def execute(
     reported = write_report(study_file, store.home)
     planned = [row for row in rows if is_planned(row)]
     filled = sum(is_filled(row) for row in planned)
-    print(
-        f"{filled}/{len(planned)} cells filled, {len(rows) - len(planned)} left out, {time.monotonic() - begin:.1f} s"
-    )
+    unscored = sum(row["status"] == "not scored" for row in rows)
+    apart = f", {unscored} segmented but not scored" if unscored else ""
+    left_out = len(rows) - len(planned) - unscored
+    print(f"{filled}/{len(planned)} cells filled{apart}, {left_out} left out, {time.monotonic() - begin:.1f} s")
     for row in planned:
         if not is_filled(row):
             print(f"  {row['status']}: {row['variant']} × {row['benchmark']} × seed {row['seed']}: {row['reason']}")
@@ -133,7 +142,7 @@ def execute(
     if told := spent(spans, now - (time.monotonic() - begin), planned_at, now):
         print(f"time: {told}")
     if board and board.closed:
-        return 130
+        return INTERRUPTED
     return 0 if filled == len(planned) and reported else 1
 
 
@@ -181,7 +190,7 @@ def _run_missing(
     plan: Plan, store: Store, cpus: int, gpus: int, joined: Cluster | None, time_limit: float | None
 ) -> Board:
     """Runs what is missing, and says what failed."""
-    from harness.cluster import check_nodes, check_resources, local_ray  # Ray takes seconds to load
+
     from harness.live import recording
     from harness.record import PATIENCE
     from harness.schedule import run_stages
@@ -241,6 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--option", metavar="KEY=VALUE", action="append", default=[], help="option of the study's method; repeatable"
+    )
+    parser.add_argument(
+        "--export", metavar="DIR", type=Path, help="write the masks there, as the DAVIS site takes them"
     )
     parser.add_argument("--plan", action="store_true", help="print the plan and run nothing")
     parser.add_argument("--yes", action="store_true", help="go on where a scale asks for a GPU that is not there")
