@@ -190,8 +190,7 @@ def _run_missing(
     plan: Plan, store: Store, cpus: int, gpus: int, joined: Cluster | None, time_limit: float | None
 ) -> Board:
     """Runs what is missing, and says what failed."""
-
-    from harness.live import recording
+    from harness.live import recording  # MLflow takes seconds to load
     from harness.record import PATIENCE
     from harness.schedule import run_stages
 
