@@ -48,6 +48,8 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
             scores = frame_pass.step(frame, whole(ids), frame_networks, together=tell_apart)
         masks = label(scores, video.object_ids)
         yield masks
+        if index == len(video) - 1:
+            return
         objects = np.stack([masks == i for i in video.object_ids])
         if config.crop:
             frame_pass.remember(frame, merged(objects), scores.max(0, keepdims=True), whole(ids))
