@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from harness.datasets.digest import cached_facts, mask_files
+from harness.datasets.files import read_file
 from harness.datasets.pixels import DAMAGE, MASK_FORMATS, MATLAB, read_mask
 from harness.datasets.png import is_short
 from harness.datasets.sequence import Sequence
@@ -158,11 +160,12 @@ def _extra_ids(sequence: Sequence, found: ImageFacts) -> list[int]:
 
 def _frame_facts(path: Path) -> str:
     try:
-        with Image.open(path, formats=MASK_FORMATS) as image:
+        content = read_file(path)
+        with Image.open(BytesIO(content), formats=MASK_FORMATS) as image:
             if error := _too_large(path, image):
                 return error
             image.load()
-            if image.format == "PNG" and is_short(path.read_bytes()):
+            if is_short(content):
                 return _text(ImageFacts(error=f"{path}: not a readable image (its pixels end early); fetch it again"))
             return _text(ImageFacts(width=image.width, height=image.height, mode=image.mode))
     except FileNotFoundError:
@@ -175,7 +178,7 @@ def _mask_facts(path: Path) -> str:
     mode = ""
     try:
         if path.suffix != MATLAB:
-            with Image.open(path, formats=MASK_FORMATS) as image:
+            with Image.open(BytesIO(read_file(path)), formats=MASK_FORMATS) as image:
                 if error := _too_large(path, image):
                     return error
                 mode = image.mode

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from harness.datasets.files import FRAME_ENDINGS, list_files, read_lines, read_names, refuse_twice, relative_path, scan
+from harness.datasets.files import (
+    FRAME_ENDINGS,
+    list_files,
+    read_lines,
+    read_names,
+    refuse_twice,
+    relative_path,
+    require_inside,
+    scan,
+)
 from harness.datasets.layout import Reader
 from harness.datasets.pixels import read_mask
 from harness.datasets.sequence import Sequence
@@ -22,7 +32,7 @@ def davis16(folder: Path, split: str) -> Mapping[str, Reader]:
 
     The list says which frames there are: a file that is missing is found by the checks. Raises DataError."""
     origin = folder / f"ImageSets/480p/{split}.txt"
-    lines = read_lines(origin)
+    lines = read_lines(origin, folder)
     refuse_twice(lines, origin)
     videos: dict[str, list[tuple[Path, Path]]] = {}
     for line in lines:
@@ -37,7 +47,9 @@ def davis17(folder: Path, split: str) -> Mapping[str, Reader]:
     """`ImageSets/2017/<split>.txt` with a name a line; palette masks whose index is the object.
 
     Where only the first mask is there (test-dev), the other frames have no truth. Raises DataError."""
-    return {name: partial(_davis17, folder, name) for name in read_names(folder / f"ImageSets/2017/{split}.txt")}
+    return {
+        name: partial(_davis17, folder, name) for name in read_names(folder / f"ImageSets/2017/{split}.txt", folder)
+    }
 
 
 def first_ids(path: Path) -> tuple[int, ...]:
@@ -49,6 +61,9 @@ def first_ids(path: Path) -> tuple[int, ...]:
 def _davis16(folder: Path, name: str, pairs: tuple[tuple[Path, Path], ...]) -> Sequence:
     for parent in sorted({path.parent for pair in pairs for path in pair}):
         scan(folder / parent, folder, FRAME_ENDINGS)  # for its errors: the folder is there, no link leads out
+    for path in (folder / path for pair in pairs for path in pair):
+        if os.path.islink(path):  # also of a kind that is not looked for in folders
+            require_inside(path, folder)
     return Sequence(
         name=name,
         frames=tuple(folder / frame for frame, _ in pairs),

@@ -18,6 +18,9 @@ from harness.errors import DataError, StoreError
 SETTLED = 2.0
 """Seconds after which a time stamp is trusted: a file changed twice within one tick of the clock looks unchanged."""
 
+BATCH = 64
+"""Files that are handed to the threads at once: every one that waits takes kilobytes."""
+
 _TABLE = """CREATE TABLE IF NOT EXISTS facts
     (kind TEXT, path TEXT, size INTEGER, mtime_ns INTEGER, fact TEXT, PRIMARY KEY (kind, path)) WITHOUT ROWID"""
 
@@ -82,11 +85,13 @@ def cached_facts(
         else:
             unknown.append((path, stamp))
     with ThreadPoolExecutor(cores()) as pool:
-        for (path, stamp), fact in zip(unknown, pool.map(find, [path for path, _ in unknown]), strict=True):
-            found[path] = fact
-            done()
-            if stamp and time.time() - stamp.st_mtime > SETTLED and keep(fact):
-                new.append((kind, str(path.absolute()), stamp.st_size, stamp.st_mtime_ns, fact))
+        for start in range(0, len(unknown), BATCH):
+            batch = unknown[start : start + BATCH]
+            for (path, stamp), fact in zip(batch, pool.map(find, [path for path, _ in batch]), strict=True):
+                found[path] = fact
+                done()
+                if stamp and time.time() - stamp.st_mtime > SETTLED and keep(fact):
+                    new.append((kind, str(path.absolute()), stamp.st_size, stamp.st_mtime_ns, fact))
     _save(new, cache)
     return found
 

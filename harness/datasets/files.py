@@ -4,6 +4,7 @@ the dataset's folder."""
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from harness.errors import DataError
@@ -11,12 +12,21 @@ from harness.errors import DataError
 FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 
 
-def read_lines(path: Path) -> list[str]:
+def read_file(path: Path) -> bytes:
+    """All of a file. Raises OSError as open does, and for a pipe or a device, which might never end."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(0, "not a regular file")
+    return path.read_bytes()
+
+
+def read_lines(path: Path, border: Path) -> list[str]:
     """Lines that are not empty, without the spaces around them; CRLF and a byte-order mark are tolerated.
 
-    Raises DataError if the list is missing, unreadable, not UTF-8 or empty."""
+    Raises DataError if the list is missing, unreadable, not UTF-8 or empty, or a link out of the folder `border`."""
+    require_inside(path, border)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); fetch the list again") from None
     except OSError as error:
@@ -28,9 +38,9 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def read_names(path: Path) -> list[str]:
+def read_names(path: Path, border: Path) -> list[str]:
     """A list with one plain name a line. Raises DataError on a name that is a path, and on one that comes twice."""
-    names = read_lines(path)
+    names = read_lines(path, border)
     for name in names:
         require_name(name, path)
     refuse_twice(names, path)
@@ -112,6 +122,16 @@ def list_files(folder: Path, border: Path, endings: tuple[str, ...]) -> dict[str
             raise DataError(f"{path}: {files[path.stem].name} lies beside it; one file a frame expected, remove one")
         files[path.stem] = path
     return files
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder. Raises DataError where that cannot be told, which a missing right to look does."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DataError(f"{path}: cannot be looked at ({error.strerror}); restore the folder") from None
 
 
 def list_folders(folder: Path, border: Path) -> list[str]:

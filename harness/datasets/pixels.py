@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.datasets.files import read_file
 from harness.datasets.matlab import read_instances
 from harness.datasets.png import is_short
 from harness.errors import DataError
@@ -39,7 +40,7 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 
     Raises DataError if the file is missing or cannot be decoded."""
     try:
-        encoded = np.frombuffer(path.read_bytes(), np.uint8)
+        encoded = np.frombuffer(read_file(path), np.uint8)
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         image = cv2.imdecode(encoded, flags) if encoded.size else None
     except OSError as error:
@@ -58,7 +59,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     Grey stored as colour is read as grey. Raises DataError if the file is missing, cannot be decoded, or has
     colours."""
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         if path.suffix == MATLAB:
             return read_instances(content)
         with Image.open(BytesIO(content), formats=MASK_FORMATS) as image:

@@ -155,6 +155,10 @@ def find_root(root: Path, entry: Protocol | TrainingSet) -> Path:
     dataset = entry.dataset
     if not os.path.isdir(root):  # not Path's, which raises where a folder may not be entered
         raise DataError(f"{root}: no such folder; give the folder that holds the datasets")
+    try:
+        os.fspath(root).encode()
+    except UnicodeEncodeError:  # a path that neither prints nor fits into the cache
+        raise DataError(f"{os.fsencode(root)!r}: not a UTF-8 name; rename the folder, or give a link to it") from None
     root = root.absolute()  # stages run in other working folders
     marker = dataset.marker.replace("{split}", entry.split)
     for name in dataset.folders:

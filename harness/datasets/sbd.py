@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ def sbd(folder: Path, split: str) -> Mapping[str, Reader]:
 
     Raises DataError."""
     lists = [folder / f"{name}.txt" for name in LISTS.get(split, (split,))]
-    names = [name for path in lists for name in read_names(path)]
+    names = [name for path in lists for name in read_names(path, folder)]
     refuse_twice(names, lists[-1])
     return {name: partial(_sbd, folder, name) for name in names}
 
@@ -29,7 +30,7 @@ def sbd(folder: Path, split: str) -> Mapping[str, Reader]:
 def _sbd(folder: Path, name: str) -> Sequence:
     frame, mask = folder / "img" / f"{name}.jpg", folder / "inst" / f"{name}.mat"
     converted = mask.with_suffix(".png")
-    if not mask.exists() and converted.exists():
+    if not os.path.exists(mask) and os.path.exists(converted):  # not Path's, which raise without the right to look
         mask = converted
     for path in (frame, mask):
         require_inside(path, folder)

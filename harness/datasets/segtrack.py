@@ -13,6 +13,7 @@ from harness.datasets.files import (
     read_lines,
     refuse_twice,
     relative_path,
+    require_inside,
     require_name,
 )
 from harness.datasets.layout import Reader
@@ -27,7 +28,7 @@ def segtrack(folder: Path, split: str) -> Mapping[str, Reader]:
 
     Raises DataError."""
     origin = folder / f"ImageSets/{split}.txt"
-    names = [line.lstrip("*").strip() for line in read_lines(origin)]
+    names = [line.lstrip("*").strip() for line in read_lines(origin, folder)]
     for name in names:
         require_name(name, origin)
     refuse_twice(names, origin)
@@ -37,7 +38,7 @@ def segtrack(folder: Path, split: str) -> Mapping[str, Reader]:
 def _read(folder: Path, name: str) -> Sequence:
     """An object that the first frame lacks cannot be given to a method, and is left out."""
     origin = folder / f"ImageSets/{name}.txt"
-    first, *stems = read_lines(origin)
+    first, *stems = read_lines(origin, folder)
     if not stems:
         raise DataError(f"{origin}: one line found, a folder and then its frames expected; fetch the list again")
     for stem in stems:
@@ -64,4 +65,7 @@ def _files(folder: Path, border: Path, stems: list[str]) -> tuple[Path, ...]:
     """Files in the order of the list; one that is missing gets the ending of the others, so that checks can name it."""
     found = list_files(folder, border, FRAME_ENDINGS)
     ending = next((path.suffix for path in found.values()), ".png")
-    return tuple(found.get(stem, folder / f"{stem}{ending}") for stem in stems)
+    paths = tuple(found.get(stem, folder / f"{stem}{ending}") for stem in stems)
+    for path in {*paths} - {*found.values()}:
+        require_inside(path, border)
+    return paths

@@ -16,7 +16,8 @@ def voc(folder: Path, split: str) -> Mapping[str, Reader]:
     """`ImageSets/Segmentation/<split>.txt` with a name a line; palette masks whose index is the instance, 255 void.
 
     Raises DataError."""
-    return {name: partial(_voc, folder, name) for name in read_names(folder / f"ImageSets/Segmentation/{split}.txt")}
+    names = read_names(folder / f"ImageSets/Segmentation/{split}.txt", folder)
+    return {name: partial(_voc, folder, name) for name in names}
 
 
 def _voc(folder: Path, name: str) -> Sequence:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from harness.datasets.files import FRAME_ENDINGS, list_files, list_folders
+from harness.datasets.files import FRAME_ENDINGS, is_folder, list_files, list_folders
 from harness.datasets.layout import Reader
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
@@ -23,11 +23,16 @@ def youtube_objects(folder: Path, split: str) -> Mapping[str, Reader]:
     readers: dict[str, Reader] = {}
     for group in list_folders(folder, folder):
         videos = folder / group / "data"
-        if not videos.is_dir():
+        if not is_folder(videos):
             continue
         for video in list_folders(videos, folder):
             shots = videos / video / "shots"
-            for shot in list_folders(shots, folder) if shots.is_dir() else ():
+            try:
+                names = list_folders(shots, folder) if is_folder(shots) else []
+            except DataError as error:
+                readers[f"{group}-{video}"] = partial(_fail, error)  # of this video; the others are read
+                continue
+            for shot in names:
                 if _has_labels(shots / shot / "labels", folder):
                     name = f"{group}-{video}-{shot}"
                     readers[name] = partial(_read, shots / shot, folder, name, group)
@@ -37,7 +42,14 @@ def youtube_objects(folder: Path, split: str) -> Mapping[str, Reader]:
 
 
 def _has_labels(labels: Path, border: Path) -> bool:
-    return labels.is_dir() and bool(list_files(labels, border, FRAME_ENDINGS))
+    try:
+        return is_folder(labels) and bool(list_files(labels, border, FRAME_ENDINGS))
+    except DataError:
+        return True  # its reader meets the same and says it
+
+
+def _fail(error: DataError) -> Sequence:
+    raise error
 
 
 def _read(shot: Path, border: Path, name: str, group: str) -> Sequence:
