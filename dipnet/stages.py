@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -47,34 +48,74 @@ class DIPNet:
         config = request.config
         if not isinstance(config, DIPNetConfig):
             raise StudyError(f"dipnet was given a config of {type(config).__name__}")
-        inference = config.inference(multi_object=request.multi_object)
-        networks, left_out = _trained(config, request)
-        one_shot = config.training == "one-shot" and "segmentation" in networks
-        segment = {}
-        for name, data in request.sequences.items():
-            needs = dict(networks)
-            if one_shot:
-                needs["segmentation"] = _tune(config, request, name, networks["segmentation"], "frame")
-                if config.crop:
-                    needs["crop"] = _tune(config, request, name, needs["segmentation"], "crop")
-            segment[name] = Stage(
+        read = config.model_dump_json(exclude=_SEGMENTING)
+        before = request.once(read, lambda: _before(config, request))
+        inference, timed = _inference(config, request.multi_object)
+        segment = {
+            name: Stage(
                 name="segment",
                 label=f"segment {name}",
                 run="dipnet.stages:run_segment",
                 config=inference,
-                needs=needs,
-                data={"video": data},
-                resources=Resources(gpus=min(request.gpus, 1)),
+                needs=before.needs[name],
+                data=video,
+                resources=before.resources,
             )
+            for name, video in before.videos.items()
+        }
         return CellPlan(
             segment=segment,
-            timing=_timing(config, request, networks),
-            analyses=_analyses(config, request, networks),
-            left_out=left_out,
+            timing=request.once((read, timed), lambda: _timing(config, timed, request, before.networks)),
+            analyses=before.analyses,
+            left_out=before.left_out,
         )
 
 
 METHOD = DIPNet()
+
+_SEGMENTING = {"omega", "confident_omega"}
+"""Options that nothing but segmenting reads."""
+
+
+@lru_cache(maxsize=4096)
+def _inference(config: DIPNetConfig, multi_object: bool) -> tuple[InferenceConfig, InferenceConfig]:
+    """As a video is segmented, and as that is timed: ω takes no time, so all ω share one measurement."""
+    inference = config.inference(multi_object=multi_object)
+    return inference, inference.model_copy(update={"omega": 0.95, "confident_omega": False})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Before:
+    """What cells have in common that differ in how they segment."""
+
+    networks: Mapping[str, Stage]
+    needs: Mapping[str, Mapping[str, Stage]]
+    """By sequence name."""
+
+    videos: Mapping[str, Mapping[str, Data]]
+    analyses: Mapping[str, Stage]
+    left_out: tuple[str, ...]
+    resources: Resources
+
+
+def _before(config: DIPNetConfig, request: CellRequest) -> _Before:
+    networks, left_out = _trained(config, request)
+    one_shot = config.training == "one-shot" and "segmentation" in networks
+    needs = {}
+    for name in request.sequences:
+        needs[name] = dict(networks)
+        if one_shot:
+            needs[name]["segmentation"] = _tune(config, request, name, networks["segmentation"], "frame")
+            if config.crop:
+                needs[name]["crop"] = _tune(config, request, name, needs[name]["segmentation"], "crop")
+    return _Before(
+        networks=networks,
+        needs=needs,
+        videos={name: {"video": data} for name, data in request.sequences.items()},
+        analyses=_analyses(config, request, networks),
+        left_out=left_out,
+        resources=Resources(gpus=min(request.gpus, 1)),
+    )
 
 
 def _trained(config: DIPNetConfig, request: CellRequest) -> tuple[dict[str, Stage], tuple[str, ...]]:
@@ -167,8 +208,10 @@ def _tune(
     )
 
 
-def _timing(config: DIPNetConfig, request: CellRequest, networks: Mapping[str, Stage]) -> Stage:
-    """Timed on the video of median length; ω takes no time, so all ω share one measurement."""
+def _timing(
+    config: DIPNetConfig, inference: InferenceConfig, request: CellRequest, networks: Mapping[str, Stage]
+) -> Stage:
+    """Timed on the video of median length."""
     lengths = {name: len(data.value) for name, data in request.sequences.items()}
     median = sorted(lengths, key=lambda name: (lengths[name], name))[len(lengths) // 2]
     one_shot = config.training == "one-shot" and config.phases != "propagation"
@@ -177,9 +220,7 @@ def _timing(config: DIPNetConfig, request: CellRequest, networks: Mapping[str, S
         label=f"time {median}",
         run="dipnet.stages:run_time",
         config=TimeConfig(
-            inference=config.inference(multi_object=request.multi_object).model_copy(
-                update={"omega": 0.95, "confident_omega": False}
-            ),
+            inference=inference,
             one_shot=config.one_shot if one_shot else None,
             mean_frames=sum(lengths.values()) / len(lengths),
         ),

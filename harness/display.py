@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.board import Board
-from harness.plan import Item, Plan
+from harness.plan import Plan
 from harness.stage import Stage
 from harness.store import Store
 
@@ -25,9 +25,6 @@ _REFRESH = 0.5
 _HEARTBEAT = 30.0
 """Seconds after which plain output says what runs, where nothing has ended since."""
 
-_LISTED = 40
-"""Stages of a plan that are listed one by one, for each state."""
-
 _LOG_LINES = 12
 
 
@@ -36,29 +33,9 @@ def say(words: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {words}", flush=True)
 
 
-def print_plan(plan: Plan, *, every: bool = False) -> None:
-    """How many stages of each kind are cached, to run and waiting; then which must run, and why."""
-    counts = Counter((item.stage.name, item.state) for item in plan.items.values())
-    study = plan.study
-    filled = sum(1 for cell in plan.cells if not cell.reason)
-    print(f"study {study.name}, scale {study.scale.name}, {plan.material.data_kind} data under {plan.material.root}")
-    print(f"{filled} cells; {len(plan.items)} stages; sharing saves {plan.saved} of {plan.unshared}")
-    for name in dict.fromkeys(item.stage.name for item in plan.items.values()):
-        states = [f"{counts[name, state]} {state}" for state in ("cached", "to run", "waiting") if counts[name, state]]
-        print(f"  {name:<10} {', '.join(states)}")
-    for words in plan.absent:
-        print(f"  {words}")
-    for state in ("to run", "waiting"):
-        items = [item for item in plan.items.values() if item.state == state]
-        shown = items if every else items[:_LISTED]
-        for item in shown:
-            seconds = "" if item.seconds is None else f", about {duration(item.seconds)}"
-            print(f"  {state}: {item.stage.label} ({item.reason}{seconds}{_waits(item)})")
-        if len(items) > len(shown):
-            print(f"  {state}: … and {len(items) - len(shown)} more")
-    known = [item.seconds for item in plan.items.values() if item.state != "cached" and item.seconds is not None]
-    if known:
-        print(f"  expected: about {duration(sum(known))} of stages, {len(known)} of {len(plan.missing)} estimated")
+def note(words: str) -> None:
+    """A line on stderr: for what is said while stdout holds data."""
+    print(words, file=sys.stderr, flush=True)
 
 
 def print_failures(board: Board, store: Store) -> None:
@@ -190,11 +167,6 @@ def progress(plan: Plan, store: Store, cpus: int) -> Iterator[Progress]:
         return
     with Live(console=Console(), refresh_per_second=4, transient=True) as live:
         yield Progress(plan, store, cpus, live)
-
-
-def _waits(item: Item) -> str:
-    more = f" and {len(item.waits_for) - 1} more" if len(item.waits_for) > 1 else ""
-    return f"; for {item.waits_for[0]}{more}" if item.waits_for else ""
 
 
 def _kind(stage: Stage) -> tuple[str, str]:

@@ -4,11 +4,11 @@ A method is found by its entry point (group `harness.methods`) under the name th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
-from typing import Any, Protocol, runtime_checkable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -16,6 +16,8 @@ from harness.errors import StudyError
 from harness.stage import Data, Stage
 
 GROUP = "harness.methods"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,17 @@ class CellRequest:
 
     machine: str = ""
     """Name of the hardware, for the timing stage."""
+
+    shared: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    """One for all cells of a plan that have method, benchmark and seed in common; `once` keeps things in it."""
+
+    def once(self, read: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returns, made once for all those cells that agree in `read`: the options that it depends on.
+
+        It only saves planning time, which counts in studies of thousands of cells: stages of one key are one."""
+        if read not in self.shared:
+            self.shared[read] = make()
+        return self.shared[read]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +106,20 @@ def find_method(name: str, origin: str) -> Method:
     if name not in found:
         allowed = ", ".join(sorted(found)) or "none; install the project with pip first"
         raise StudyError(f"{origin}: no method named {name!r}; installed: {allowed}")
-    method = found[name].load()
-    if not isinstance(method, Method):
+    method = _loaded(found[name])
+    if method is None:
         raise StudyError(f"{origin}: {found[name].value} offers no label, config and plan")
     return method
 
 
 @cache
-def _installed() -> dict[str, Any]:
+def _loaded(point: EntryPoint) -> Method | None:
+    """None if it is no method. A plan asks for every cell, and the check reads every attribute."""
+    method = point.load()
+    return method if isinstance(method, Method) else None
+
+
+@cache
+def _installed() -> dict[str, EntryPoint]:
     """Name → entry point. Looking through what is installed takes milliseconds, and a study asks for every cell."""
     return {point.name: point for point in entry_points(group=GROUP)}

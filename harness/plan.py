@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from harness.errors import NotAtHand
 from harness.material import BenchmarkMaterial, Material
 from harness.method import CellRequest, find_method
-from harness.reasons import Reasons
+from harness.reasons import Reason, Reasons
 from harness.score_stage import score_stage
 from harness.stage import Stage
 from harness.store import Store
@@ -57,20 +58,28 @@ class Cell:
         return tuple(stage for stage in stages if stage is not None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """A stage of the plan."""
 
     stage: Stage
     state: State
-    reason: str
-    """Why it must run; empty if it is cached."""
+    reason: Reason | None = None
+    """Why it must run; None if it is cached."""
 
     seconds: float | None = None
-    """Expected, from earlier stages of its kind; None if there were none."""
+    """That it took, if it is cached; else expected from earlier stages of its kind, None if there were none."""
 
-    waits_for: tuple[str, ...] = ()
-    """Labels of the needs that are not there yet."""
+    waits_for: tuple[Stage, ...] = ()
+    """The needs that are not there yet."""
+
+    cells: int = 1
+    """How many cells it serves."""
+
+    @property
+    def why(self) -> str:
+        """The reason in words; empty if it is cached."""
+        return self.reason.words if self.reason else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +92,10 @@ class Plan:
     items: Mapping[str, Item]
     """Key → item, in an order in which they could be run."""
 
-    unshared: int
-    """Stages that running the cells one by one would run."""
+    @cached_property
+    def unshared(self) -> int:
+        """Stages that running the cells one by one would run."""
+        return sum(item.cells for item in self.items.values())
 
     @property
     def saved(self) -> int:
@@ -115,34 +126,35 @@ def make_plan(study: Study, material: Material, store: Store, *, gpus: float = 0
     Nothing is run. Raises StudyError where a config makes no sense on a benchmark."""
     cells = tuple(_cells(study, material, gpus, machine))
     stages: dict[str, Stage] = {}
-    closures: dict[str, frozenset[str]] = {}
-    unshared = 0
+    uses: Counter[str] = Counter()
     for cell in cells:
-        reached: set[str] = set()
+        seen: set[str] = set()
         for target in cell.targets:
-            _collect(target, stages, closures)
-            reached |= closures[target.key]
-        unshared += len(reached)
+            if target.key not in seen:
+                _collect(target, stages, seen)
+        uses.update(seen)
     reasons = Reasons(store, stages)
-    cached = {key for key, stage in stages.items() if reasons.load(stage)}
-    items = {key: _item(stage, cached, reasons) for key, stage in stages.items()}
-    return Plan(study=study, material=material, cells=cells, items=items, unshared=unshared)
+    took = {key: seconds for key, stage in stages.items() if (seconds := reasons.load(stage)) is not None}
+    items = {key: _item(stage, took, uses[key], reasons) for key, stage in stages.items()}
+    return Plan(study=study, material=material, cells=cells, items=items)
 
 
-def _item(stage: Stage, cached: set[str], reasons: Reasons) -> Item:
-    if stage.key in cached:
-        return Item(stage=stage, state="cached", reason="")
-    waits_for = tuple(need.label for need in stage.needs.values() if need.key not in cached)
+def _item(stage: Stage, took: Mapping[str, float], cells: int, reasons: Reasons) -> Item:
+    if stage.key in took:
+        return Item(stage=stage, state="cached", seconds=took[stage.key], cells=cells)
+    waits_for = tuple(need for need in stage.needs.values() if need.key not in took)
     return Item(
         stage=stage,
         state="waiting" if waits_for else "to run",
         reason=reasons.why(stage),
         seconds=reasons.seconds(stage),
         waits_for=waits_for,
+        cells=cells,
     )
 
 
 def _cells(study: Study, material: Material, gpus: float, machine: str) -> Iterator[Cell]:
+    shared: dict[tuple[str, str, int], dict[Any, Any]] = defaultdict(dict)
     for variant in study.variants:
         for benchmark in variant.benchmarks:
             for seed in study.seeds:
@@ -150,10 +162,13 @@ def _cells(study: Study, material: Material, gpus: float, machine: str) -> Itera
                     reason = material.absent[benchmark]
                     yield Cell(variant=variant, benchmark=benchmark, seed=seed, reason=reason)
                 else:
-                    yield _cell(variant, material.benchmarks[benchmark], seed, gpus, machine)
+                    common = shared[variant.method, benchmark, seed]
+                    yield _cell(variant, material.benchmarks[benchmark], seed, gpus, machine, common)
 
 
-def _cell(variant: Variant, material: BenchmarkMaterial, seed: int, gpus: float, machine: str) -> Cell:
+def _cell(
+    variant: Variant, material: BenchmarkMaterial, seed: int, gpus: float, machine: str, shared: dict[Any, Any]
+) -> Cell:
     protocol = material.protocol
     request = CellRequest(
         config=variant.config,
@@ -164,6 +179,7 @@ def _cell(variant: Variant, material: BenchmarkMaterial, seed: int, gpus: float,
         seed=seed,
         gpus=gpus,
         machine=machine,
+        shared=shared,
     )
     try:
         plan = find_method(variant.method, f"variant {variant.name}").plan(request)
@@ -181,13 +197,11 @@ def _cell(variant: Variant, material: BenchmarkMaterial, seed: int, gpus: float,
     )
 
 
-def _collect(stage: Stage, stages: dict[str, Stage], closures: dict[str, frozenset[str]]) -> None:
-    """Puts a stage behind what it needs, unless it is there; a chain of needs is short."""
-    if stage.key in stages:
-        return
-    reached = {stage.key}
+def _collect(stage: Stage, stages: dict[str, Stage], seen: set[str]) -> None:
+    """Puts a stage behind what it needs, unless it is there; notes in `seen` all that were met, which this one is not.
+    A chain of needs is short."""
+    seen.add(stage.key)
     for need in stage.needs.values():
-        _collect(need, stages, closures)
-        reached |= closures[need.key]
-    stages[stage.key] = stage
-    closures[stage.key] = frozenset(reached)
+        if need.key not in seen:
+            _collect(need, stages, seen)
+    stages.setdefault(stage.key, stage)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ import yaml
 from harness.board import Board
 from harness.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
 from harness.datasets import Protocol, data_kind, load_protocols
-from harness.display import print_failures, print_plan, progress, say
+from harness.display import note, print_failures, progress, say
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
 from harness.export import export, require_usable
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
 from harness.material import gather
 from harness.plan import Plan, make_plan
+from harness.plan_json import plan_json
+from harness.plan_text import plan_text
 from harness.spent import spans_of, spent
 from harness.store import Store
 from harness.study import Scale, Study, load_study
@@ -54,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """What the command does. Raises HarnessError for all that a user can put right."""
     begin = time.monotonic()
+    if (options.json or options.all) and not options.plan:
+        raise StudyError("--json and --all say how --plan prints; give --plan too")
     protocols = load_protocols()
     study = load_study(options.study, protocols, options.scale, options=read_options(options.option))
     store = Store(options.home)
@@ -80,13 +85,18 @@ def _run(
     check_scale(study.scale, gpus, insist=options.yes)
     if options.export is not None and not options.plan:
         require_usable(options.export.absolute())
-    root = options.data if options.data is not None else embedded_data(store.home)
+    tell = note if options.json else say
+    root = options.data if options.data is not None else embedded_data(store.home, tell)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
-    material = gather((protocols[name] for name in asked), root, store.home / "facts.sqlite", say)
+    material = gather((protocols[name] for name in asked), root, store.home / "facts.sqlite", tell)
     share = study.scale.gpus if gpus else 0.0
     machine = cluster.hardware if cluster else describe_hardware(gpu=share > 0)
     plan = make_plan(study, material, store, gpus=share, machine=machine)
-    print_plan(plan, every=options.plan)
+    if options.json:
+        json.dump(plan_json(plan, cpus=cpus, gpus=gpus), sys.stdout)
+        print()
+    else:
+        print("\n".join(plan_text(plan, cpus=cpus, gpus=gpus, every=options.all)))
     if options.plan:
         return 0
     status = execute(
@@ -155,7 +165,7 @@ def check_scale(scale: Scale, gpus: int, *, insist: bool) -> None:
         )
 
 
-def embedded_data(home: Path) -> Path:
+def embedded_data(home: Path, tell: Callable[[str], None] = say) -> Path:
     """The embedded miniature of a home, made on first use. Raises StoreError where it cannot be written."""
     from harness.datasets import embed
 
@@ -165,7 +175,7 @@ def embedded_data(home: Path) -> Path:
         with (folder.parent / ".lock").open("a") as lock:  # two studies may start at once
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.is_dir() or data_kind(folder) != "embedded":
-                say(f"making the embedded data in {folder}")
+                tell(f"making the embedded data in {folder}")
                 embed(folder, DATA_SEED)
     except OSError as error:
         raise StoreError(f"{folder}: the embedded data cannot be written ({error}); give another --home") from None
@@ -254,6 +264,8 @@ def _parser() -> argparse.ArgumentParser:
         "--export", metavar="DIR", type=Path, help="write the masks there, as the DAVIS site takes them"
     )
     parser.add_argument("--plan", action="store_true", help="print the plan and run nothing")
+    parser.add_argument("--all", action="store_true", help="with --plan: name every stage")
+    parser.add_argument("--json", action="store_true", help="with --plan: as JSON, described in docs/plans.md")
     parser.add_argument("--yes", action="store_true", help="go on where a scale asks for a GPU that is not there")
     parser.add_argument("--gpus", metavar="N", type=int, help="GPUs to use; default: all, 0: none")
     parser.add_argument("--address", help="of a Ray cluster to work on: auto, or host:port; docs/cluster.md")

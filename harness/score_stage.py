@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.config import Config
@@ -25,15 +26,20 @@ class ScoreConfig(Config):
 
 def score_stage(protocol: Protocol, segments: Mapping[str, Stage], sequences: Mapping[str, Data]) -> Stage:
     """The score stage over these segment stages; both mappings by sequence name."""
-    rules = rules_of(protocol)
     return Stage(
         name="score",
         label=f"score {protocol.title}",
         run="harness.score_stage:score",
-        config=ScoreConfig(values=rules.values, averaging=rules.averaging, alternative=rules.alternative),
+        config=_config(protocol),
         needs=segments,
         data=sequences,
     )
+
+
+@cache
+def _config(protocol: Protocol) -> ScoreConfig:
+    rules = rules_of(protocol)
+    return ScoreConfig(values=rules.values, averaging=rules.averaging, alternative=rules.alternative)
 
 
 def score(task: Task) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,11 @@ class Data:
     value: Any = field(compare=False)
     """A picklable reader (a Sequence, a tuple of them), handed to the run function as it is."""
 
+    @cached_property
+    def types(self) -> frozenset[type]:
+        """Of the value, or of the values in it: their code is in the key."""
+        return frozenset(_types(self.value))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stage:
@@ -82,15 +87,14 @@ class Stage:
     machine: str = ""
     """Name of the hardware, for results that hold on one kind of machine only (seconds)."""
 
-    @cached_property
+    @property
     def code(self) -> dict[str, str]:
         """Digest of the project code reached, by module."""
-        types = [type(self.config), *(t for data in self.data.values() for t in _types(data.value))]
-        return code_fingerprint(self.run, sorted({f"{t.__module__}:{t.__qualname__}" for t in types}))
+        return dict(self._code[0])
 
-    @cached_property
+    @property
     def identity(self) -> dict[str, Any]:
-        """What the key is the digest of, readable: kept in the stage's folder, compared to say why a stage must run."""
+        """What the key stands for, readable: kept in the stage's folder, compared to say why a stage must run."""
         return {
             "name": self.name,
             "version": self.version,
@@ -104,8 +108,27 @@ class Stage:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 of the identity, 64 hex digits."""
-        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the identity, with digests of config and code in their place; 64 hex digits."""
+        needs = sorted([(role, need.key) for role, need in self.needs.items()])
+        data = sorted([(role, data.digest) for role, data in self.data.items()])
+        digests = self.config_digest, self.code_digest
+        identity = self.name, self.version, self.run, *digests, needs, data, self.machine
+        return hashlib.sha256(ascii(identity).encode()).hexdigest()
+
+    @cached_property
+    def config_digest(self) -> str:
+        """SHA-256 of the config, 64 hex digits."""
+        return _config_digest(_Same(self.config))
+
+    @property
+    def code_digest(self) -> str:
+        """SHA-256 of `code`, 64 hex digits."""
+        return self._code[1]
+
+    @property
+    def _code(self) -> tuple[Mapping[str, str], str]:
+        types = frozenset({type(self.config)}).union(*[data.types for data in self.data.values()])
+        return _code(self.run, types)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +153,36 @@ class Task:
 
     progress: Callable[[float, str], None] = lambda share, words: None
     """Tell how far it is: share in 0..1, and a few words. Cheap; call it as often as you like."""
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of a value that JSON can hold, 64 hex digits; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class _Same:
+    """A frozen config as a key of a cache: the same object, not an equal one (to Python, 1 and 1.0 are equal)."""
+
+    def __init__(self, config: BaseModel) -> None:
+        self.config = config
+
+    def __hash__(self) -> int:
+        return id(self.config)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.config is self.config
+
+
+@lru_cache(maxsize=4096)
+def _config_digest(same: _Same) -> str:
+    return digest_of(same.config.model_dump(mode="json"))
+
+
+@cache
+def _code(run: str, types: frozenset[type]) -> tuple[Mapping[str, str], str]:
+    """The code that a function reaches, by module, and its digest: the same for all stages of a kind."""
+    code = code_fingerprint(run, sorted({f"{t.__module__}:{t.__qualname__}" for t in types}))
+    return code, digest_of(code)
 
 
 def _types(value: Any) -> set[type]:

@@ -102,10 +102,11 @@ def load_study(
         raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
     size = load_scale(scale or file.scale, f"{path}: scale", scales)
     if options:
-        opened = merged(nested(size.methods.get(file.method, {}), f"scale {size.name}"), nested(options, "--option"))
-        resolve(find_method(file.method, f"{path}: method").config, opened, "--option")
-        size = size.model_copy(update={"methods": {**size.methods, file.method: opened}})
-    variants = tuple(_variant(name, options, file, size, benchmarks, path) for name, options in file.variants)
+        laid_over = merged(nested(size.methods.get(file.method, {}), f"scale {size.name}"), nested(options, "--option"))
+        resolve(find_method(file.method, f"{path}: method").config, laid_over, "--option")
+        size = size.model_copy(update={"methods": {**size.methods, file.method: laid_over}})
+    opened: dict[str, dict[str, Any]] = {}
+    variants = tuple(_variant(name, options, file, size, opened, benchmarks, path) for name, options in file.variants)
     return Study(
         name=file.name,
         question=file.question,
@@ -147,8 +148,15 @@ def _pairs(variants: Any, origin: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _variant(
-    name: str, given: Mapping[str, Any], file: _StudyFile, scale: Scale, benchmarks: Mapping[str, Any], path: Path
+    name: str,
+    given: Mapping[str, Any],
+    file: _StudyFile,
+    scale: Scale,
+    opened: dict[str, dict[str, Any]],
+    benchmarks: Mapping[str, Any],
+    path: Path,
 ) -> Variant:
+    """`opened`: the scale's options by method, nested; what is not in it yet is put there."""
     origin = f"{path}: variants.{name}"
     method_name = given.get("method", file.method)
     chosen = given.get("benchmarks", list(file.benchmarks))
@@ -159,8 +167,9 @@ def _variant(
     _check_benchmarks(chosen, benchmarks, f"{origin}.benchmarks")
     method = find_method(method_name, origin)
     options = nested({key: value for key, value in given.items() if key not in _OF_A_VARIANT}, origin)
-    from_scale = nested(scale.methods.get(method_name, {}), f"scale {scale.name}: methods.{method_name}")
-    config = resolve(method.config, merged(from_scale, options), origin)
+    if method_name not in opened:
+        opened[method_name] = nested(scale.methods.get(method_name, {}), f"scale {scale.name}: methods.{method_name}")
+    config = resolve(method.config, merged(opened[method_name], options), origin)
     return Variant(
         name=name,
         method=method_name,

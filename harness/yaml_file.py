@@ -29,7 +29,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-class _StrictLoader(yaml.SafeLoader):
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C, where there is one: ten times as fast."""
+
+
+class _StrictLoader(_SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[str, int] = {}
         for key, _ in node.value:
@@ -38,4 +42,5 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"line {line}: key {key.value!r} is given twice, first in line {seen[key.value]}")
             if isinstance(key, yaml.ScalarNode):
                 seen[key.value] = line
-        return super().construct_mapping(node, deep)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from harness.datasets.pixels import read_mask
 from harness.errors import NotAtHand, StudyError
 from harness.method import CellPlan, CellRequest, find_method
 from harness.stage import Data, Stage, Task
+from tests.engine import ROOT
 from tests.videos import Squares
 
 TINY = {
@@ -32,7 +36,12 @@ VIDEOS = Data(name="train", digest="t", value=(Squares(seed=1),))
 
 
 def plan(
-    objects: int = 1, pretraining: Data | None = STILLS, offline: Data | None = VIDEOS, seed: int = 0, **change: object
+    objects: int = 1,
+    pretraining: Data | None = STILLS,
+    offline: Data | None = VIDEOS,
+    seed: int = 0,
+    shared: dict[Any, Any] | None = None,
+    **change: object,
 ) -> CellPlan:
     request = CellRequest(
         config=resolve(DIPNetConfig, {**TINY, **change}, "test"),
@@ -42,6 +51,7 @@ def plan(
         missing={"pretraining": "no VOC", "offline": "no DAVIS"},
         seed=seed,
         machine="here",
+        shared={} if shared is None else shared,
     )
     return METHOD.plan(request)
 
@@ -124,6 +134,33 @@ def test_a_weights_file_that_is_missing_is_named(tmp_path: Path) -> None:
         plan(**change)
     torch.save({}, tmp_path / "w.pt")
     assert keys(plan(**change), "train")
+
+
+def test_a_plan_needs_no_torch() -> None:
+    program = "import dipnet.stages, harness.run, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_what_cells_of_a_plan_share_is_what_each_would_have_alone() -> None:
+    changes: list[dict[str, object]] = [
+        {},
+        {"omega": 0.5},
+        {"omega": 0.0, "anchor": 0.3},
+        {"omega": 0.5, "anchor": 0.3},
+        {"confident_omega": True},
+        {"crop": False},
+        {"one_shot.learning_rate": 0.1},
+        {"analyses": ["identities"]},
+    ]
+    shared: dict[Any, Any] = {}
+    for change in changes:
+        alone, together = plan(**change), plan(shared=shared, **change)
+        for one, other in ((alone.segment, together.segment), (alone.analyses, together.analyses)):
+            assert {name: stage.key for name, stage in one.items()} == {name: s.key for name, s in other.items()}
+        assert alone.timing is not None
+        assert together.timing is not None
+        assert alone.timing.key == together.timing.key
+    assert len(shared) < 2 * len(changes)
 
 
 def run(stage: Stage, home: Path, done: dict[str, Path]) -> Path:

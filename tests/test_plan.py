@@ -127,7 +127,7 @@ def done(stage: Stage, store: Store) -> Stage:
 
 
 def why(stage: Stage, store: Store) -> str:
-    return Reasons(store, {stage.key}).why(stage)
+    return Reasons(store, {stage.key}).why(stage).words
 
 
 def test_a_stage_without_a_forerunner_is_new(tmp_path: Path, store: Store) -> None:
