@@ -90,6 +90,10 @@ class AugmentationConfig(Options):
     shift: float = Field(0.0, ge=0, le=0.5)
     """Largest shift, in sides of the image."""
 
+    paste: float = Field(0.0, ge=0, le=1)
+    """Training only: probability that the object of another image is pasted in, and that the sample is about either
+    (choice, for small scales: few videos of one object each would teach to find objects whatever the hint)."""
+
     color: float = Field(0.0, ge=0, le=0.5)
     """Largest change of brightness, contrast and of each channel, as a share."""
 

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dipnet.propagation import PropagationNetwork
-from dipnet.samples import VOID, Video, frames_tensor, resample, whole
+from dipnet.samples import VOID, Video, frames_tensor
+from dipnet.view import resample, whole
 
 
 def identity_vectors(

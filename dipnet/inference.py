@@ -15,8 +15,9 @@ from dipnet.config import InferenceConfig
 from dipnet.identity import update_identity
 from dipnet.model import Networks
 from dipnet.propagation import PropagationNetwork, coarse_probabilities
-from dipnet.samples import Box, Image, Video, bounding_box, clip, frames_tensor, grow, resample, whole
+from dipnet.samples import Video, frames_tensor
 from dipnet.segmentation import SegmentationNetwork
+from dipnet.view import Box, Image, bounding_box, clip, grow, resample, whole
 
 
 def segment_video(video: Video, networks: Networks, config: InferenceConfig, device: str) -> Iterator[Image]:

@@ -14,9 +14,10 @@ from torch import Tensor
 from dipnet.config import OneShotConfig
 from dipnet.inference import foreground_box
 from dipnet.optimise import Batch, Objective, Run, optimise
-from dipnet.samples import Box, Image, Video, View, frames_tensor, resample, view_of, whole
+from dipnet.samples import Video, frames_tensor, view_of
 from dipnet.segmentation import SegmentationNetwork, segmentation_loss
 from dipnet.train import hinted, segmentation_objective
+from dipnet.view import Box, Image, View, resample, whole
 
 
 def tune_on_frame(

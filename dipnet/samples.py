@@ -5,7 +5,6 @@ Everything is drawn from the generator that is handed in, so that a step's batch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import cv2
@@ -17,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dipnet.config import AugmentationConfig, CoarseConfig, TrainingConfig
-
-Image = NDArray[np.uint8]
-Box = tuple[int, int, int, int]
-"""Top, left, bottom, right; the last two exclusive. May reach over the image's rim."""
+from dipnet.paste import paste
+from dipnet.view import Box, Image, View, bounding_box, clip, grow, resample, whole
 
 VOID = 255
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+
+_NO_OBJECT = "no object in a hundred frames that were drawn: is this the right training data?"
 
 
 @runtime_checkable
@@ -36,62 +35,6 @@ class Video(Protocol):
     def __len__(self) -> int: ...
     def frame(self, index: int, /) -> Image: ...
     def mask(self, index: int, /) -> Image: ...
-
-
-@dataclass(frozen=True)
-class View:
-    """One frame with the mask of one object in it, both square and of the network's size."""
-
-    frame: Image
-    """side × side × 3."""
-
-    mask: Image
-    """side × side: 0, 1, or 255 for void."""
-
-
-def resample(image: Image, box: Box, side: int, *, labels: bool = False) -> Image:
-    """The part of an image inside `box`, resized to a square; outside the image the rim is repeated (0 in labels)."""
-    top, left, bottom, right = box
-    height, width = image.shape[:2]
-    part = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-    rims = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-    if any(rims):
-        kind = cv2.BORDER_CONSTANT if labels else cv2.BORDER_REPLICATE
-        part = np.asarray(cv2.copyMakeBorder(part, *rims, kind, value=0), np.uint8)
-    shrinking = part.shape[0] >= side and part.shape[1] >= side
-    how = cv2.INTER_NEAREST if labels else cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (side, side), interpolation=how), np.uint8)
-
-
-def whole(image: Image) -> Box:
-    """The box of all of an image."""
-    return 0, 0, image.shape[0], image.shape[1]
-
-
-def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
-    """The tight box of what is true; None if nothing is."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
-
-
-def grow(box: Box, margins: tuple[float, float, float, float], least: int = 16) -> Box:
-    """A box with margins at top, left, bottom, right, in its own sides; no side shorter than `least` pixels."""
-    top, left, bottom, right = box
-    height, width = max(bottom - top, least), max(right - left, least)
-    middle, centre = (top + bottom) / 2, (left + right) / 2
-    return (
-        round(middle - height * (0.5 + margins[0])),
-        round(centre - width * (0.5 + margins[1])),
-        round(middle + height * (0.5 + margins[2])),
-        round(centre + width * (0.5 + margins[3])),
-    )
-
-
-def clip(box: Box, shape: tuple[int, ...]) -> Box:
-    """The part of a box that lies in an image of that shape."""
-    return max(box[0], 0), max(box[1], 0), min(box[2], shape[0]), min(box[3], shape[1])
 
 
 def frames_tensor(frames: Sequence[Image]) -> Float[Tensor, "n 3 h w"]:
@@ -175,6 +118,32 @@ def pair_sample(videos: Sequence[Video], config: TrainingConfig, side: int, rng:
     """Reference and target for the propagation network, with one object's masks.
 
     Of a video: two of ten consecutive frames. Of a still: the image, and itself shifted and rotated."""
+    views = _pair(videos, config, side, rng)
+    if _pasting(config, rng):
+        views = paste(views, _pair(videos, config, side, rng), rng)
+    reference, target = vary(views, config.augmentation, rng)
+    return reference, target
+
+
+def still_sample(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> View:
+    """A frame with one object's mask, for the segmentation network."""
+    views = [_still(videos, config, side, rng)]
+    if _pasting(config, rng):
+        views = paste(views, [_still(videos, config, side, rng)], rng)
+    return vary(views, config.augmentation, rng)[0]
+
+
+def view_of(frame: Image, mask: Image, config: AugmentationConfig, side: int, rng: Generator) -> View:
+    """One variation of a frame and its mask at the network's size."""
+    return vary([_cut(frame, mask, config, side, rng)], config, rng)[0]
+
+
+def _pasting(config: TrainingConfig, rng: Generator) -> bool:
+    share = config.augmentation.paste
+    return share > 0 and bool(rng.random() < share)
+
+
+def _pair(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> list[View]:
     for _ in range(100):
         video = videos[int(rng.integers(len(videos)))]
         first, second = _pair_indices(len(video), config.pair_window, rng)
@@ -183,38 +152,32 @@ def pair_sample(videos: Sequence[Video], config: TrainingConfig, side: int, rng:
         if chosen:
             break
     else:
-        raise ValueError("no object in a hundred frames that were drawn: is this the right training data?")
+        raise ValueError(_NO_OBJECT)
     reference = one_object(ids, chosen)
     box = crop_box(reference, config.augmentation, rng)
     views = [View(resample(video.frame(first), box, side), resample(reference, box, side, labels=True))]
     if first == second:
         turn = rng.uniform(-config.pair_rotation, config.pair_rotation)
         shift = rng.uniform(-config.pair_shift, config.pair_shift, 2)
-        views.append(View(*warp(views[0].frame, views[0].mask, turn, 1.0, shift)))
-    else:
-        target = one_object(video.mask(second), chosen)
-        views.append(View(resample(video.frame(second), box, side), resample(target, box, side, labels=True)))
-    reference_view, target_view = vary(views, config.augmentation, rng)
-    return reference_view, target_view
+        return [*views, View(*warp(views[0].frame, views[0].mask, turn, 1.0, shift))]
+    target = one_object(video.mask(second), chosen)
+    return [*views, View(resample(video.frame(second), box, side), resample(target, box, side, labels=True))]
 
 
-def still_sample(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> View:
-    """A frame with one object's mask, for the segmentation network."""
+def _still(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> View:
     for _ in range(100):
         video = videos[int(rng.integers(len(videos)))]
         index = int(rng.integers(len(video)))
         ids = video.mask(index)
         chosen = choose_object(ids, config.foreground, rng)
         if chosen:
-            return view_of(video.frame(index), one_object(ids, chosen), config.augmentation, side, rng)
-    raise ValueError("no object in a hundred frames that were drawn: is this the right training data?")
+            return _cut(video.frame(index), one_object(ids, chosen), config.augmentation, side, rng)
+    raise ValueError(_NO_OBJECT)
 
 
-def view_of(frame: Image, mask: Image, config: AugmentationConfig, side: int, rng: Generator) -> View:
-    """One variation of a frame and its mask at the network's size."""
+def _cut(frame: Image, mask: Image, config: AugmentationConfig, side: int, rng: Generator) -> View:
     box = crop_box(mask, config, rng)
-    view = View(resample(frame, box, side), resample(mask, box, side, labels=True))
-    return vary([view], config, rng)[0]
+    return View(resample(frame, box, side), resample(mask, box, side, labels=True))
 
 
 def coarse_mask(mask: Image, size: int, config: CoarseConfig, rng: Generator) -> NDArray[np.float32]:

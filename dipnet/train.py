@@ -18,18 +18,10 @@ from dipnet.model import load_network
 from dipnet.optimise import Batch, Objective, Progress, Run, TrainingError, optimise
 from dipnet.parallel import World
 from dipnet.propagation import PropagationNetwork
-from dipnet.samples import (
-    Video,
-    View,
-    coarse_mask,
-    frames_tensor,
-    known_tensor,
-    masks_tensor,
-    pair_sample,
-    still_sample,
-)
+from dipnet.samples import Video, coarse_mask, frames_tensor, known_tensor, masks_tensor, pair_sample, still_sample
 from dipnet.segmentation import SegmentationNetwork, masked_cross_entropy, segmentation_loss
 from dipnet.stage_configs import TrainConfig
+from dipnet.view import View
 
 
 def train_propagation(network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig, run: Run) -> None:

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from dipnet.config import AugmentationConfig, CoarseConfig, TrainingConfig
 from dipnet.samples import (
-    View,
-    bounding_box,
     choose_object,
     coarse_mask,
     crop_box,
@@ -17,11 +15,10 @@ from dipnet.samples import (
     masks_tensor,
     one_object,
     pair_sample,
-    resample,
     still_sample,
     vary,
-    whole,
 )
+from dipnet.view import View, bounding_box, resample, whole
 from tests.videos import Squares
 
 STRONG = AugmentationConfig(crop=0.5, rotation=40, scale=(0.6, 1.5), shift=0.2)

@@ -1,0 +1,66 @@
+"""Objects of other images pasted into training samples, so that what a sample is about must be read from its hint.
+
+A training set of few videos with one striking object each teaches both networks to find striking objects, whatever
+identity or coarse mask they are given. With a second object in the picture, which the sample is about as often as its
+own, they cannot do without. Not in the paper, whose pre-training data has many objects in one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from dipnet.view import View, bounding_box
+
+ANGLE = 20.0
+"""Largest rotation of a pasted object, degrees."""
+
+ZOOM = (0.5, 1.2)
+"""Range of its size, over the one that it had."""
+
+PLACE = (0.15, 0.85)
+"""Where its centre may lie, in sides of the view."""
+
+DRIFT = 0.06
+"""Largest further shift from one view to the next, in sides."""
+
+LEAST = 48
+"""Fewest pixels of the object that the sample is about, in the first view."""
+
+
+def paste(views: Sequence[View], donors: Sequence[View], rng: Generator) -> list[View]:
+    """The donors' object put into the views, one donor a view, before or behind the views' own object.
+
+    The result is about either object, evenly. Where that object would be hidden in the first view, the views are
+    returned as they were."""
+    box = bounding_box(donors[0].mask == 1)
+    if box is None:
+        return list(views)
+    centre = (box[1] + box[3]) / 2, (box[0] + box[2]) / 2
+    side = donors[0].mask.shape[0]
+    matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-ANGLE, ANGLE), rng.uniform(*ZOOM))
+    matrix[:, 2] += rng.uniform(*PLACE, 2) * side - centre
+    flip, before, swap = rng.random(3) < 0.5
+    result = []
+    for number, (view, donor) in enumerate(zip(views, donors, strict=True)):
+        if number:
+            matrix[:, 2] += rng.uniform(-DRIFT, DRIFT, 2) * side
+        frame, shape = _moved(donor, matrix, flip=bool(flip))
+        seen = shape if before else shape & (view.mask == 0)
+        mask = seen.astype(np.uint8) if swap else np.where(seen, np.uint8(0), view.mask)
+        result.append(View(np.where(seen[..., None], frame, view.frame), mask))
+    return result if (result[0].mask == 1).sum() >= LEAST else list(views)
+
+
+def _moved(donor: View, matrix: NDArray[np.float64], *, flip: bool) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The donor's frame and object under an affine map, mirrored about its new place or not."""
+    size = donor.mask.shape[::-1]
+    frame = np.asarray(cv2.warpAffine(donor.frame, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+    solid = (donor.mask == 1).astype(np.uint8)
+    shape = cv2.warpAffine(solid, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    if flip:
+        frame, shape = frame[:, ::-1], shape[:, ::-1]
+    return frame, np.asarray(shape) == 1
