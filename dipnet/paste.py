@@ -41,7 +41,7 @@ def paste(views: Sequence[View], donors: Sequence[View], rng: Generator) -> list
         return list(views)
     centre = (box[1] + box[3]) / 2, (box[0] + box[2]) / 2
     side = donors[0].mask.shape[0]
-    matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-ANGLE, ANGLE), rng.uniform(*ZOOM))
+    matrix = np.asarray(cv2.getRotationMatrix2D(centre, rng.uniform(-ANGLE, ANGLE), rng.uniform(*ZOOM)), np.float64)
     matrix[:, 2] += rng.uniform(*PLACE, 2) * side - centre
     flip, before, swap = rng.random(3) < 0.5
     result = []
