@@ -6,14 +6,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from harness.datasets import Sequence, check_sequences, data_kind, load_benchmark, load_protocols, load_training
-from harness.datasets.compose import Composition, compose, plan, render
+from harness.datasets.compose import Composition, compose, render
 from harness.datasets.compose import _tracks as read_tracks
+from harness.datasets.compose import plan as plan_composition
 from harness.datasets.protocol import load_training_sets
 from harness.errors import DataError
+from harness.material import gather
+from harness.plan import make_plan
+from harness.rows import make_rows
+from harness.store import Store
+from harness.study import load_study
+from harness.work import make_job, work
+from reports.rows import check_rows
+from reports.rows import split as split_rows
+from reports.words import describe
 
 SPLITS = {"train": ("bear", "boat", "bus", "cat"), "val": ("cow", "dog", "duck", "goat")}
 SIZE = (96, 160)
@@ -52,7 +63,7 @@ def derived(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def planned(source: Path) -> list[Composition]:
     tracks = read_tracks(load_training_sets()["davis16-train"].dataset, "val", source)
-    return [plan(track, tracks, f"0/{track.sequence.name}") for track in tracks]
+    return [plan_composition(track, tracks, f"0/{track.sequence.name}") for track in tracks]
 
 
 def sequences(root: Path) -> tuple[Sequence, ...]:
@@ -72,6 +83,19 @@ def test_it_passes_the_checks(derived: Path) -> None:
 
 def test_it_is_called_derived(derived: Path) -> None:
     assert data_kind(derived) == "derived"
+
+
+def test_its_rows_and_captions_call_it_derived(derived: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text("name: a\nmethod: first-mask\nbenchmarks: [davis17-val]\nvariants: {b: {}}\n")
+    protocols, store = load_protocols(), Store(tmp_path / "home")
+    study = load_study(tmp_path / "study.yaml", protocols)
+    plan = make_plan(study, gather([protocols["davis17-val"]], derived, tmp_path / "facts.sqlite"), store)
+    for stage in plan.missing:
+        assert work(make_job(stage, store, 1, "none"))
+    (row,) = make_rows(plan, store)
+    assert (row["status"], row["data_kind"]) == ("done", "derived")
+    (part,) = split_rows(check_rows(pd.DataFrame([row])))
+    assert "Data: derived from real sequences: not a benchmark result." in describe(part)
 
 
 def test_every_split_is_made_from_its_own_sequences_alone(derived: Path) -> None:
