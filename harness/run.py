@@ -26,6 +26,7 @@ from harness.display import note, print_failures, progress, say
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
 from harness.export import export, require_usable
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
+from harness.ledger import keep_plan
 from harness.material import gather
 from harness.plan import Plan, make_plan
 from harness.plan_json import plan_json
@@ -91,7 +92,10 @@ def _run(
     material = gather((protocols[name] for name in asked), root, store.home / "facts.sqlite", tell)
     share = study.scale.gpus if gpus else 0.0
     machine = cluster.hardware if cluster else describe_hardware(gpu=share > 0)
-    plan = make_plan(study, material, store, gpus=share, machine=machine)
+    with store.planning():
+        plan = make_plan(study, material, store, gpus=share, machine=machine)
+        if not options.plan:
+            keep_plan(plan, store, options.study, read_options(options.option))
     if options.json:
         json.dump(plan_json(plan, cpus=cpus, gpus=gpus), sys.stdout)
         print()

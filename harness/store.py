@@ -106,7 +106,7 @@ class Store:
                 return f"{folder / file}: {error.strerror}"
             if size != facts["size"]:
                 return f"{folder / file}: {size} bytes found, {facts['size']} expected"
-            if contents and _sha256(folder / file) != facts["sha256"]:
+            if contents and "sha256" in facts and _sha256(folder / file) != facts["sha256"]:
                 return f"{folder / file}: its content has changed"
         return None
 
@@ -139,6 +139,20 @@ class Store:
                 yield False
                 return
             yield True
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Held from looking at what is published until the plan is kept: nothing is pruned meanwhile."""
+        with (self.root / "locks" / "planning.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Held while pruning: nobody plans meanwhile."""
+        with (self.root / "locks" / "planning.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def in_work(self, key: str) -> bool:
         """Whether some process holds the stage just now."""
@@ -227,6 +241,13 @@ class Store:
         content = read_json(self.root / "work" / key / "progress.json") or {}
         return float(content.get("share", 0.0)), str(content.get("words", ""))
 
+    def set_aside(self, name: str, key: str) -> bool:
+        """Moves a published folder away, so that it is computed again; False if the stage is in work."""
+        with self.claim(key, wait=False) as ours:
+            if ours:
+                self._move_aside(self.folder(name, key))
+        return ours
+
     def _move_aside(self, folder: Path) -> None:
         aside = self.root / "damaged" / f"{folder.parent.name}-{folder.name[:16]}-{time.time_ns()}"
         try:
@@ -271,3 +292,9 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+if __name__ == "__main__":
+    from harness.store_command import main
+
+    raise SystemExit(main())

@@ -1,0 +1,141 @@
+"""`python -m harness.store list|size|prune|verify [--home DIR]`: looks after the finished stages of a home.
+
+Exit status 0; 1 if `verify` finds damage; 2 for a named error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from harness.care import damage, entries, referred, remove, size_of, waste
+from harness.errors import HarnessError, StoreError
+from harness.store import Store
+
+_DAY = 86400.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    home: Path = options.home.absolute()
+    try:
+        if not (home / "store").is_dir():
+            raise StoreError(f"{home}: no home of runs; give --home the folder that runs were given")
+        status: int = options.do(Store(home), options)
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return status
+
+
+def show(store: Store, options: argparse.Namespace) -> int:
+    """A line for every finished stage, or all of it as JSON."""
+    found = [entry for entry in entries(store) if options.kind in (None, entry.name)]
+    if options.json:
+        print(json.dumps([asdict(entry) for entry in found]))
+        return 0
+    for entry in sorted(found, key=lambda entry: entry.published):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.published))
+        used = ", ".join(entry.studies) or "no study"
+        print(
+            f"{entry.key[:12]}  {entry.name:<10} {when}  {human(entry.size):>9}  {entry.label or 'damaged'}  [{used}]"
+        )
+    return 0
+
+
+def size(store: Store, _options: argparse.Namespace) -> int:
+    """Bytes by kind of stage, and of what is not a finished stage."""
+    users = referred(store.home)
+    counts: dict[str, list[int]] = {}
+    unused = [0, 0]
+    for name, key in store.published():
+        bytes_ = size_of(store.folder(name, key))
+        for total in (counts.setdefault(name, [0, 0]), *([unused] if key not in users else [])):
+            total[0] += 1
+            total[1] += bytes_
+    for name, (count, bytes_) in counts.items():
+        print(f"{name:<22} {count:>7} {human(bytes_):>10}")
+    for name, words in (("work", "in work, or given up on"), ("damaged", "set aside as damaged")):
+        places = list((store.root / name).iterdir())
+        if places:
+            print(f"{words:<22} {len(places):>7} {human(sum(map(size_of, places))):>10}")
+    total_count, total_bytes = sum(count for count, _ in counts.values()), sum(bytes_ for _, bytes_ in counts.values())
+    print(f"{'finished stages':<22} {total_count:>7} {human(total_bytes):>10}")
+    print(f"{'  that no study needs':<22} {unused[0]:>7} {human(unused[1]):>10}")
+    return 0
+
+
+def prune(store: Store, options: argparse.Namespace) -> int:
+    """Shows what can go; removes it where the user says so."""
+    found = list(waste(store, options.older_than * _DAY))
+    for one in found:
+        print(f"{human(one.size):>10}  {one.path.relative_to(store.root)}  ({one.why})")
+    if not options.yes:
+        print(f"{len(found)} would be removed, {human(sum(one.size for one in found))}; --yes removes them")
+        return 0
+    removed = list(remove(store, found))
+    print(f"{len(removed)} removed, {human(sum(one.size for one in removed))}")
+    if len(removed) < len(found):
+        print(f"{len(found) - len(removed)} kept: in use by now")
+    return 0
+
+
+def verify(store: Store, options: argparse.Namespace) -> int:
+    """Hashes every byte again; says what is damaged."""
+    checked = bad = 0
+    for name, key in store.published():
+        checked += 1
+        problem = damage(store, name, key)
+        if problem is None:
+            continue
+        bad += 1
+        aside = " (set aside)" if options.set_aside and store.set_aside(name, key) else ""
+        print(f"damaged: {name} {key[:12]}: {problem}{aside}")
+    print(f"{checked} finished stages checked, {bad} damaged")
+    if bad and not options.set_aside:
+        print("--set-aside moves them away; the next run of their study computes them again")
+    return 1 if bad else 0
+
+
+def human(count: float) -> str:
+    """`1.5 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m harness.store", description="Look after finished stages.")
+    commands = parser.add_subparsers(required=True, metavar="list|size|prune|verify")
+    asked = {
+        "list": (show, "every finished stage, and the studies that refer to it"),
+        "size": (size, "bytes by kind of stage"),
+        "prune": (prune, "show what no study refers to, and what killed attempts left; --yes removes it"),
+        "verify": (verify, "hash every finished stage again"),
+    }
+    for name, (do, words) in asked.items():
+        command = commands.add_parser(name, help=words, description=words)
+        command.set_defaults(do=do)
+        command.add_argument("--home", metavar="DIR", type=Path, default=Path("runs"))
+        if name == "list":
+            command.add_argument("--kind", help="of one kind only: train, segment, …")
+            command.add_argument("--json", action="store_true")
+        if name == "prune":
+            command.add_argument("--yes", action="store_true", help="remove it")
+            command.add_argument(
+                "--older-than",
+                metavar="DAYS",
+                type=float,
+                default=7.0,
+                help="of attempts and damaged folders; default 7",
+            )
+        if name == "verify":
+            command.add_argument("--set-aside", action="store_true", help="move damaged folders away")
+    return parser

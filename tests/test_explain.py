@@ -1,0 +1,136 @@
+"""A number of a table is explained down to its masks, networks, code and data, from the home alone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.datasets import load_protocols
+from harness.explain import main
+from harness.ledger import keep_plan
+from harness.material import gather
+from harness.plan import Plan, make_plan
+from harness.rows import keep_rows, make_rows
+from harness.store import Store
+from harness.study import load_study
+from harness.work import make_job, work
+from tests.engine import make_davis16
+
+STUDY = """
+name: try
+method: first-mask
+benchmarks: [davis16-val, davis17-val]
+seeds: [0, 1]
+variants:
+  one: {}
+  other: {}
+"""
+
+
+@dataclass
+class Told:
+    """A home where a study was run to its end, whose data and file are gone."""
+
+    plan: Plan
+    home: Path
+    study: Path
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    place = tmp_path_factory.mktemp("explain")
+    make_davis16(place / "data")
+    (place / "try.yaml").write_text(STUDY)
+    protocols = load_protocols()
+    study = load_study(place / "try.yaml", protocols)
+    store = Store(place / "home")
+    material = gather([protocols[name] for name in study.benchmarks], place / "data", place / "facts")
+    plan = make_plan(study, material, store, machine="a machine")
+    for stage in plan.missing:
+        assert work(make_job(stage, store, 1, "abcdef"))
+    keep_plan(plan, store, place / "try.yaml", {"weights": "none"})
+    keep_rows(store.home, "try", make_rows(plan, store))
+    shutil.rmtree(place / "data")
+    (place / "try.yaml").unlink()
+    return Told(plan, store.home, place / "try.yaml")
+
+
+@pytest.fixture
+def ask(told: Told, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def ask(*words: str) -> tuple[int, str, str]:
+        status = main([*words, "--home", str(told.home)])
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return ask
+
+
+def test_it_goes_from_the_number_to_masks_data_code_and_machine(told: Told, ask: Callable) -> None:
+    status, output, _ = ask("try", "one/davis16-val/1")
+    assert status == 0
+    cell = next(cell for cell in told.plan.cells if cell.name == "one/davis16-val/1")
+    assert "J_mean 0." in output
+    for name, stage in cell.segment.items():
+        folder = told.home / "store" / "segment" / stage.key
+        assert f"  {name}: J 0." in output
+        assert f"data {stage.data['video'].digest[:16]}; {folder / 'masks'}" in output
+        assert (folder / "masks").is_dir()
+    assert cell.score is not None
+    assert f"scores: {told.home / 'store' / 'score' / cell.score.key}" in output
+    assert "run harness.first_mask:segment, version 1; revision abcdef" in output
+    assert "numpy " in output
+    assert "harness.first_mask " in output
+    assert "values=binary averaging=sequences" in output
+    assert "seconds measured on a machine" in output
+
+
+def test_it_ends_with_the_commands_that_compute_it_again(told: Told, ask: Callable) -> None:
+    output = ask("try", "one/davis16-val/1")[1]
+    root = told.plan.material.root
+    assert f"python -m harness.run {told.study} --scale mini --data {root} --option 'weights=\"none\"'" in output
+    assert re.search(r"git checkout [0-9a-f]{40}", output) or "the revision is not known" in output
+    assert "is not what it was" in output  # the study's file is gone
+
+
+def test_a_part_that_one_cell_alone_has_is_enough(ask: Callable) -> None:
+    assert ask("try", "other/davis16-val/0")[0] == 0
+    assert ask("try.yaml", "ther/davis16-val/0")[1].startswith("other/davis16-val/0 of study try")
+
+
+def test_a_cell_that_was_left_out_says_why(ask: Callable) -> None:
+    assert "left out: no DAVIS 2017" in ask("try", "one/davis17-val/0")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("try", "third"), ["no cell 'third'", "one/davis16-val/0", "other/davis17-val/1"]),
+        (("try", "one/davis16"), ["part of 2 cells", "one/davis16-val/0", "one/davis16-val/1"]),
+        (("unknown", "one"), ["'unknown' was not run", "try"]),
+        (("try", "one/davis16-val/0", "--scale", "paper"), ["was not run at scale paper"]),
+    ],
+)
+def test_what_is_not_there_is_an_error_that_lists_what_is(ask: Callable, words: tuple[str], found: list[str]) -> None:
+    status, output, errors = ask(*words)
+    assert status == 2
+    assert not output
+    assert errors.startswith("error: ")
+    assert all(part in errors for part in found)
+
+
+def test_a_cell_that_is_not_finished_says_what_is_missing(told: Told, ask: Callable) -> None:
+    cell = next(cell for cell in told.plan.cells if cell.name == "one/davis16-val/1")
+    stage = cell.segment["a"]
+    folder = told.home / "store" / "segment" / stage.key
+    folder.rename(told.home / "away")
+    try:
+        output = ask("try", "one/davis16-val/1")[1]
+    finally:
+        (told.home / "away").rename(folder)
+    assert "a: J" in output
+    assert "not segmented yet" in output
