@@ -65,22 +65,21 @@ def check_sequences(
 
     `cache`: the SQLite file of `digest`; files that have not changed are not decoded again. `done` is called once a
     file that is looked at. Raises StoreError if the cache cannot be used."""
-    sequences = tuple(sequences)
-    facts = frame_facts(sequences, cache, done)
-    masks = [path for one in sequences for path in mask_files(one)]
-    truth = {
-        path: _facts(text) for path, text in cached_facts("mask 2", masks, cache, _mask_facts, done, _is_sound).items()
-    }
-    return [problem for one in sequences for problem in _check(one, facts, truth)]
+    return check_files(sequences, cache, done)[0]
 
 
-def frame_facts(
+def check_files(
     sequences: Iterable[Sequence], cache: Path | None = None, done: Callable[[], object] = lambda: None
-) -> dict[Path, ImageFacts]:
-    """What each frame's file holds, decoded on all cores or known from the cache. Raises as check_sequences does."""
-    paths = [path for one in sequences for path in one.frames]
-    found = cached_facts("frame 2", paths, cache, _frame_facts, done, _is_sound)
-    return {path: _facts(text) for path, text in found.items()}
+) -> tuple[list[Problem], dict[Path, ImageFacts]]:
+    """Problems as of check_sequences, and what the file of each frame holds. Decoded on all cores, or known before."""
+    sequences = tuple(sequences)
+    frames = [path for one in sequences for path in one.frames]
+    masks = [path for one in sequences for path in mask_files(one)]
+    found = cached_facts("frame 2", frames, cache, _frame_facts, done, _is_sound)
+    facts = {path: _facts(text) for path, text in found.items()}
+    found = cached_facts("mask 2", masks, cache, _mask_facts, done, _is_sound)
+    truth = {path: _facts(text) for path, text in found.items()}
+    return [problem for one in sequences for problem in _check(one, facts, truth)], facts
 
 
 def require_sound(problems: Iterable[Problem]) -> None:

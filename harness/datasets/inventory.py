@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.datasets.check import ImageFacts, Problem, check_sequences, frame_facts
+from harness.datasets.check import ImageFacts, Problem, check_files
 from harness.datasets.digest import cores, mask_files
 from harness.datasets.protocol import (
     Protocol,
@@ -73,8 +73,7 @@ def find_parts(root: Path, entries: Iterable[Protocol | TrainingSet]) -> list[Pa
 
 def check_part(part: Part, cache: Path | None, done: Callable[[], object] = lambda: None) -> Part:
     """The part with its files looked at. `done` is called once a file. Raises StoreError if the cache is unusable."""
-    problems = check_sequences(part.sequences, cache, done)
-    facts = frame_facts(part.sequences, cache)
+    problems, facts = check_files(part.sequences, cache, done)
     return Part(
         entry=part.entry,
         folder=part.folder,
