@@ -162,6 +162,7 @@ def test_the_plan_is_printed_and_nothing_is_run(tmp_path: Path, capsys: pytest.C
         (FIRST, ["--data", "/absent"], "/absent"),
         (FIRST, ["--home", "/proc/home"], "/proc/home"),
         (FIRST, ["--cpus", "0"], "--cpus"),
+        (FIRST, ["--export", "/proc/masks"], "--export"),
     ],
 )
 def test_what_a_user_can_put_right_is_one_message_and_status_2(
