@@ -162,11 +162,11 @@ def _sequences(evidence: Mapping[str, Evidence], targets: Mapping[str, Any]) -> 
     yield "sequences, each with its masks:"
     for name, key in targets["segment"].items():
         one = evidence[key]
-        digest = one.manifest["identity"]["data"].get("video", "") if one.manifest else ""
+        digests = [digest[:16] for digest in one.manifest["identity"]["data"].values()] if one.manifest else []
         values = [
             f"{measure[0]} {float(scores[name][measure]):.4f}" for measure in ("J_mean", "F_mean") if name in scores
         ]
-        words = [*values, *([f"data {digest[:16]}"] if digest else [])]
+        words = [*values, *([f"data {' '.join(digests)}"] if digests else [])]
         place = one.folder / "masks" if one.manifest else "not segmented yet"
         yield f"  {name}: {', '.join(words)}{'; ' if words else ''}{place}"
 
