@@ -19,7 +19,7 @@ from harness.errors import StoreError
 from harness.method import find_method
 from harness.plan import Cell, Plan
 from harness.reasons import flatten
-from harness.rows import COLUMNS, NUMBERS, Row, is_filled, is_planned, make_rows
+from harness.rows import COLUMNS, NUMBERS, Row, is_filled, is_planned, make_rows, submitted_id
 from harness.stage import Data, Stage
 from harness.store import Store, read_json, write_json
 
@@ -138,30 +138,40 @@ def project_training(plan: Plan, store: Store, key: str) -> Run | None:
 
 
 def _cell(cell: Cell, row: Row, order: int, trainings: list[str], store: Store) -> Run:
-    tags = {column: _text(row[column]) for column in COLUMNS if column not in {*NUMBERS, "masks", "analyses"}}
-    tags |= {"order": str(order), "stage.score": cell.score.key if cell.score else ""}
-    tags["stage.time"] = cell.timing.key if cell.timing else ""
     params = {key: _text(value) for key, value in flatten(cell.variant.config.model_dump(mode="json")).items()}
+    times = _times(cell, store)
+    run = _of_row(row, order, {"seed": str(row["seed"]), **params})
+    stages = {"stage.score": cell.score.key if cell.score else "", "stage.time": cell.timing.key if cell.timing else ""}
+    return replace(
+        run,
+        id=f"{row['scale']}/{row['data_kind']}/{cell.name}",
+        name=f"{cell.variant.name} {cell.benchmark} {cell.seed}",
+        tags={**run.tags, **stages},
+        started=times[0],
+        ended=times[1],
+        uses=tuple(trainings),
+    )
+
+
+def _of_row(row: Row, order: int, params: Mapping[str, str]) -> Run:
+    """What a run says of its row alone; its id and name are those of masks that were handed in."""
+    tags = {column: _text(row[column]) for column in COLUMNS if column not in {*NUMBERS, "masks", "analyses"}}
     given = {name: row[name] for name in ("variant", "method", "benchmark", "scale", "data_kind")}
     folder = row["score_folder"]
-    times = _times(cell, store)
     data: tuple[Mapping[str, Any], ...] = ()
     if row["protocol"]:
         profile = {"sequences": row["sequences"]}
         data = (_dataset(row["benchmark"], row["protocol"], row["data_root"], "evaluation", profile),)
     return Run(
-        id=f"{row['scale']}/{row['data_kind']}/{cell.name}",
+        id=submitted_id(row),
         role=CELL,
-        name=f"{cell.variant.name} {cell.benchmark} {cell.seed}",
+        name=f"{row['variant']} {row['benchmark']}",
         status=_STATUS[row["status"]],
-        tags=tags,
-        params={**given, "seed": str(row["seed"]), **params},
+        tags={**tags, "order": str(order)},
+        params={**given, **params},
         metrics={number: float(row[number]) for number in NUMBERS if row[number] is not None},
-        started=times[0],
-        ended=times[1],
         datasets=data,
         files=tuple(str(Path(folder) / name) for name in _FILES if folder and (Path(folder) / name).is_file()),
-        uses=tuple(trainings),
     )
 
 
@@ -240,6 +250,17 @@ def keep(home: Path, study: str, runs: Collection[Run]) -> list[Run]:
         except OSError as error:
             raise StoreError(f"{path}: cannot be written ({error.strerror}); free it or give another --home") from None
     return everything
+
+
+def keep_submitted(home: Path, study: str, row: Row, params: Mapping[str, str]) -> list[Run]:
+    """Keeps the run of masks that were handed in beside what is kept of the study, which need not have been run.
+    Returns all of the study. Raises StoreError where the home cannot be written."""
+    before = kept(home, study)
+    note = {"study": study, "mlflow.note.content": "Masks that were handed in, scored here."}
+    top = [run for run in before if run.role == PARENT] or [Run(id=study, role=PARENT, name=study, tags=note)]
+    run = _of_row(row, 0, params)
+    alike = [one for one in before if one.role == CELL and _part(one) == _part(run) and one.id != run.id]
+    return keep(home, study, [*top, *alike, run])
 
 
 def kept(home: Path, study: str) -> list[Run]:

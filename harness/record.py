@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,11 +19,11 @@ import pandas as pd
 from harness.errors import HarnessError, StudyError
 from harness.patience import within
 from harness.plan import Plan
-from harness.projection import Run, digest_of, keep, kept, kept_studies, parent, project
+from harness.projection import Run, digest_of, keep, keep_submitted, kept, kept_studies, parent, project
 from harness.publisher import Publisher, errors, is_remote, recorded_rows, tracking_uri
-from harness.rows import COLUMNS, Row, keep_rows, kept_rows, make_rows, remember, remembered
+from harness.rows import COLUMNS, Row, add_submitted, keep_rows, kept_rows, make_rows, remember, remembered
 from harness.store import Store
-from harness.yaml_file import read_yaml
+from harness.study import study_name
 
 PATIENCE = 60.0
 """Seconds that the end of a study waits for a tracking server. What is not recorded by then is caught up later."""
@@ -37,11 +37,23 @@ def record(plan: Plan, store: Store, *, patience: float | None = None) -> list[R
     rows = make_rows(plan, store)
     keep_rows(store.home, plan.study.name, rows)
     runs = keep(store.home, plan.study.name, [parent(plan, rows), *project(plan, store, rows=rows)])
-    if not _is_current(store.home, plan.study.name, runs):
-        patience = PATIENCE if patience is None else patience
-        with _tolerant(store.home, plan.study.name):
-            within(patience if is_remote() else None, lambda: resync(store.home, plan.study.name))
+    _catch_up(store.home, plan.study.name, runs, patience)
     return rows
+
+
+def record_submitted(home: Path, study: str, row: Row, params: Mapping[str, str]) -> None:
+    """Keeps the row of masks that were handed in with those of a study, which need not have been run, in the place of
+    the same method's former one on that benchmark, and brings MLflow up to date as `record` does."""
+    home = home.absolute()
+    add_submitted(home, study, row)
+    _catch_up(home, study, keep_submitted(home, study, row, params))
+
+
+def _catch_up(home: Path, study: str, runs: Sequence[Run], patience: float | None = None) -> None:
+    if not _is_current(home, study, runs):
+        patience = PATIENCE if patience is None else patience
+        with _tolerant(home, study):
+            within(patience if is_remote() else None, lambda: resync(home, study))
 
 
 def resync(home: Path, study: str) -> int:
@@ -147,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _name(study: str, home: Path) -> str:
     """Raises StudyError where nothing is kept of that study."""
-    name = str(read_yaml(Path(study)).get("name", "")) if study.endswith((".yaml", ".yml")) else study
+    name = study_name(study)
     known = kept_studies(home)
     if name not in known:
         raise StudyError(f"{study}: never run in {home}; known there: {', '.join(known) or 'none'}")

@@ -40,6 +40,9 @@ SUBMITTED = "submitted"
 """The `scale` of a row whose masks were handed in rather than made here: they are of their method's own size. Reports
 put it beside the rows of every scale that have the same data kind and protocol."""
 
+MASKS = "masks.json"
+"""In the score folder of such a row: sequence → folder of its masks."""
+
 
 def make_rows(plan: Plan, store: Store) -> list[Row]:
     """A row for every cell of the plan, in its order; numbers that are not there are None."""
@@ -60,9 +63,16 @@ def is_planned(row: Row) -> bool:
     return row["status"] not in {"left out", "not scored"}
 
 
+def plain(method: str) -> str:
+    """A method's name by which it is found whatever its spelling: `OSVOS-S` → `osvoss`."""
+    return "".join(character for character in method.casefold() if character.isalnum())
+
+
 def masks_of(score_folder: str) -> str:
     """JSON: sequence → folder of the masks that were scored; `{}` where there is no such score."""
     folder = Path(score_folder) if score_folder else None
+    if folder is not None and (handed_in := read_json(folder / MASKS)) is not None:
+        return json.dumps(handed_in)
     manifest = read_json(folder / "manifest.json") if folder else None
     if folder is None or manifest is None:
         return "{}"
@@ -90,6 +100,18 @@ def keep_rows(home: Path, study: str, rows: list[Row]) -> list[Row]:
     if everything != before:
         _write(rows_file(home, study), {"rows": everything})
     return everything
+
+
+def add_submitted(home: Path, study: str, row: Row) -> None:
+    """Keeps a row of submitted masks beside the others, in the place of the same method's on that benchmark."""
+    others = [one for one in kept_rows(home, study) if one["scale"] == SUBMITTED]
+    others = [one for one in others if one["data_kind"] == row["data_kind"] and submitted_id(one) != submitted_id(row)]
+    keep_rows(home, study, [*others, row])
+
+
+def submitted_id(row: Row) -> str:
+    """What a row of submitted masks is known by within a study, however its method is spelt."""
+    return f"{SUBMITTED}/{row['data_kind']}/{plain(row['variant'])}/{row['benchmark']}"
 
 
 def kept_rows(home: Path, study: str) -> list[Row]:

@@ -79,6 +79,15 @@ class _StudyFile(Config):
     variants: tuple[tuple[str, dict[str, Any]], ...] = Field(min_length=1)
 
 
+def study_name(study: str) -> str:
+    """The name in a study's YAML file, or the text itself if it is no such file. Raises StudyError."""
+    path = Path(study)
+    name = read_yaml(path).get("name") if path.suffix in {".yaml", ".yml"} else study
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise StudyError(f"{study}: name {name!r}; a study's file or name expected: letters, digits, '.', '_' and '-'")
+    return name
+
+
 def load_study(
     path: Path,
     benchmarks: Mapping[str, Any],

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import HarnessError, StudyError
-from harness.yaml_file import read_yaml
+from harness.errors import HarnessError
+from harness.study import study_name
 from reports.report import write
 
 
@@ -31,17 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(path)
     print(f"{len(files) - 2} more files in {files[0].parent}")
     return 0
-
-
-def study_name(study: str) -> str:
-    """The name in the YAML file, or the text itself if it is no file. Raises StudyError."""
-    path = Path(study)
-    if path.suffix not in {".yaml", ".yml"}:
-        return study
-    name = read_yaml(path).get("name")
-    if not isinstance(name, str) or not name:
-        raise StudyError(f"{path}: key 'name' is {name!r}; expected the study's name")
-    return name
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import HarnessError
-from harness.rows import SUBMITTED
+from harness.rows import SUBMITTED, plain
 from reports.spec import MEASURES
 
 
@@ -195,11 +195,6 @@ def natural(text: str) -> tuple[tuple[int, float, str], ...]:
     """Sorting key by which 2 comes before 10."""
     pieces = re.split(r"(\d+(?:\.\d+)?)", text)
     return tuple((1, float(piece), "") if place % 2 else (0, 0.0, piece) for place, piece in enumerate(pieces))
-
-
-def plain(name: str) -> str:
-    """A method's name by which it is found whatever its spelling: `OSVOS-S` → `osvoss`."""
-    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def _row(record: Mapping[str, Any]) -> Row:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.rows import plain
 from reports.published import Published
-from reports.rows import plain
 from reports.spec import TableSpec
 from reports.tables import MEASURED, Line, Table, Value
 from reports.words import FROM_MASKS

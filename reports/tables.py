@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from math import fsum
 
+from harness.rows import plain
 from reports.published import Published, Quoted
-from reports.rows import Part, Row, natural, plain, split
+from reports.rows import Part, Row, natural, split
 from reports.spec import MEASURES, ColumnSpec, RowSpec, TableSet, TableSpec
 from reports.words import FROM_MASKS, coverage, describe
 
@@ -185,9 +186,11 @@ def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) 
 
 def _unmeasured(spec: TableSpec, parts: tuple[Part, ...]) -> str:
     """Why the study has nothing to say in a table; empty if it has. One of the paper's own needs one of its variants,
-    a comparison all of them."""
+    or masks that were handed in where it has rivals; a comparison needs all of them."""
     if not parts:
         return f"the study has no benchmark {' or '.join(spec.benchmarks)}"
+    if spec.published and any(part.submitted for part in parts):
+        return ""
     variants = {row.variant for part in parts for row in part.rows}
     lacking = [one.variant or one.pattern for one in spec.rows if not any(_matches(one, name) for name in variants)]
     if len(lacking) == len(spec.rows) or (lacking and not spec.always):

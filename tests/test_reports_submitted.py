@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.rows import SUBMITTED
+from harness.rows import SUBMITTED, plain
 from reports.claims import judge, load_claims
 from reports.content import compose
 from reports.formats import as_csv, markdown
 from reports.published import load_published
 from reports.report import write_report
-from reports.rows import Row, check_rows, plain, split
+from reports.rows import Row, check_rows, split
 from reports.scores import read_scorebook
 from reports.spec import load_tables
 from reports.tables import Table
@@ -87,6 +87,13 @@ def test_a_claim_about_them_is_judged_with_all_of_our_seeds(tmp_path: Path) -> N
     assert found.verdict == "reproduced"
     assert found.interval is not None
     assert found.interval.seeds == 2
+
+
+def test_the_table_of_rivals_is_made_of_nothing_else() -> None:
+    made = tables(THEIRS)
+    assert "| OSVOS | scored by us from its masks |" in markdown(made["table1"])
+    assert "table1-submitted" in made
+    assert "scored by us" not in markdown(made["table7"])
 
 
 def test_a_report_of_nothing_else_is_written(tmp_path: Path) -> None:

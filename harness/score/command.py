@@ -26,7 +26,10 @@ SHOWN = 10
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if bool(options.record) != bool(options.method):
+        parser.error("--record and --method NAME go together")
     try:
         return _score(options)
     except HarnessError as error:
@@ -37,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _score(options: argparse.Namespace) -> int:
     protocol = _find_protocol(options.protocol)
     rules = rules_of(protocol)
+    submission = None
+    if options.record:
+        from harness.submitted import announce  # MLflow and the engine, which scoring alone does without
+
+        submission = announce(options.method, options.study, options.home, protocol, options.truth)
     names = _listed_names(options.truth, protocol)
     videos, problems = find_videos(options.truth, options.pred, rules, names)
     if problems and not options.keep_going:
@@ -51,6 +59,14 @@ def _score(options: argparse.Namespace) -> int:
         except OSError as error:
             raise StoreError(f"{options.out}: cannot be written ({error.strerror}); choose another folder") from None
     _show(protocol, scores, {} if problems else total(scores, rules.averaging), problems)
+    if submission is not None and problems:
+        print("not recorded: a row needs every sequence", file=sys.stderr)
+    elif submission is not None:
+        from harness.submitted import hand_in
+
+        hand_in(submission, scores, rules, options.pred)
+        print(f"recorded: {submission.method}, study {submission.study}; its report: ", end="")
+        print(f"python -m reports {options.study} --home {options.home}")
     return 1 if problems else 0
 
 
@@ -119,6 +135,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
     parser.add_argument("--jobs", type=_jobs, default=_cores(), metavar="N", help="processes (default: all cores)")
     parser.add_argument("--keep-going", action="store_true", help="score what can be; exit with 1 if not all")
+    record = parser.add_argument_group(
+        "recording", "the masks of any method as a row of a study: in MLflow, and in the tables of its report"
+    )
+    record.add_argument("--record", action="store_true", help="record the scores; needs --method")
+    record.add_argument("--method", metavar="NAME", help="whose masks they are, as its paper spells it")
+    record.add_argument("--study", default="submitted", metavar="STUDY", help="a study's YAML file or name")
+    record.add_argument("--home", type=Path, default=Path("runs"), metavar="DIR", help="as given to harness.run")
     return parser
 
 
