@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.errors import StoreError
 from harness.ledger import kept_plans
+from harness.rows import SUBMITTED, kept_rows
 from harness.store import MANIFEST, Store
 
 
@@ -74,13 +75,20 @@ def referred(home: Path) -> dict[str, tuple[str, ...]]:
         known.add(kept.study)
         for key in kept.stages:
             users[key][kept.study] = None
-    unknown = sorted({path.stem for path in (home / "rows").glob("*.json")} - known)
+    run = {path.stem for path in (home / "rows").glob("*.json") if _was_run(home, path.stem)}
+    unknown = sorted(run - known)
     if unknown:
         raise StoreError(
             f"{home}: studies without a record of their stages: {', '.join(unknown)}; "
             f"give their run command once again, or delete {home / 'rows'}/<study>.json of those that can go"
         )
     return {key: tuple(studies) for key, studies in users.items()}
+
+
+def _was_run(home: Path, study: str) -> bool:
+    """Not where all its rows are of masks that were handed in: these stand on no stage."""
+    rows = kept_rows(home, study)
+    return not rows or any(row["scale"] != SUBMITTED for row in rows)
 
 
 def waste(store: Store, older: float) -> Iterator[Waste]:

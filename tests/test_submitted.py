@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from harness.care import referred
 from harness.datasets import load_protocols
 from harness.material import gather
 from harness.plan import make_plan
@@ -88,6 +89,11 @@ def test_in_a_study_that_was_never_run_the_same_method_again_replaces_itself_and
     assert list(rows.variant) == ["OSVOS", "osvos s"]
     assert sorted(run.data.tags["role"] for run in recorded(tmp_path)) == ["cell", "cell", "study"]
     assert resync(tmp_path, "try") == 0
+
+
+def test_a_study_of_nothing_else_keeps_no_store_from_being_cleaned(data: Path, tmp_path: Path) -> None:
+    assert hand_in(data, tmp_path) == 0
+    assert referred(tmp_path) == {}
 
 
 def test_where_mlflow_holds_the_only_rows_the_masks_are_still_found(data: Path, tmp_path: Path) -> None:
