@@ -64,8 +64,8 @@ def is_planned(row: Row) -> bool:
 
 
 def plain(method: str) -> str:
-    """A method's name by which it is found whatever its spelling: `OSVOS-S` → `osvoss`."""
-    return "".join(character for character in method.casefold() if character.isalnum())
+    """A method's name by which it is found whatever its spelling: `OSVOS-S` → `osvoss`, `DIPNet*` → `dipnet*`."""
+    return "".join(character for character in method.casefold() if character.isalnum() or character == "*")
 
 
 def masks_of(score_folder: str) -> str:

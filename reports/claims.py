@@ -24,6 +24,9 @@ CONTRADICTED = "contradicted"
 INCONCLUSIVE = "inconclusive"
 NOT_MEASURED = "not measured"
 
+SECONDS = "seconds_per_frame"
+"""A measure without a verdict: a variant is timed once, which gives no interval."""
+
 NO_FACTORS = {"analyses"}
 """Options that add a figure and change no number."""
 
@@ -37,7 +40,7 @@ class Claim(Config):
     """Where in the paper."""
 
     higher: str
-    """Variant."""
+    """Variant, or another method's plain name; the one that does better."""
 
     lower: str
     benchmark: str
@@ -54,9 +57,14 @@ class Claim(Config):
 
     @model_validator(mode="after")
     def _known(self) -> Claim:
-        if self.measure not in MEASURES or MEASURES[self.measure].better != "higher":
-            raise ValueError(f"measure {self.measure!r}; expected one of which more is better")
+        if self.measure not in {*MEASURES, SECONDS}:
+            raise ValueError(f"measure {self.measure!r}; expected {', '.join(MEASURES)} or {SECONDS}")
         return self
+
+    @property
+    def measure_title(self) -> str:
+        """As tables print it."""
+        return MEASURES[self.measure].title if self.measure in MEASURES else "seconds a frame"
 
 
 class Claims(Config):
@@ -114,6 +122,8 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict
             confounded="",
         )
     low, high = found.low, found.high
+    if MEASURES[claim.measure].better == "lower" and low is not None and high is not None:
+        low, high = -high, -low
     verdict, why = INCONCLUSIVE, ""
     if low is None or high is None or found.sequences < FEWEST:
         why = f"{found.sequences} sequences are too few"
@@ -157,6 +167,8 @@ def flat(options: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _why_not(claim: Claim, cells: tuple[Row, ...], others: tuple[Row, ...]) -> str:
+    if claim.measure == SECONDS:
+        return "a variant is timed once, so there is no interval; the seconds stand in the speed page"
     for variant, rows in ((claim.higher, cells), (claim.lower, others)):
         if not rows:
             return f"no row of {variant} on {claim.benchmark}"

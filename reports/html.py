@@ -30,7 +30,7 @@ thead th{border-bottom:2px solid #333;white-space:nowrap}.number{text-align:righ
 .verdict{padding:.05rem .4rem;border-radius:.3rem;white-space:nowrap;border:1px solid #888}
 .reproduced{background:#d7efe4}.contradicted{background:#fbdccb}.loud{font-weight:bold;color:#a33b00}
 figure{margin:1.5rem 0}img,video{max-width:100%;height:auto;display:block}figcaption{font-size:.875rem;color:#444}
-nav a{margin-right:1rem}
+nav a{margin-right:1rem}td:first-child{min-width:8rem}.origin{white-space:nowrap}.fact{max-width:24rem}
 """
 
 FURTHER = (("figures", "Figures"), ("sheets", "Contact sheets"), ("speed", "Speed"))
@@ -102,8 +102,8 @@ def _line(line: Line, table: Table, notes: Mapping[str, int]) -> str:
     cells = [f"<td>{escape(line.label)}{_marks(line.notes, notes)}</td>"]
     if table.origins:
         origin = line.how or MEASURED if line.origin == MEASURED else f"quoted: {line.source}"
-        cells.append(f"<td>{escape(origin)}</td>")
-    cells += [f"<td>{_fact(fact)}</td>" for fact in line.facts]
+        cells.append(f'<td class="origin">{escape(origin)}</td>')
+    cells += [f'<td class="fact">{_fact(fact)}</td>' for fact in line.facts]
     cells += [_value(value, notes) for value in line.values]
     kind = ' class="quoted"' if line.origin == QUOTED else ""
     return f"<tr{kind}>{''.join(cells)}</tr>"
@@ -152,5 +152,5 @@ def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str]) -> st
     video = ""
     if path in videos:
         film = base64.b64encode((folder / videos[path]).read_bytes()).decode()
-        video = f'<video controls loop muted preload="none" src="data:video/webm;base64,{film}"></video>'
+        video = f'<video controls loop muted preload="metadata" src="data:video/webm;base64,{film}"></video>'
     return f'<figure><div class="wide">{image_tag}</div>{video}<figcaption>{escape(title)}</figcaption></figure>'

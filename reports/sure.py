@@ -159,7 +159,7 @@ def _claim_line(verdict: Verdict) -> Line:
             verdict.verdict,
             claim.source,
             claim.benchmark,
-            MEASURES[claim.measure].title,
+            claim.measure_title,
             "; ".join(remark for remark in remarks if remark) or "–",
         ),
         values=(Value(number=claim.expected, quoted=True), *three(verdict.interval)),
@@ -172,7 +172,7 @@ def _open_line(verdict: Verdict) -> Line:
         label=claim.text,
         origin=MEASURED,
         variant=claim.name,
-        facts=(claim.source, claim.benchmark, MEASURES[claim.measure].title, verdict.why),
+        facts=(claim.source, claim.benchmark, claim.measure_title, verdict.why),
         values=(Value(number=claim.expected, quoted=True),),
     )
 

@@ -88,6 +88,8 @@ def _figure(
 
 def _measured(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Iterator[tuple[str, float, float]]:
     for variant in shown_variants(part, benchmark, tables):
+        if variant == tables.baseline:
+            continue  # copying takes next to no time: it would squeeze all others into a corner
         cells = part.cell(variant, benchmark)
         seconds = [one for row in cells if row.done and (one := seconds_of(row))]
         found = scores.mean(cells, "JF_mean")

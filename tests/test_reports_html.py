@@ -50,7 +50,7 @@ def test_the_page_asks_nothing_of_the_network(page: str) -> None:
 
 
 def test_quoted_rows_are_of_a_class_of_their_own(page: str) -> None:
-    quoted = re.findall(r"<tr( class=\"quoted\")?><td>[^\n]*?</td><td>quoted: ", page)
+    quoted = re.findall(r"<tr( class=\"quoted\")?><td>[^\n]*?</td><td class=\"origin\">quoted: ", page)
     assert len(quoted) > 20
     assert all(quoted)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from harness.errors import StudyError
 from reports.bootstrap import FEWEST, holm, interval
 from reports.claims import Verdict, judge, load_claims
-from reports.rows import check_rows, split
+from reports.published import load_published
+from reports.rows import check_rows, plain, split
 from reports.scores import read_scorebook
 from reports.spec import load_tables
 from tests.test_reports_tables import row
@@ -67,16 +68,19 @@ def test_corrected_chances_are_those_of_holm() -> None:
 
 
 def verdict(folder: Path, ours: list[float], theirs: list[float], **change: Any) -> Verdict:
-    """On the claim that `full` beats `no-crop`, from their J by sequence; `change` goes into the row of `no-crop`."""
+    """On the claim that `full` beats `no-crop`, from their J by sequence; `change` goes into the row of `no-crop`, and
+    its `claim` into the claim."""
+    changed = change.pop("claim", {})
+    measure = changed.get("measure", "J_mean")
     rows = []
     for variant, values, more in (("full", ours, {}), ("no-crop", theirs, {"options": '{"crop": false}', **change})):
         place = folder / variant
         place.mkdir()
         lines = [f"s{index},1,{value}" for index, value in enumerate(values)]
-        (place / "sequences.csv").write_text("\n".join(["sequence,objects,J_mean", *lines]) + "\n")
+        (place / "sequences.csv").write_text("\n".join([f"sequence,objects,{measure}", *lines]) + "\n")
         rows.append(row(variant, float(np.mean(values)), **{"score_folder": str(place), **more}))
     checked = check_rows(pd.DataFrame(rows), load_tables().variants)
-    claim = load_claims().claims[0].model_copy(update={"similar": bool(change.get("reason"))})
+    claim = load_claims().claims[0].model_copy(update={"similar": bool(change.get("reason")), **changed})
     return judge(claim, 0.01, split(checked)[0], read_scorebook(checked))
 
 
@@ -126,6 +130,37 @@ def test_variants_that_went_without_different_training_are_confounded(tmp_path: 
 def test_the_shipped_claims_are_many_and_their_names_differ() -> None:
     names = [claim.name for claim in load_claims().claims]
     assert len(set(names)) == len(names) >= 15
+
+
+def test_less_decay_is_better(tmp_path: Path) -> None:
+    less, more = (
+        [value / 10 for value in EVEN],
+        [value / 10 + 0.02 + place / 1000 for place, value in enumerate(EVEN)],
+    )
+    assert verdict(tmp_path, less, more, claim={"measure": "J_decay"}).verdict == "reproduced"
+
+
+def test_seconds_get_no_verdict(tmp_path: Path) -> None:
+    found = verdict(tmp_path, EVEN, EVEN, claim={"measure": "seconds_per_frame"})
+    assert (found.verdict, found.why[:24]) == ("not measured", "a variant is timed once,")
+
+
+def test_an_analysis_more_does_not_confound(tmp_path: Path) -> None:
+    assert verdict(tmp_path, EVEN, EVEN, options='{"crop": false, "analyses": ["identities"]}').confounded == ""
+
+
+def test_the_expected_differences_are_those_of_the_published_rows() -> None:
+    published = {(row.place, plain(row.method)): row for row in load_published().rows}
+    checked = 0
+    for claim in load_claims().claims:
+        place = claim.source.split(", ")[-1]
+        names = ["dipnet" if name == "full" else name for name in (claim.higher, claim.lower)]
+        rows = [published.get((place, name)) for name in names]
+        if claim.method and claim.expected is not None and all(rows):
+            ours, theirs = (row.values[claim.benchmark][claim.measure] for row in rows if row)
+            assert ours - theirs == pytest.approx(claim.expected, abs=1e-9), claim.name
+            checked += 1
+    assert checked >= 18
 
 
 def test_a_claim_on_an_unknown_measure_is_refused(tmp_path: Path) -> None:
