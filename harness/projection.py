@@ -19,7 +19,7 @@ from harness.errors import StoreError
 from harness.method import find_method
 from harness.plan import Cell, Plan
 from harness.reasons import flatten
-from harness.rows import COLUMNS, NUMBERS, Row, is_filled, is_planned, make_rows, submitted_id
+from harness.rows import COLUMNS, NUMBERS, SCORES, Row, is_filled, is_planned, make_rows, submitted_id
 from harness.stage import Data, Stage
 from harness.store import Store, read_json, write_json
 
@@ -28,7 +28,6 @@ _TEXT = 4900
 """Longest text of a tag, characters; servers take 5,000."""
 
 _STATUS = {"done": "FINISHED", "not scored": "FINISHED", "failed": "FAILED", "waiting": "KILLED", "left out": "KILLED"}
-_FILES = ("objects.csv", "sequences.csv", "total.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +170,7 @@ def _of_row(row: Row, order: int, params: Mapping[str, str]) -> Run:
         params={**given, **params},
         metrics={number: float(row[number]) for number in NUMBERS if row[number] is not None},
         datasets=data,
-        files=tuple(str(Path(folder) / name) for name in _FILES if folder and (Path(folder) / name).is_file()),
+        files=tuple(str(Path(folder) / name) for name in SCORES if folder and (Path(folder) / name).is_file()),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.projection import CELL, PARENT, TRAINING, Run, store_id
-from harness.rows import COLUMNS, NUMBERS, Row, masks_of
+from harness.rows import COLUMNS, NUMBERS, SCORES, Row, masks_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -286,19 +286,46 @@ def _write_mlmodel(folder: Path, model: str, told: Mapping[str, Any]) -> None:
     description.save(str(folder / "MLmodel"))
 
 
-def recorded_rows(home: Path, study: str) -> list[Row]:
-    """The rows that MLflow holds of a study, of all homes that recorded it."""
-    client = _client(home)
+def recorded_rows(home: Path, study: str, uri: str = "") -> list[Row]:
+    """The rows that MLflow holds of a study, of all homes that recorded it; a cell that several recorded: the last.
+
+    `uri`: of another MLflow than that of the home. Scores that lie in no store on this machine are fetched from the
+    runs into `<home>/recorded`."""
+    client = _client(home, uri)
     found = client.get_experiment_by_name(study)
-    rows = []
+    latest: dict[tuple[Any, ...], tuple[int, str, Row]] = {}
     for run in _pages(client, found.experiment_id, f"tags.role = '{CELL}'") if found else ():
         tags, metrics = run.data.tags, run.data.metrics
         row: Row = {column: tags.get(column, "") for column in COLUMNS}
         row |= {number: metrics.get(number) for number in NUMBERS}
         row |= {"seed": int(tags["seed"]), "sequences": int(tags["sequences"]), "analyses": "{}"}
+        row["order"] = tags["order"]
+        cell = tuple(row[name] for name in ("scale", "data_kind", "protocol", "variant", "benchmark", "seed"))
+        latest[cell] = max(latest.get(cell, (-1, "", row)), (run.info.start_time or 0, run.info.run_id, row), key=_when)
+    rows = []
+    for _, run_id, row in latest.values():
+        if row["score_folder"] and not Path(row["score_folder"]).is_dir():
+            row["score_folder"] = _fetch_scores(client, run_id, home / "recorded" / run_id)
         row["masks"] = masks_of(row["score_folder"])
-        rows.append((row["scale"], row["data_kind"], int(tags["order"]), row))
-    return [row for *_, row in sorted(rows, key=lambda entry: entry[:3])]
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["scale"], row["data_kind"], int(row.pop("order"))))
+
+
+def _when(entry: tuple[int, str, Row]) -> tuple[int, str]:
+    return entry[:2]
+
+
+def _fetch_scores(client: MlflowClient, run: str, folder: Path) -> str:
+    """The folder with the run's score files, fetched unless they are there; empty if the run has none."""
+    if (folder / "sequences.csv").is_file():
+        return str(folder)
+    names = {entry.path for entry in client.list_artifacts(run)} & set(SCORES)
+    if "sequences.csv" not in names:
+        return ""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in sorted(names):  # sequences.csv comes near the end: a folder that has it has the others
+        client.download_artifacts(run, name, str(folder))
+    return str(folder)
 
 
 def is_remote() -> bool:
@@ -306,7 +333,7 @@ def is_remote() -> bool:
     return bool(os.environ.get("MLFLOW_TRACKING_URI"))
 
 
-def _client(home: Path) -> MlflowClient:
+def _client(home: Path, uri: str = "") -> MlflowClient:
     """Quiet, and soon tired of a server that does not answer. A new database is made by one process at a time."""
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -320,7 +347,7 @@ def _client(home: Path) -> MlflowClient:
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.store.db", "mlflow.tracking"):
         logging.getLogger(name).setLevel(logging.ERROR)
     home.mkdir(parents=True, exist_ok=True)
-    uri = tracking_uri(home)
+    uri = uri or tracking_uri(home)
     database = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:///") or database.is_file():
         return MlflowClient(uri)

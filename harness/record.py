@@ -16,12 +16,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.errors import HarnessError, StudyError
+from harness.errors import HarnessError, ResourceError, StudyError
 from harness.patience import within
 from harness.plan import Plan
 from harness.projection import Run, digest_of, keep, keep_submitted, kept, kept_studies, parent, project
 from harness.publisher import Publisher, errors, is_remote, recorded_rows, tracking_uri
-from harness.rows import COLUMNS, Row, add_submitted, keep_rows, kept_rows, make_rows, remember, remembered
+from harness.rows import (
+    COLUMNS,
+    Row,
+    add_submitted,
+    keep_rows,
+    kept_rows,
+    make_rows,
+    remember,
+    remembered,
+    stored_rows,
+)
 from harness.store import Store
 from harness.study import study_name
 
@@ -69,16 +79,34 @@ def resync(home: Path, study: str) -> int:
     return written
 
 
-def read_rows(home: Path, study: str) -> pd.DataFrame:
+def read_rows(home: Path, study: str, *, from_store: bool = False, tracking: str = "") -> pd.DataFrame:
     """One row for every cell of a study, with the columns of `harness.rows.COLUMNS`, of all scales recorded.
 
-    The rows kept beside the store; where there are none, those that MLflow holds."""
+    The rows that MLflow was given, as they are kept beside the store; where there are none, those that MLflow holds.
+    `tracking`: those that the MLflow of that URI holds, of all homes. `from_store`: the kept ones, their numbers read
+    from the store again, and no word with MLflow. Raises ResourceError where MLflow is asked for and cannot be read."""
     home = home.absolute()
-    rows = kept_rows(home, study)
-    if not rows and (is_remote() or (home / "mlflow.db").is_file()):
+    if tracking:
+        return pd.DataFrame(_rows_at(tracking, home, study), columns=list(COLUMNS))
+    rows = stored_rows(home, study) if from_store else kept_rows(home, study)
+    if not rows and not from_store and (is_remote() or (home / "mlflow.db").is_file()):
         with _tolerant(home, study):
-            rows = within(PATIENCE, lambda: recorded_rows(home, study))
+            rows = within(PATIENCE if is_remote() else None, lambda: recorded_rows(home, study))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows_at(tracking: str, home: Path, study: str) -> list[Row]:
+    try:
+        limit = None if tracking.startswith("sqlite:") else PATIENCE
+        rows = within(limit, lambda: recorded_rows(home, study, tracking))
+    except errors() as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise ResourceError(
+            f"MLflow at {tracking}: study {study} cannot be read ({first}); start the server, or read --from-store"
+        ) from None
+    if not rows:
+        raise StudyError(f"MLflow at {tracking}: no cell of a study {study!r}; give the URI that it was recorded at")
+    return rows
 
 
 def log_report(home: Path, study: str, folder: Path) -> None:

@@ -15,7 +15,9 @@ from harness.stage import Stage
 from harness.store import Store, read_json, write_json
 
 MEASURES = ("J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay", "JF_mean")
-NUMBERS = (*MEASURES, "seconds_per_frame")
+NUMBERS = (*MEASURES, "seconds_per_frame", "timed_objects")
+"""`timed_objects`: how many objects the video has that the seconds were measured on."""
+
 COLUMNS = (
     *("study", "variant", "method", "method_label", "benchmark", "benchmark_title", "seed", "scale", "data_kind"),
     *(
@@ -35,6 +37,9 @@ COLUMNS = (
 )
 
 Row = dict[str, Any]
+
+SCORES = ("frames.csv", "objects.csv", "sequences.csv", "total.json")
+"""The files of a cell's scores that MLflow shows too, so that a report can be made where the store is not."""
 
 SUBMITTED = "submitted"
 """The `scale` of a row whose masks were handed in rather than made here: they are of their method's own size. Reports
@@ -119,6 +124,21 @@ def kept_rows(home: Path, study: str) -> list[Row]:
     return list((read_json(rows_file(home, study)) or {}).get("rows", []))
 
 
+def stored_rows(home: Path, study: str) -> list[Row]:
+    """The kept rows with the numbers that their scores in the store hold now; where these are gone, they wait."""
+    rows = []
+    for row in kept_rows(home, study):
+        folder = row["score_folder"]
+        if folder and (Path(folder) / "total.json").is_file():
+            rows.append({**row, **_numbers(Path(folder) / "total.json", MEASURES)})
+        elif folder:
+            gone = {"status": "waiting", "reason": "its scores are no longer in the store", "score_folder": ""}
+            rows.append({**row, **dict.fromkeys(NUMBERS), **gone})
+        else:
+            rows.append(row)
+    return rows
+
+
 def remember(home: Path, study: str, **facts: str) -> None:
     """Keeps facts beside the rows, until the rows change: `recorded_at`, the tracking server that shows them; `report`,
     the digest of the report that it holds."""
@@ -177,7 +197,8 @@ def _row(cell: Cell, plan: Plan, published: dict[str, Path], failed: dict[str, s
             {name: str(published[s.key] / "masks") for name, s in cell.segment.items() if s.key in published}
         )
     if cell.timing is not None and cell.timing.key in published:
-        row |= _numbers(published[cell.timing.key] / "timing.json", ("seconds_per_frame",))
+        timing = _numbers(published[cell.timing.key] / "timing.json", ("seconds_per_frame", "objects"))
+        row |= {"seconds_per_frame": timing["seconds_per_frame"], "timed_objects": timing["objects"]}
         row["hardware"] = cell.timing.machine
     return row
 

@@ -1,4 +1,7 @@
-"""`python -m reports STUDY [--home DIR]`: writes the report of a study from its recorded rows.
+"""`python -m reports STUDY [--home DIR] [--tracking-uri URI | --from-store]`: writes the report of a study.
+
+Its rows are those that MLflow was given; with a tracking URI, those that the MLflow there holds; from the store alone,
+MLflow is neither asked nor given the report.
 
 STUDY is a study's YAML file or its name. Exit status 0 if the report was written, 2 for a named error."""
 
@@ -21,9 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--home", type=Path, default=Path("runs"), help="folder with store, MLflow database and reports"
     )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--tracking-uri", metavar="URI", default="", help="read the rows that the MLflow there holds")
+    where.add_argument("--from-store", action="store_true", help="read the rows from the store, without MLflow")
     options = parser.parse_args(arguments)
     try:
-        files = write(study_name(options.study), options.home)
+        files = write(
+            study_name(options.study), options.home, from_store=options.from_store, tracking=options.tracking_uri
+        )
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 2

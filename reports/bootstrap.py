@@ -59,16 +59,15 @@ def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Inter
     by_seed = (drawn_sequences @ (values * weights).T) / (drawn_sequences @ weights)[:, None]
     means = (by_seed * drawn_seeds).sum(axis=1) / seeds
     wider = sqrt(count / (count - 1))
-    tail = float(stats.norm.cdf(wider * stats.t.ppf((1 - LEVEL) / 2, count - 1)))
+    tail, reach = _reach(count)
     low, high = np.quantile(means, [tail, 1 - tail])
     error = float(means.std()) * wider
-    reach = stats.t.ppf((1 + LEVEL) / 2, count - 1) + stats.t.ppf(POWER, count - 1)
     return Interval(
         estimate=estimate,
         low=float(low),
         high=float(high),
         p=2 * float(stats.t.cdf(-abs(estimate) / error, count - 1)) if error else float(estimate == 0),
-        detectable=float(reach) * error,
+        detectable=reach * error,
         sequences=count,
         seeds=seeds,
     )
@@ -82,6 +81,14 @@ def holm(chances: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, chances[place] * (len(chances) - step)))
         corrected[place] = highest
     return corrected
+
+
+@lru_cache(maxsize=64)
+def _reach(count: int) -> tuple[float, float]:
+    """The expanded interval's tail, and how many standard errors a true difference must be off 0 to be shown."""
+    t = stats.t(count - 1)
+    tail = stats.norm.cdf(sqrt(count / (count - 1)) * t.ppf((1 - LEVEL) / 2))
+    return float(tail), float(t.ppf((1 + LEVEL) / 2) + t.ppf(POWER))
 
 
 @lru_cache(maxsize=64)

@@ -37,16 +37,17 @@ def by_sequence(part: Part, benchmark: str, scores: Scorebook, suffix: str = "")
     return _table(f"{BY_SEQUENCE}{benchmark}{suffix}", "J mean by sequence", "sequence", (), lines, part, benchmark)
 
 
-def by_object(part: Part, benchmark: str, suffix: str = "") -> Table | None:
+def by_object(part: Part, benchmark: str, scores: Scorebook, suffix: str = "") -> Table | None:
     """Objects × variants, J mean; None where every sequence has one object, or nothing is scored."""
+    done = _done(part, benchmark)
+    if not any(number > 1 for row in done for number in scores.objects(row).values()):
+        return None
     found: dict[tuple[str, int], dict[str, list[float]]] = {}
-    for row in _done(part, benchmark):
+    for row in done:
         if has_lines(row, "objects.csv"):
             columns = read_columns(row, "objects.csv")
             for sequence, number, text in zip(*(columns[c] for c in ("sequence", "object", "J_mean")), strict=True):
                 found.setdefault((sequence, int(number)), {}).setdefault(row.variant, []).append(float(text))
-    if all(number == 1 for _, number in found):
-        return None
     variants = _variants(part, benchmark)
     lines = [_line(name, (str(number),), values, variants) for (name, number), values in sorted(found.items())]
     name = f"objects-{benchmark}{suffix}"
@@ -103,7 +104,7 @@ def all_details(named: Iterable[tuple[Part, str]], scores: Scorebook) -> tuple[t
                 continue  # the table of missing cells says why
             title = f"{part.title(benchmark)}{suffix}"
             sequences = by_sequence(part, benchmark, scores, suffix)
-            objects = by_object(part, benchmark, suffix)
+            objects = by_object(part, benchmark, scores, suffix)
             attributes, why = by_attribute(part, benchmark, scores, suffix)
             made += [table for table in (sequences, objects, attributes) if table]
             if not objects:

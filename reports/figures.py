@@ -110,17 +110,22 @@ def above(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def frame_scores(row: Row) -> Iterator[SequenceScores]:
     """J and F of every object and frame of a cell, as `frames.csv` has them (without the counts behind them)."""
     columns = read_columns(row, "frames.csv")
-    lines = zip(*(columns[name] for name in ("sequence", "object", "frame", "J", "F")), strict=True)
-    for sequence, given in groupby(lines, key=lambda line: line[0]):
-        objects = {key: list(inner) for key, inner in groupby(given, key=lambda line: int(line[1]))}
-        shape = (len(objects), len(next(iter(objects.values()))))
+    measures = [np.array(columns[name]).astype(np.float64) for name in ("J", "F")]
+    start = 0
+    spans: dict[str, dict[int, slice]] = {}
+    for (sequence, number), given in groupby(zip(columns["sequence"], columns["object"], strict=True)):
+        end = start + sum(1 for _ in given)
+        spans.setdefault(sequence, {})[int(number)] = slice(start, end)
+        start = end
+    for sequence, objects in spans.items():
+        region, boundary = (np.stack([values[span] for span in objects.values()]) for values in measures)
         yield SequenceScores(
             name=sequence,
             object_ids=tuple(objects),
-            frames=tuple(line[2] for line in next(iter(objects.values()))),
-            counts=np.zeros((*shape, 6), np.int64),
-            J=np.array([[float(line[3]) for line in inner] for inner in objects.values()]),
-            F=np.array([[float(line[4]) for line in inner] for inner in objects.values()]),
+            frames=columns["frame"][next(iter(objects.values()))],
+            counts=np.zeros((*region.shape, 6), np.int64),
+            J=region,
+            F=boundary,
         )
 
 

@@ -37,16 +37,18 @@ STAMP = ".stamp.json"
 """What a report was made from, and its files."""
 
 
-def write(study: str, home: Path) -> list[Path]:
+def write(study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
     """Brings `<home>/reports/<study>/` up to date with the recorded rows, logs it to MLflow, and returns the files.
 
+    `from_store`, `tracking`: where the rows are read, as record.read_rows says; from the store, MLflow is left alone.
     Raises ReportError for rows that no report can be made of, StoreError where the folder cannot be written."""
     from harness import record  # here, because it loads MLflow, which takes seconds
 
     folder = home / "reports" / study
-    frame = record.read_rows(home, study)
+    frame = record.read_rows(home, study, from_store=from_store, tracking=tracking)
     files = unchanged(folder, frame) or write_report(frame, study, folder)
-    record.log_report(home, study, folder)
+    if not from_store:
+        record.log_report(home, study, folder)
     return files
 
 

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from harness.datasets import load_protocols
+from harness.errors import ResourceError, StudyError
 from harness.material import gather
 from harness.plan import Item, Plan, make_plan
 from harness.publisher import tracking_uri
@@ -195,3 +196,44 @@ def test_a_study_that_was_never_run_has_no_rows(tmp_path: Path) -> None:
     rows = read_rows(tmp_path / "home", "never")
     assert list(rows.columns) == list(COLUMNS)
     assert rows.empty
+
+
+COMPARED = [name for name in COLUMNS if name not in {"score_folder", "masks"}]
+
+
+def test_the_rows_of_any_tracking_uri_are_those_that_were_recorded(home: Path, data: Path, tmp_path: Path) -> None:
+    record(*make(home, data))
+    there = read_rows(tmp_path / "elsewhere", "try", tracking=tracking_uri(home))
+    pd.testing.assert_frame_equal(there[COMPARED], read_rows(home, "try")[COMPARED], check_dtype=False)
+
+
+def test_where_the_store_is_not_scores_come_from_the_runs(home: Path, data: Path, tmp_path: Path) -> None:
+    record(*make(home, data))
+    before = read_rows(home, "try").query("status == 'done'")
+    expected = [(Path(folder) / "frames.csv").read_text() for folder in before.score_folder]
+    (home / "store").rename(tmp_path / "gone")
+    rows = read_rows(tmp_path / "elsewhere", "try", tracking=tracking_uri(home)).query("status == 'done'")
+    assert [(Path(folder) / "frames.csv").read_text() for folder in rows.score_folder] == expected
+    assert all(folder.startswith(str(tmp_path / "elsewhere")) for folder in rows.score_folder)
+
+
+def test_an_mlflow_that_was_asked_for_and_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ResourceError, match="study try cannot be read"):
+        read_rows(tmp_path, "try", tracking="http://127.0.0.1:9")
+    with pytest.raises(StudyError, match="no cell of a study 'try'"):
+        read_rows(tmp_path, "try", tracking=f"sqlite:///{tmp_path / 'new.db'}")
+
+
+def test_rows_from_the_store_need_no_mlflow_and_follow_the_store(home: Path, data: Path) -> None:
+    record(*make(home, data))
+    before = read_rows(home, "try")
+    (home / "mlflow.db").unlink()
+    pd.testing.assert_frame_equal(read_rows(home, "try", from_store=True), before)
+    gone = before.query("status == 'done'").iloc[0]
+    shutil.rmtree(gone.score_folder)
+    rows = read_rows(home, "try", from_store=True).query("score_folder == '' and status == 'waiting'")
+    assert "its scores are no longer in the store" in set(rows.reason)
+    assert rows.J_mean.isna().all()

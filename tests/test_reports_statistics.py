@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StudyError
+from harness.rows import plain
 from reports.bootstrap import FEWEST, holm, interval
 from reports.claims import Verdict, judge, load_claims
 from reports.published import load_published
-from reports.rows import check_rows, plain, split
+from reports.rows import check_rows, split
 from reports.scores import read_scorebook
 from reports.spec import load_tables
 from tests.test_reports_tables import row
