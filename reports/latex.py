@@ -10,6 +10,7 @@ SPECIAL = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$"},
     **{"ω": r"$\omega$", "τ": r"$\tau$", "×": r"$\times$", "–": "--", "…": r"\ldots{}", "<": "$<$", ">": "$>$"},
 }
 """Character → what LaTeX prints as it."""

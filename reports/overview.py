@@ -108,7 +108,7 @@ def speed(part: Part, tables: TableSet, suffix: str = "") -> Table:
                     number=mean,
                     decimals=SECONDS,
                     text="not timed",
-                    comparable=len(machines) == 1,
+                    comparable=len(machines) == 1 and variant != tables.baseline,  # copying is not segmenting
                     notes=() if timed else reasons,
                 )
             )

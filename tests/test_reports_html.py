@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -60,4 +61,10 @@ def test_a_name_cannot_break_the_page(page: str) -> None:
 
 
 def test_latex_prints_what_the_text_says() -> None:
-    assert escape("J&F_mean 95 % {ω}") == r"J\&F\_mean 95 \% \{$\omega$\}"
+    assert escape("J&F_mean 95 % {ω} ↑") == r"J\&F\_mean 95 \% \{$\omega$\} $\uparrow$"
+
+
+def test_latex_tables_hold_no_character_that_plain_latex_lacks(tmp_path: Path) -> None:
+    write_report(frozen_rows(tmp_path), "frozen", tmp_path / "report")
+    found = {mark for path in (tmp_path / "report/tables").glob("*.tex") for mark in path.read_text()}
+    assert {mark for mark in found if not mark.isascii()} <= {"é", "ü"}

@@ -203,3 +203,61 @@ def test_the_tables_ask_only_for_published_rows_that_exist() -> None:
     for spec in TABLES.tables:
         for key in (*spec.published, *(line.published for line in spec.rows if line.published)):
             assert published.row(key).unavailable or set(published.row(key).values) & set(spec.benchmarks)
+
+
+def test_one_seed_on_one_sequence_gives_numbers_without_intervals(tmp_path: Path) -> None:
+    rows = []
+    for line in BOTH:
+        folder = tmp_path / line["variant"]
+        folder.mkdir()
+        (folder / "sequences.csv").write_text(f"sequence,objects,J_mean\nalone,1,{line['J_mean']}\n")
+        rows.append({**line, "sequences": 1, "score_folder": str(folder)})
+    write_report(pd.DataFrame(rows), "s", tmp_path / "r")
+    page = (tmp_path / "r" / "index.md").read_text()
+    assert "1 sequences are too few" in page
+    assert "| IPN + SSN | 1 | 1 | .700 | – | – |" in page or "DIPNet\\*, no crop | 1 | 1 | .700 | – | – |" in page
+
+
+def test_a_report_in_which_every_cell_failed_says_so(tmp_path: Path) -> None:
+    write_report(pd.DataFrame([row("full", reason="no space left"), row("no-crop")]), "s", tmp_path / "r")
+    page = (tmp_path / "r" / "index.md").read_text()
+    assert "Cells filled: 0/2." in page
+    assert "| full | davis16-val | 0 | mini | failed | no space left |" in page
+    assert "no reason was recorded" in page
+
+
+def test_the_papers_tables_are_printed_where_nothing_of_them_was_run(tmp_path: Path) -> None:
+    write_report(pd.DataFrame(BOTH), "s", tmp_path / "r")
+    page = (tmp_path / "r" / "index.md").read_text()
+    assert "Nothing in it was measured: the study has no benchmark youtube-objects." in page
+    assert "| *DIPNet* | *quoted: DIPNet, WACV 2020, Table 5* | *not available* |" in page
+
+
+def test_options_beyond_the_paper_are_compared_with_the_nearest_variant_and_claim_nothing() -> None:
+    from reports.beyond import beyond
+    from reports.scores import Scorebook
+
+    options = {"no-crop": '{"crop": false}', "flip": '{"crop": false, "test_flip": true}', "full": "{}"}
+    rows = [row(name, 0.5, options=text, method_label="DIPNet") for name, text in options.items()]
+    (part,) = split(check_rows(pd.DataFrame(rows), TABLES.variants))
+    made = beyond(part, "davis16-val", TABLES, Scorebook(by_folder={}, averaging={}))
+    assert made is not None
+    assert [(line.variant, line.facts) for line in made.lines] == [
+        ("flip", ("DIPNet*, no crop", "test_flip = True")),
+    ]
+    assert "no claim of the paper rests on them" in made.caption
+
+
+def test_means_over_classes_weigh_every_class_alike(tmp_path: Path) -> None:
+    from reports.scores import read_scorebook
+
+    values = {"bird-0001-001": 0.2, "bird-0001-002": 0.4, "cat-0001-001": 0.9}
+    lines = [f"{name},1,{value}" for name, value in values.items()]
+    (tmp_path / "sequences.csv").write_text("\n".join(["sequence,objects,J_mean", *lines]) + "\n")
+    line = row("full", 0.6, benchmark="youtube-objects", score_folder=str(tmp_path))
+    checked = check_rows(pd.DataFrame([line]))
+    scores = read_scorebook(checked)
+    found = scores.mean(checked, "J_mean")
+    assert found is not None
+    assert found.estimate == pytest.approx((0.3 + 0.9) / 2)
+    assert scores.plain_mean(checked, "J_mean") == pytest.approx(0.5)
