@@ -30,7 +30,8 @@ _NO_OBJECT = "no object in a hundred frames that were drawn: is this the right t
 class Video(Protocol):
     """What a sample is drawn from: a video, or a still image of one frame."""
 
-    object_ids: tuple[int, ...]
+    @property
+    def object_ids(self) -> tuple[int, ...]: ...
 
     def __len__(self) -> int: ...
     def frame(self, index: int, /) -> Image: ...
@@ -154,13 +155,14 @@ def _pair(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Gener
     else:
         raise ValueError(_NO_OBJECT)
     reference = one_object(ids, chosen)
-    box = crop_box(reference, config.augmentation, rng)
+    target = reference if first == second else one_object(video.mask(second), chosen)
+    # A crop around the reference alone would lose an object that moves fast.
+    box = crop_box(np.where(target == 1, target, reference), config.augmentation, rng)
     views = [View(resample(video.frame(first), box, side), resample(reference, box, side, labels=True))]
     if first == second:
         turn = rng.uniform(-config.pair_rotation, config.pair_rotation)
         shift = rng.uniform(-config.pair_shift, config.pair_shift, 2)
         return [*views, View(*warp(views[0].frame, views[0].mask, turn, 1.0, shift))]
-    target = one_object(video.mask(second), chosen)
     return [*views, View(resample(video.frame(second), box, side), resample(target, box, side, labels=True))]
 
 

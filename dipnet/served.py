@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_RUNS = {"run_train_propagation": "propagation", "run_train_segmentation": "segmentation"}
-
 
 def describe(run: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Signature and files of the network that a stage leaves, by its run function and its config; None if it is none.
 
     Tensors: n images, RGB normalised as ImageNet's, square; masks 0..1; the result in 0..1."""
-    kind = _RUNS.get(run.partition(":")[2]) if run.startswith("dipnet.stages:") else None
-    if kind is None:
+    if run != "dipnet.stages:run_train":
         return None
+    kind = "segmentation" if config["propagation"] is None else "propagation"
     options = config[kind]
     side = options["size"]
     if kind == "propagation":

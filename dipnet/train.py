@@ -36,12 +36,17 @@ def train_segmentation(
 
     def objective(some: Sequence[Video]) -> Objective:
         def draw(rng: Generator) -> list[View]:
-            side = int(rng.choice(config.sizes)) if config.sizes else network.config.size
-            return [still_sample(some, config, side, rng) for _ in range(config.batch)]
+            return draw_views(some, config, network.config.size, rng)
 
         return segmentation_objective(network, draw, config.coarse, coarse_size)
 
     _train(network, videos, config, run, objective)
+
+
+def draw_views(videos: Sequence[Video], config: TrainingConfig, own: int, rng: Generator) -> list[View]:
+    """A batch of single frames: squares of one of the config's sizes, or of the network's own."""
+    side = int(rng.choice(config.sizes)) if config.sizes else own
+    return [still_sample(videos, config, side, rng) for _ in range(config.batch)]
 
 
 def propagation_objective(network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig) -> Objective:

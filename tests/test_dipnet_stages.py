@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dipnet.config import DIPNetConfig
+from dipnet.served import describe
 from dipnet.stages import METHOD
 from harness.config import resolve
 from harness.datasets.pixels import read_mask
@@ -239,3 +240,11 @@ def test_identities_are_one_vector_for_each_object_that_a_frame_shows(tmp_path: 
     assert (found["after"] > 0).all()
     assert (found["after"] < 1).all()
     assert not np.array_equal(found["before"], found["after"])
+
+
+def test_every_training_stage_leaves_a_network_that_can_be_served() -> None:
+    cell = plan()
+    stages = {key: s for stage in cell.segment.values() for key, s in reached(stage).items()}
+    told = [describe(stage.run, stage.identity["config"]) for stage in stages.values() if stage.name == "train"]
+    assert sorted(entry["kind"] for entry in told if entry) == ["propagation"] * 2 + ["segmentation"] * 2
+    assert all(describe(s.run, s.identity["config"]) is None for s in stages.values() if s.name != "train")

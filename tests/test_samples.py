@@ -1,11 +1,22 @@
 """Training samples: what moves together, what stays, and what the paper says of each."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dipnet.config import AugmentationConfig, CoarseConfig, TrainingConfig
+from dipnet.config import (
+    AugmentationConfig,
+    CoarseConfig,
+    DIPNetConfig,
+    PropagationConfig,
+    SegmentationConfig,
+    TrainingConfig,
+)
+from dipnet.contact_sheet import TILE, contact_sheet, main
 from dipnet.samples import (
     choose_object,
     coarse_mask,
@@ -18,11 +29,24 @@ from dipnet.samples import (
     still_sample,
     vary,
 )
+from dipnet.train import draw_views
 from dipnet.view import View, bounding_box, resample, whole
+from tests.engine import make_davis16
 from tests.videos import Squares
 
 STRONG = AugmentationConfig(crop=0.5, rotation=40, scale=(0.6, 1.5), shift=0.2)
 PLAIN = AugmentationConfig(flip=0, crop=0)
+RIM = np.ones((13, 13), np.uint8)
+"""As far as enlarging a small crop smears colours."""
+
+
+def erode(mask: np.ndarray) -> np.ndarray:
+    """A mask without its rim, where resizing mixes colours; nothing is known beyond the image."""
+    return cv2.erode((mask == 1).astype(np.uint8), RIM) == 1
+
+
+def dilate(mask: np.ndarray) -> np.ndarray:
+    return cv2.dilate(mask.astype(np.uint8), RIM) == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -125,6 +149,74 @@ def test_fading_weakens_a_coarse_mask_and_moves_nothing() -> None:
     strength = faded.max() / plain.max()
     assert 0.3 <= strength < 1
     np.testing.assert_allclose(faded, strength * plain, rtol=1e-5)
+
+
+def test_a_crop_of_a_pair_holds_the_object_in_both_frames() -> None:
+    class Fast(Squares):
+        def drawn(self, index: int) -> np.ndarray:
+            ids = np.zeros((60, 80), np.uint8)
+            ids[20:30, 5 + 50 * index : 15 + 50 * index] = 1
+            return ids
+
+    config = TrainingConfig(augmentation=AugmentationConfig(flip=0, crop=1.0, crop_margin=(0.0, 0.0)))
+    for seed in range(20):
+        pair = pair_sample([Fast(length=2)], config, 64, np.random.default_rng(seed))
+        # 10 × 10 pixels in a box of 60 × 16.
+        assert all((view.mask == 1).mean() == pytest.approx(10 * 10 / (60 * 16), rel=0.1) for view in pair)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), length=st.sampled_from([1, 6]))
+def test_a_pair_shows_one_and_the_same_object_in_both_frames(seed: int, length: int) -> None:
+    config = TrainingConfig(foreground=0.0, augmentation=AugmentationConfig(crop=0.5, rotation=20, scale=(0.8, 1.2)))
+    pair = pair_sample([Squares(objects=2, length=length)], config, 64, np.random.default_rng(seed))
+    # Each object is brightest in a colour of its own.
+    colours = [set(view.frame[erode(view.mask)].argmax(1)) for view in pair]
+    assert len(colours[0]) <= 1
+    assert len(colours[0] | colours[1]) <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), length=st.sampled_from([1, 6]))
+def test_masks_of_whole_samples_lie_on_their_objects(seed: int, length: int) -> None:
+    config, rng = TrainingConfig(augmentation=STRONG), np.random.default_rng(seed)
+    views = [*pair_sample([Squares(length=length)], config, 64, rng), still_sample([Squares()], config, 64, rng)]
+    for view in views:
+        bright, ids = view.frame[:, :, 1] > 127, view.mask == 1
+        # A sliver of an object at the image's rim may be rounded away in one of the two.
+        assert (erode(view.mask) & ~bright).sum() <= 8
+        assert (bright & ~dilate(ids)).sum() <= 8
+
+
+def test_every_batch_is_of_one_square_size_out_of_those_that_are_asked_for() -> None:
+    config, seen = TrainingConfig(sizes=(32, 48, 64), batch=2), set()
+    for seed in range(40):
+        views = draw_views([Squares()], config, 128, np.random.default_rng(seed))
+        sides = {side for view in views for side in (*view.frame.shape[:2], *view.mask.shape)}
+        assert len(sides) == 1
+        seen |= sides
+    assert seen == {32, 48, 64}
+    assert len(draw_views([Squares()], TrainingConfig(), 128, np.random.default_rng(0))[0].mask) == 128
+
+
+def test_the_contact_sheet_shows_every_kind_of_sample() -> None:
+    small = DIPNetConfig(
+        propagation=PropagationConfig(backbone="mini", size=64, output_stride=16),
+        segmentation=SegmentationConfig(backbone="mini", size=64),
+    )
+    for videos in ([Squares(void=True)], [Squares(length=1), Squares(length=1, seed=1)]):
+        sheet = contact_sheet(videos, small, rows=2)
+        assert sheet.shape == (20 + 2 * TILE, 3 * (3 * TILE + 8), 3)
+        lefts = [block * (3 * TILE + 8) + column * TILE for block in range(3) for column in range(3)]
+        assert all(sheet[20 : 20 + TILE, left : left + TILE].std() > 5 for left in lefts)
+
+
+def test_the_command_of_the_contact_sheet_draws_a_training_set(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    root = make_davis16(tmp_path)
+    assert main([str(root), "davis16-train", str(tmp_path / "sheet.png")]) == 0
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+    assert main([str(root), "voc", str(tmp_path / "sheet.png")]) == 2
+    assert "PASCAL VOC" in capsys.readouterr().err
 
 
 def test_a_crop_holds_the_whole_object() -> None:
