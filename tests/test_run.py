@@ -67,13 +67,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, and a method that is installed from elsewhere."""
     place = tmp_path_factory.mktemp("run")
     make_davis16(place / "data", ("a", "b", "c", "d", "e", "f"))
-    (place / "plugin" / "sleepy-1.0.dist-info").mkdir(parents=True)
-    (place / "plugin" / "sleepy.py").write_text(METHOD)
-    info = place / "plugin" / "sleepy-1.0.dist-info"
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sleepy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[harness.methods]\nsleepy = sleepy:METHOD\n")
+    install(place / "plugin")
     (place / "try.yaml").write_text(STUDY)
     return place
+
+
+def install(folder: Path) -> None:
+    """The method, as pip would install it, in a folder for PYTHONPATH."""
+    info = folder / "sleepy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "sleepy.py").write_text(METHOD)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sleepy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[harness.methods]\nsleepy = sleepy:METHOD\n")
 
 
 def start(place: Path, study: str = "try.yaml") -> subprocess.Popen[str]:
@@ -90,9 +95,9 @@ def start(place: Path, study: str = "try.yaml") -> subprocess.Popen[str]:
     )
 
 
-def published(place: Path) -> dict[str, int]:
+def published(place: Path, home: str = "home") -> dict[str, int]:
     """Key → inode of the manifest: a folder that is published again has another one."""
-    manifests = (place / "home" / "store").glob("*/*/manifest.json")
+    manifests = (place / home / "store").glob("*/*/manifest.json")
     return {path.parent.name: path.stat().st_ino for path in manifests if path.parent.parent.name != "work"}
 
 
