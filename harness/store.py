@@ -172,7 +172,8 @@ class Store:
         (place / "scratch").mkdir(exist_ok=True)
         attempts = int(self.attempt(key).get("attempts", 0)) + 1
         noted = {"attempts": attempts, "begun": time.time(), "time_limit": time_limit}
-        _write_json(place / "attempts.json", noted)
+        write_json(place / "attempts.json", noted, durable=False)
+        (place / "progress.json").unlink(missing_ok=True)
         return Workplace(
             folder=folder,
             scratch=place / "scratch",
@@ -202,8 +203,7 @@ class Store:
         target.parent.mkdir(exist_ok=True)
         if target.exists():  # damaged, or it would have been found
             self._move_aside(target)
-        folder.rename(target)
-        _sync_folder(target.parent)
+        folder.rename(target)  # what a power cut takes back is computed again
         self.failure_file(key).unlink(missing_ok=True)
         shutil.rmtree(place, ignore_errors=True)
         return target
@@ -257,13 +257,14 @@ class Store:
                 raise StoreError(f"{folder}: damaged, and cannot be moved aside ({error})") from None
 
 
-def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
-    """All of it or nothing: under another name, then renamed."""
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None, durable: bool = True) -> None:
+    """All of it or nothing: under another name, then renamed. `durable`: after a power cut too."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=indent)
-        file.flush()
-        os.fsync(file.fileno())
+        file.write(json.dumps(content, indent=indent))
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     draft.replace(path)
 
 
@@ -284,14 +285,6 @@ def _write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 if __name__ == "__main__":

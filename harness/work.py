@@ -63,7 +63,7 @@ def work(job: Job) -> bool:
 
     What the stage raises is kept in the store and not raised again. What it prints goes to its log. With a time limit
     this process is killed when it is over."""
-    store = Store(job.home)
+    store = _store(job.home)
     with store.claim(job.key):
         if store.find(job.stage.name, job.key) is not None:
             return True
@@ -94,6 +94,12 @@ def work(job: Job) -> bool:
         return True
 
 
+@cache
+def _store(home: Path) -> Store:
+    """Whether the home can be written is asked once in a worker."""
+    return Store(home)
+
+
 def _words(error: Exception) -> str:
     words = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
     return words.strip() or type(error).__name__
@@ -121,7 +127,6 @@ def _run(job: Job, place: Workplace) -> None:
     module, _, function = job.stage.run.partition(":")
     run = getattr(import_module(module), function)
     progress = _progress_writer(place.progress)
-    progress(0.0, "")
     run(
         Task(
             folder=place.folder,
@@ -137,7 +142,7 @@ def _run(job: Job, place: Workplace) -> None:
 
 
 def _progress_writer(path: Path) -> Callable[[float, str], None]:
-    last = 0.0
+    last = time.monotonic()  # short stages have nothing to tell
 
     def progress(share: float, words: str) -> None:
         nonlocal last
