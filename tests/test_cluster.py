@@ -1,0 +1,60 @@
+"""What is asked of a cluster before anything runs on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.cluster import Cluster, Node, check_nodes, joined_ray, look_around
+from harness.errors import ResourceError
+from harness.stage import Resources
+from harness.store import Store
+from tests.engine import toy
+
+
+def node(name: str, cpus: float, gpus: float = 0.0, memory: float = 8e9) -> Node:
+    return Node(id=name, address=name, cpus=cpus, gpus=gpus, memory=memory)
+
+
+def test_a_stage_that_no_node_can_run_is_an_error_though_all_of_them_together_could(tmp_path: Path) -> None:
+    big = toy(tmp_path / "log", "big", resources=Resources(gpus=2))
+    with pytest.raises(ResourceError, match="toy big asks for 2 GPUs, and the largest of 2 nodes has 1"):
+        check_nodes([big], (node("a", 4, gpus=1), node("b", 4, gpus=1)))
+
+
+def test_gpus_and_memory_must_be_on_one_node(tmp_path: Path) -> None:
+    both = toy(tmp_path / "log", "both", resources=Resources(gpus=0.5, memory=16e9))
+    apart = (node("gpu", 4, gpus=1), node("memory", 4, memory=64e9))
+    with pytest.raises(ResourceError, match="16 GB"):
+        check_nodes([both], apart)
+    check_nodes([both], (*apart, node("both", 1, gpus=1, memory=32e9)))
+
+
+def test_what_must_be_alone_goes_to_the_node_with_most_gpus_then_most_cores() -> None:
+    nodes = node("a", 64), node("b", 8, gpus=1), node("c", 16, gpus=1)
+    cluster = Cluster(nodes=nodes, storage=Path("unused"))
+    assert cluster.largest.id == "c"
+    assert (cluster.cpus, cluster.gpus, cluster.cores) == (88, 2, 64)
+
+
+def test_a_node_that_does_not_see_the_store_is_told(tmp_path: Path) -> None:
+    found, _ = look_around(str(tmp_path / "elsewhere"), "probe", False)
+    assert "does not see" in found
+    assert "--home" in found
+
+
+def test_locks_that_do_not_hold_on_a_node_are_told(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.claim("probe"):
+        assert look_around(str(tmp_path), "probe", False)[0] == ""
+    assert "locks" in look_around(str(tmp_path), "probe", False)[0]  # as where the driver's lock is not seen
+
+
+def test_ray_s_client_addresses_are_refused_with_what_to_do_instead(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ResourceError, match="on a node of the cluster"),
+        joined_ray("ray://somewhere:10001", Store(tmp_path)),
+    ):
+        os.abort()  # never reached
