@@ -110,5 +110,7 @@ def recording(plan: Plan, store: Store, patience: float) -> Iterator[Recorder]:
     recorder = Recorder(plan, store)
     try:
         yield recorder
-    finally:
-        recorder.close(patience)
+    except BaseException:
+        recorder.close(0.0)  # interrupted or broken: nobody waits for a server
+        raise
+    recorder.close(patience)

@@ -143,9 +143,9 @@ def test_ctrl_c_twice_stops_at_once_with_status_130_and_publishes_nothing_half(p
     (place / "slow.yaml").write_text(
         "name: slow\nmethod: sleepy\nbenchmarks: [davis16-val]\nvariants: {v: {seconds: 600}}"
     )
-    before = published(place)
+    before, begun = published(place), attempts(place)
     process = start(place, "slow.yaml")
-    while process.poll() is None and not list((place / "home" / "store" / "work").glob("*/attempts.json")):
+    while process.poll() is None and attempts(place) == begun:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to Ray's processes too
     time.sleep(1.0)
