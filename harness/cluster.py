@@ -26,6 +26,9 @@ OBJECT_STORE = 200 * 1024 * 1024
 _SOCKET_ROOM = 20
 """Longest temp folder, characters: Ray puts sockets of up to 107 characters under it."""
 
+_STARTS = 3
+"""Attempts at starting Ray on this machine."""
+
 _LOOK = 120.0
 """Seconds that the nodes of a cluster have to say whether they see the store."""
 
@@ -109,21 +112,37 @@ def local_ray(cpus: int, gpus: int) -> Iterator[Cluster]:
         yield alone
         return
     _remove_leftovers(temp.parent)
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        num_gpus=gpus,
-        object_store_memory=OBJECT_STORE,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=str(temp),
-    )
+    _start(ray, cpus, gpus, temp)
     try:
         yield alone
     finally:
         ray.shutdown()
         shutil.rmtree(temp, ignore_errors=True)
+
+
+def _start(ray: Any, cpus: int, gpus: int, temp: Path) -> None:
+    """Ray gives up after 30 seconds that cannot be changed, which a busy machine may need more than once."""
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=gpus,
+                object_store_memory=OBJECT_STORE,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(temp),
+            )
+            return
+        except Exception as error:  # Ray raises plain ones here; told below, or tried again
+            ray.shutdown()
+            if not left:
+                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise ResourceError(
+                    f"Ray did not start in {_STARTS} attempts ({first}); is the machine very busy? "
+                    f"Give the same command again when it is not; Ray's own logs were in {temp}"
+                ) from error
 
 
 @contextmanager
