@@ -101,11 +101,6 @@ def published(place: Path, home: str = "home") -> dict[str, int]:
     return {path.parent.name: path.stat().st_ino for path in manifests if path.parent.parent.name != "work"}
 
 
-def attempts(place: Path) -> set[Path]:
-    """Notes of what was begun and is not published."""
-    return set((place / "home" / "store" / "work").glob("*/attempts.json"))
-
-
 def wait_for(place: Path, process: subprocess.Popen[str], count: int) -> None:
     while len(published(place)) < count and process.poll() is None:
         time.sleep(0.05)
@@ -137,23 +132,6 @@ def test_killed_and_given_again_it_goes_on_and_tells_what_failed(place: Path) ->
     assert "starting Ray" not in output
     assert "1/1 cells filled" in output
     assert (place / "home" / "reports" / "try" / "index.md").is_file()
-
-
-def test_ctrl_c_twice_stops_at_once_with_status_130_and_publishes_nothing_half(place: Path) -> None:
-    (place / "slow.yaml").write_text(
-        "name: slow\nmethod: sleepy\nbenchmarks: [davis16-val]\nvariants: {v: {seconds: 600}}"
-    )
-    before, begun = published(place), attempts(place)
-    process = start(place, "slow.yaml")
-    while process.poll() is None and attempts(place) == begun:
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to Ray's processes too
-    time.sleep(1.0)
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate()
-    assert process.returncode == 130, output
-    assert "the same command goes on" in output
-    assert published(place) == before
 
 
 def command(tmp_path: Path, study: str, *more: str) -> int:
