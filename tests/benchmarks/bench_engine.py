@@ -2,7 +2,7 @@
 
     pytest tests/benchmarks/bench_engine.py --benchmark-enable
 
-The ratio that counts is printed: at most 1.3 times a trial for a stage, at least 1.9 times the work with two nodes."""
+Ratios are printed. The aims: at most 1.3 times a trial for a stage, at least 1.9 times the work with two nodes."""
 
 from __future__ import annotations
 
