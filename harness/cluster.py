@@ -175,9 +175,14 @@ def joined_ray(address: str, store: Store, *, gpu: bool = False) -> Iterator[Clu
         if not nodes:
             raise ResourceError(f"--address {address}: no node of the cluster has a CPU to give")
         _remove_leftovers(storage, host=socket.gethostname())
+        hardware = _look_at(ray, nodes, store, gpu)
+        nodes = tuple(node for node in nodes if node.id in hardware)
+        if not nodes:
+            raise ResourceError(f"--address {address}: every node was lost while the cluster was joined; is it up?")
         most = Cluster(nodes=nodes, storage=storage).largest
-        hardware = _look_at(ray, nodes, store, gpu)[most.id]
-        yield Cluster(nodes=nodes, storage=storage / f"{socket.gethostname()}-{os.getpid()}", hardware=hardware)
+        yield Cluster(
+            nodes=nodes, storage=storage / f"{socket.gethostname()}-{os.getpid()}", hardware=hardware[most.id]
+        )
     finally:
         ray.shutdown()
         shutil.rmtree(storage / f"{socket.gethostname()}-{os.getpid()}", ignore_errors=True)
@@ -215,7 +220,9 @@ def _nodes(ray: Any) -> Iterator[Node]:
 
 
 def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool) -> dict[str, str]:
-    """Hardware of every node by its id, if all see the store and its locks; raises ResourceError otherwise."""
+    """Hardware of every node by its id, if all see the store and its locks; raises ResourceError otherwise.
+
+    Ray lists a node for seconds after it died: one that is lost meanwhile is left out."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     look = ray.remote(num_cpus=0, max_retries=0)(look_around)
@@ -232,6 +239,8 @@ def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool) -> dict
             for node in nodes:
                 try:
                     found, hardware[node.id] = ray.get(asked[node.id], timeout=_LOOK)
+                except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
+                    continue
                 except ray.exceptions.RayError as error:
                     last = str(error).strip().splitlines()[-1]
                     raise ResourceError(

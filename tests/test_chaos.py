@@ -96,7 +96,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
     temp = Path(f"/tmp/vos-chaos-{os.getpid()}")
     (temp / "ray").mkdir(parents=True)
     monkeypatch.setenv("RAY_TMPDIR", str(temp))
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     made = Machines()
     yield made
     made.cluster.shutdown()
@@ -142,7 +141,8 @@ def test_killed_at_random_the_study_ends_with_the_same_tables_and_no_stage_is_pu
             now = published(place, "wild")
             assert seen.items() <= now.items(), "a stage was published again"
             if driver.poll() is not None:
-                assert driver.returncode in (0, 1, -signal.SIGKILL), (place / "wild.log").read_text()
+                # The driver dies with the node that it joined through; what it must not say is that the input is wrong.
+                assert driver.returncode != 2, (place / "wild.log").read_text()
                 if driver.returncode == 0:
                     break
                 driver = command(place, "wild", "--address", cluster.address)

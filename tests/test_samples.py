@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dipnet.config import (
@@ -178,14 +178,16 @@ def test_a_pair_shows_one_and_the_same_object_in_both_frames(seed: int, length: 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), length=st.sampled_from([1, 6]))
+@example(seed=2**32, length=1)
 def test_masks_of_whole_samples_lie_on_their_objects(seed: int, length: int) -> None:
     config, rng = TrainingConfig(augmentation=STRONG), np.random.default_rng(seed)
     views = [*pair_sample([Squares(length=length)], config, 64, rng), still_sample([Squares()], config, 64, rng)]
     for view in views:
         bright, ids = view.frame[:, :, 1] > 127, view.mask == 1
-        # A sliver of an object at the image's rim may be rounded away in one of the two.
-        assert (erode(view.mask) & ~bright).sum() <= 8
-        assert (bright & ~dilate(ids)).sum() <= 8
+        # Of an object mirrored at the image's rim, a sliver along it may be rounded away in one of the two.
+        inside = (slice(len(RIM) // 2, -(len(RIM) // 2)),) * 2
+        assert (erode(view.mask) & ~bright)[inside].sum() <= 8
+        assert (bright & ~dilate(ids))[inside].sum() <= 8
 
 
 def test_every_batch_is_of_one_square_size_out_of_those_that_are_asked_for() -> None:
