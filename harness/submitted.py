@@ -45,7 +45,7 @@ def announce(method: str, study: str, home: Path, protocol: Protocol, truth: Pat
     Raises StudyError for a name that cannot be used, DataError where the truth is not part of the dataset: without it,
     nobody can tell whether two rows may be compared."""
     method = method.strip()
-    if not plain(method) or not method.isprintable() or len(method) > LONGEST:
+    if not any(map(str.isalnum, method)) or not method.isprintable() or len(method) > LONGEST:
         raise StudyError(f"--method {method!r}: a name of at most {LONGEST} characters with a letter or digit expected")
     root = _data_root(protocol, truth)
     home = home.absolute()
