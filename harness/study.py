@@ -10,12 +10,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.config import Config, merged, nested, resolve
+from harness.config import Config, merged, nested, resolve, resolve_nested
 from harness.errors import StudyError
 from harness.method import find_method
 from harness.yaml_file import read_yaml
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAMES = "1 to 100 letters, digits, '.', '_' and '-', the first a letter or digit"
+"""Studies and variants name files and folders, and stand in commands."""
+
 _OF_A_VARIANT = ("method", "benchmarks")
 
 
@@ -84,7 +87,7 @@ def study_name(study: str) -> str:
     path = Path(study)
     name = read_yaml(path).get("name") if path.suffix in {".yaml", ".yml"} else study
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise StudyError(f"{study}: name {name!r}; a study's file or name expected: letters, digits, '.', '_' and '-'")
+        raise StudyError(f"{study}: name {name!r}; a study's file or name expected: {_NAMES}")
     return name
 
 
@@ -105,7 +108,7 @@ def load_study(
     file = resolve(_StudyFile, content, str(path))
     for name in (file.name, *(name for name, _ in file.variants)):
         if not _NAME.fullmatch(name):
-            raise StudyError(f"{path}: name {name!r}; allowed are letters, digits, '.', '_' and '-'")
+            raise StudyError(f"{path}: name {name!r}; allowed are {_NAMES}")
     _check_benchmarks(file.benchmarks, benchmarks, f"{path}: benchmarks")
     if len(set(file.seeds)) < len(file.seeds):
         raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
@@ -178,7 +181,7 @@ def _variant(
     options = nested({key: value for key, value in given.items() if key not in _OF_A_VARIANT}, origin)
     if method_name not in opened:
         opened[method_name] = nested(scale.methods.get(method_name, {}), f"scale {scale.name}: methods.{method_name}")
-    config = resolve(method.config, merged(opened[method_name], options), origin)
+    config = resolve_nested(method.config, merged(opened[method_name], options), origin)
     return Variant(
         name=name,
         method=method_name,

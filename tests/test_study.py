@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.datasets import load_protocols
 from harness.errors import StudyError
-from harness.study import Study, load_study, shipped_studies
+from harness.study import Study, load_study, shipped_studies, study_name
 
 GOOD = """
 name: try
@@ -68,6 +70,12 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("full: {}", "full: {benchmarks: []}", ["variants.full.benchmarks", "[]"]),
         ("full: {}", "first: {}", ["'first' is given twice", "line"]),
         ("full: {}", "fu/ll: {}", ["fu/ll", "letters"]),
+        ("full: {}", "..: {}", ["'..'", "the first a letter or digit"]),
+        ("full: {}", "-x: {}", ["'-x'", "the first a letter or digit"]),
+        ("full: {}", "'': {}", ["''", "1 to 100"]),
+        ("full: {}", f"{'long' * 30}: {{}}", ["longlong", "1 to 100"]),
+        ("name: try", "name: ../try", ["'../try'", "letters"]),
+        ("name: try", "name: .try", ["'.try'", "the first a letter or digit"]),
         ("full: {}", "full: 3", ["variants.full", "3", "mapping"]),
         ("[davis16-val]\n", "[davis15-val]\n", ["davis15-val", "davis16-val"]),
         ("[davis16-val]\n", "[davis16-val, davis16-val]\n", ["twice"]),
@@ -86,6 +94,17 @@ def test_a_wrong_study_is_one_error_that_names_file_key_and_what_is_allowed(
         load(tmp_path, GOOD.replace(old, new, 1))
     for word in ["study.yaml", *words]:
         assert word in str(error.value)
+
+
+@given(st.text(st.sampled_from("aZ9._-/\\ \n\0ä~*"), max_size=110))
+def test_every_name_that_a_study_may_have_is_one_plain_file_in_its_folder(name: str) -> None:
+    try:
+        study_name(name)
+    except StudyError:
+        return
+    assert Path("home", f"{name}.json").resolve().parent == Path("home").resolve()
+    assert name[0] not in ".-"
+    assert len(f".{name}.json.{2**22}") < 256  # as it is written before it is renamed
 
 
 @pytest.mark.parametrize(
