@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ _COMPARED = 50
 """Of these, how many one stage is compared with."""
 
 _SHOWN = 3
+
+_ALIKE = 6
+"""Options that an earlier stage may differ in; one that differs in more is another stage, and tells nothing."""
 
 What = Literal["version", "config", "data", "code", "machine", "need"]
 
@@ -39,7 +43,7 @@ class Reason:
     """Why a stage must run."""
 
     changes: tuple[Change, ...] = ()
-    """Against the nearest earlier stage that no longer belongs to the plan; empty if it is new."""
+    """Against the nearest earlier stage that no longer belongs to the plan; empty if none comes near: it is new."""
 
     failure: str = ""
     """What it failed with the last time."""
@@ -101,11 +105,13 @@ class Reasons:
         """Why it must run."""
         if stage.key in self._failing and (failure := self._store.failure(stage.key)):
             return Reason(failure=failure.error.splitlines()[0])
-        nearest: tuple[Change, ...] | None = None
+        nearest: tuple[Change, ...] = ()
+        least = True, math.inf
         for former in self._near(stage):
             changes = self._changes(former, stage)
-            if nearest is None or _distance(changes) < _distance(nearest):
-                nearest = changes
+            rank = former.label != stage.label, _distance(changes)
+            if rank < least and sum(change.what == "config" for change in changes) <= _ALIKE:
+                nearest, least = changes, rank
         return Reason(changes=nearest) if nearest else self._none
 
     def _near(self, stage: Stage) -> Iterator[_Former]:
@@ -207,7 +213,7 @@ def _option_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Cha
     )
 
 
-def _distance(changes: Iterable[Change]) -> int:
+def _distance(changes: Iterable[Change]) -> float:
     """Options count one by one, modules and needs together."""
     return len({(change.what, change.name if change.what == "config" else "") for change in changes})
 

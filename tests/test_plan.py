@@ -139,6 +139,30 @@ def test_a_changed_option_is_named_with_both_values(tmp_path: Path, store: Store
     assert why(toy(tmp_path / "log", "a", seconds=0.5), store) == "config changed: seconds 0.0 → 0.5"
 
 
+def test_an_earlier_stage_that_differs_in_more_than_six_options_is_another_stage(tmp_path: Path, root: Path) -> None:
+    one = "name: try\nmethod: dipnet\nbenchmarks: [davis16-val]\nvariants: {v: {phases: propagation, crop: false}}\n"
+    store = Store(tmp_path / "home")
+    for key, item in plan(tmp_path, root, one).items.items():
+        (store.start(key).folder / "x").write_text("")
+        store.publish(item.stage.name, key, item.stage.label, item.stage.identity, {})
+    both = plan(tmp_path, root, one.replace("propagation", "both"))
+    reasons = {item.stage.name: item.why for item in both.items.values() if item.state != "cached"}
+    assert reasons["segment"] == "new"  # two options, and seven of a network that the earlier one did without
+    faster = plan(tmp_path, root, one.replace("crop:", "omega: 0.5, crop:"))
+    reasons = {item.stage.name: item.why for item in faster.items.values() if item.state != "cached"}
+    assert reasons["segment"] == "config changed: omega 0.95 → 0.5"
+
+
+def test_the_reason_is_told_against_a_stage_of_the_same_label_though_another_is_nearer(
+    tmp_path: Path, store: Store
+) -> None:
+    done(toy(tmp_path / "log", "a", seconds=0.1, prints="x"), store)
+    done(replace(toy(tmp_path / "log", "a", seconds=0.1), label="toy b"), store)
+    assert (
+        why(toy(tmp_path / "log", "a"), store) == "config changed: prints 'x' → ''; config changed: seconds 0.1 → 0.0"
+    )
+
+
 def test_changed_data_is_named(tmp_path: Path, store: Store) -> None:
     old = replace(toy(tmp_path / "log", "a"), data={"video": Data(name="v", digest="1", value=None)})
     new = replace(old, data={"video": Data(name="v", digest="2", value=None)})
