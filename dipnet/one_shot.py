@@ -16,7 +16,7 @@ from dipnet.inference import foreground_box
 from dipnet.optimise import Batch, Objective, Run, optimise
 from dipnet.samples import Video, frames_tensor, view_of
 from dipnet.segmentation import SegmentationNetwork, segmentation_loss
-from dipnet.train import hinted, segmentation_objective
+from dipnet.train_segmentation import hinted, segmentation_objective
 from dipnet.view import Box, Image, View, resample, whole
 
 

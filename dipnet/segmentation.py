@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dipnet.backbone import Backbone
 from dipnet.config import SegmentationConfig
+from dipnet.loss import masked_cross_entropy
 
 
 class SegmentationNetwork(nn.Module):
@@ -136,15 +137,6 @@ def segmentation_loss(
             None if whole is None else F.interpolate(whole, size, mode="nearest"),
         )
     return total
-
-
-def masked_cross_entropy(logits: Tensor, truth: Tensor, known: Tensor, whole: Tensor | None = None) -> Tensor:
-    """Mean binary cross entropy over the places where `known` is 1.
-
-    `whole`: `known` of the whole batch that these samples are a part of; the mean is then over the batch, and the parts
-    add up to its loss."""
-    loss = F.binary_cross_entropy_with_logits(logits, truth, weight=known, reduction="sum")
-    return loss / (known if whole is None else whole).sum().clamp(min=1)
 
 
 def _convolution(channels: int) -> list[nn.Module]:

@@ -18,9 +18,9 @@ def describe(run: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Signature and files of the network that a stage leaves, by its run function and its config; None if it is none.
 
     Tensors: n images, RGB normalised as ImageNet's, square; masks 0..1; the result in 0..1."""
-    if run != "dipnet.stages:run_train":
+    kind = run.removeprefix("dipnet.stages:run_train_")
+    if kind not in ("propagation", "segmentation"):
         return None
-    kind = "segmentation" if config["propagation"] is None else "propagation"
     options = config[kind]
     side = options["size"]
     if kind == "propagation":

@@ -8,17 +8,28 @@ from dipnet.config import OneShotConfig, Options, PropagationConfig, Segmentatio
 
 
 class TrainConfig(Options):
-    """One training stage of one network."""
+    """One training stage of one network: what both networks have in it."""
 
-    propagation: PropagationConfig | None = None
-    segmentation: SegmentationConfig | None = None
     training: TrainingConfig
-    coarse_size: int | None = None
     weights: str
     """`imagenet`, `none`, or `file` for the one in the stage's data; `network` where the stage goes on from another."""
 
     seed: int
     amp: bool = False
+
+
+class PropagationTrainConfig(TrainConfig):
+    """One training stage of the propagation network."""
+
+    propagation: PropagationConfig
+
+
+class SegmentationTrainConfig(TrainConfig):
+    """One training stage of the segmentation network."""
+
+    segmentation: SegmentationConfig
+    coarse_size: int
+    """Side of the coarse masks that it will be given."""
 
 
 class TuneConfig(Options):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dipnet.config import (
     ITERATIONS,
@@ -24,13 +24,22 @@ from dipnet.config import (
     TimeConfig,
     TrainingConfig,
 )
-from dipnet.stage_configs import IdentitiesConfig, TrainConfig, TuneConfig
+from dipnet.stage_configs import (
+    IdentitiesConfig,
+    PropagationTrainConfig,
+    SegmentationTrainConfig,
+    TrainConfig,
+    TuneConfig,
+)
+from harness.config import Same
 from harness.datasets.pixels import write_mask
 from harness.errors import NotAtHand, StudyError
 from harness.method import CellPlan, CellRequest
 from harness.stage import Data, Resources, Stage
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from harness.stage import Task
 
 
@@ -48,9 +57,8 @@ class DIPNet:
         config = request.config
         if not isinstance(config, DIPNetConfig):
             raise StudyError(f"dipnet was given a config of {type(config).__name__}")
-        read = config.model_dump_json(exclude=_SEGMENTING)
+        read, inference, timed, timing = _read(Same(config), request.multi_object)
         before = request.once(read, lambda: _before(config, request))
-        inference, timed = _inference(config, request.multi_object)
         segment = {
             name: Stage(
                 name="segment",
@@ -65,7 +73,7 @@ class DIPNet:
         }
         return CellPlan(
             segment=segment,
-            timing=request.once((read, timed), lambda: _timing(config, timed, request, before.networks)),
+            timing=request.once(timing, lambda: _timing(config, timed, request, before.networks)),
             analyses=before.analyses,
             left_out=before.left_out,
         )
@@ -73,15 +81,16 @@ class DIPNet:
 
 METHOD = DIPNet()
 
-_SEGMENTING = {"omega", "confident_omega"}
-"""Options that nothing but segmenting reads."""
-
 
 @lru_cache(maxsize=4096)
-def _inference(config: DIPNetConfig, multi_object: bool) -> tuple[InferenceConfig, InferenceConfig]:
-    """As a video is segmented, and as that is timed: ω takes no time, so all ω share one measurement."""
-    inference = config.inference(multi_object=multi_object)
-    return inference, inference.model_copy(update={"omega": 0.95, "confident_omega": False})
+def _read(same: Same[DIPNetConfig], multi_object: bool) -> tuple[str, InferenceConfig, InferenceConfig, str]:
+    """What is read before segmenting, how a video is segmented, how that is timed, and all that timing reads.
+
+    ω is read by nothing but segmenting, and takes no time, so all ω share one measurement."""
+    before = same.config.model_dump_json(exclude={"omega", "confident_omega"})
+    inference = same.config.inference(multi_object=multi_object)
+    timed = inference.model_copy(update={"omega": 0.95, "confident_omega": False})
+    return before, inference, timed, before + timed.model_dump_json()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +159,7 @@ def _train(
     trainings = config.propagation_training if first else config.segmentation_training
     training: TrainingConfig = getattr(trainings, role)
     backbone = config.propagation.backbone if first else config.segmentation.backbone
-    weights = "network" if before else _weights_kind(config.weights, backbone)
-    inputs: dict[str, Data] = {"videos": data}
-    if weights == "file":
-        inputs["weights"] = _weights_file(config.weights)
+    weights, file = ("network", {}) if before else _weights(config.weights, backbone)
     # What the one network does not read must not make it train again.
     unread: dict[str, object] = (
         {"coarse": CoarseConfig(), "sizes": ()}
@@ -162,21 +168,24 @@ def _train(
     )
     if not training.held_out:
         unread["validation_steps"] = TrainingConfig.model_fields["validation_steps"].default
+    common: dict[str, Any] = {
+        "training": training.model_copy(update=unread),
+        "weights": weights,
+        "seed": request.seed,
+        "amp": config.amp,
+    }
+    apart = " (concat)" if first and config.propagation.identity_input == "concat" else ""
     return Stage(
         name="train",
-        label=f"train {network}, {WORDS[role]} on {data.name}" + (" (concat)" if first and _concat(config) else ""),
-        run="dipnet.stages:run_train",
-        config=TrainConfig(
-            propagation=config.propagation if first else None,
-            segmentation=None if first else config.segmentation,
-            training=training.model_copy(update=unread),
-            coarse_size=None if first else config.propagation.coarse_size,
-            weights=weights,
-            seed=request.seed,
-            amp=config.amp,
+        label=f"train {network}, {WORDS[role]} on {data.name}{apart}",
+        run=f"dipnet.stages:run_train_{network}",
+        config=PropagationTrainConfig(propagation=config.propagation, **common)
+        if first
+        else SegmentationTrainConfig(
+            segmentation=config.segmentation, coarse_size=config.propagation.coarse_size, **common
         ),
         needs={"before": before} if before else {},
-        data=inputs,
+        data={"videos": data, **file},
         resources=Resources(gpus=request.gpus),
     )
 
@@ -235,8 +244,7 @@ def _analyses(config: DIPNetConfig, request: CellRequest, networks: Mapping[str,
     """`identities/before/<video>` and `identities/after/<video>`: shared by all variants of one propagation network."""
     if "identities" not in config.analyses or "propagation" not in networks:
         return {}
-    weights = _weights_kind(config.weights, config.propagation.backbone)
-    file = {"weights": _weights_file(config.weights)} if weights == "file" else {}
+    weights, file = _weights(config.weights, config.propagation.backbone)
     return {
         f"identities/{network}/{name}": Stage(
             name="identities",
@@ -257,38 +265,50 @@ def _analyses(config: DIPNetConfig, request: CellRequest, networks: Mapping[str,
     }
 
 
-def _concat(config: DIPNetConfig) -> bool:
-    return config.propagation.identity_input == "concat"
-
-
-def _weights_kind(weights: str, backbone: str) -> str:
-    if backbone == "mini":
-        return "none"
-    return weights if weights in ("imagenet", "none") else "file"
-
-
-def _weights_file(weights: str) -> Data:
+def _weights(weights: str, backbone: str) -> tuple[str, dict[str, Data]]:
+    """What a backbone starts from: `imagenet`, `none`, or `file` and that file."""
+    if backbone == "mini" or weights in ("imagenet", "none"):
+        return "none" if backbone == "mini" else weights, {}
     path = Path(weights).expanduser().absolute()
     if not path.is_file():
         raise StudyError(f"option weights: {path} is no file; expected a state dict, or `imagenet`, or `none`")
     with path.open("rb") as file:
-        return Data(name=path.name, digest=hashlib.file_digest(file, "sha256").hexdigest(), value=path)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return "file", {"weights": Data(name=path.name, digest=digest, value=path)}
 
 
-def run_train(task: Task) -> None:
-    """Writes `network.pt` and `curves.csv`. With several GPUs, each has a process of its own."""
+def run_train_propagation(task: Task) -> None:
+    """Writes `network.pt` and `curves.csv`."""
+    from dipnet.train_propagation import new_propagation, train_propagation
+
+    config: PropagationTrainConfig = task.config
+    _run_training(task, partial(new_propagation, config.propagation), train_propagation)
+
+
+def run_train_segmentation(task: Task) -> None:
+    """Writes `network.pt` and `curves.csv`."""
+    from dipnet.train_segmentation import new_segmentation, train_segmentation
+
+    config: SegmentationTrainConfig = task.config
+    learn = partial(train_segmentation, coarse_size=config.coarse_size)
+    _run_training(task, partial(new_segmentation, config.segmentation), learn)
+
+
+def _run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[..., None]) -> None:
+    """With several GPUs, each has a process of its own."""
     import torch
 
     from dipnet.model import save_network
     from dipnet.parallel import own_device, together
     from dipnet.train import Training
 
-    before = task.needs["before"] / "network.pt" if "before" in task.needs else None
+    config: TrainConfig = task.config
     training = Training(
-        config=task.config,
-        weights=_initial(task),
-        before=before,
-        videos=task.data["videos"],
+        new=partial(new, weights=_initial(task), seed=config.seed),
+        learn=partial(learn, videos=task.data["videos"], config=config.training),
+        before=task.needs["before"] / "network.pt" if "before" in task.needs else None,
+        seed=config.seed,
+        amp=config.amp,
         scratch=task.scratch,
         cpus=task.cpus,
     )
@@ -348,7 +368,7 @@ def run_identities(task: Task) -> None:
 
     from dipnet.identities import save_identities
     from dipnet.model import load_network
-    from dipnet.train import new_propagation
+    from dipnet.train_propagation import new_propagation
 
     config: IdentitiesConfig = task.config
     torch.set_num_threads(task.cpus)

@@ -6,7 +6,7 @@ and what is allowed."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -22,12 +22,33 @@ class Config(BaseModel):
 C = TypeVar("C", bound=BaseModel)
 
 
+class Same(Generic[C]):
+    """A frozen config as a key of a cache: the same object, not an equal one. To Python 1 and 1.0 are equal, and to
+    compare two large configs takes long."""
+
+    __slots__ = ("config",)
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    def __hash__(self) -> int:
+        return id(self.config)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other.config is self.config
+
+
 def resolve(config_type: type[C], options: Mapping[str, Any], origin: str) -> C:
     """The config that `options` describe; keys may be dotted (`one_shot.frame_iterations`).
 
     `origin` says in errors where the options stand: a file and a key in it. Raises StudyError."""
+    return resolve_nested(config_type, nested(options, origin), origin)
+
+
+def resolve_nested(config_type: type[C], options: Mapping[str, Any], origin: str) -> C:
+    """As `resolve`, for options without dotted keys, as `nested` and `merged` return them."""
     try:
-        return config_type.model_validate(nested(options, origin))
+        return config_type.model_validate(options)
     except ValidationError as error:
         raise StudyError("\n".join(_explain(config_type, problem, origin) for problem in error.errors())) from None
 
@@ -56,7 +77,7 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     result = dict(base)
     for key, value in change.items():
         old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        result[key] = merged(old, value) if isinstance(value, Mapping) and isinstance(old, Mapping) else value
     return result
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from harness.config import Same
 from harness.fingerprint import code_fingerprint
 
 
@@ -115,10 +116,10 @@ class Stage:
         identity = self.name, self.version, self.run, *digests, needs, data, self.machine
         return hashlib.sha256(ascii(identity).encode()).hexdigest()
 
-    @cached_property
+    @property
     def config_digest(self) -> str:
         """SHA-256 of the config, 64 hex digits."""
-        return _config_digest(_Same(self.config))
+        return _config_digest(Same(self.config))
 
     @property
     def code_digest(self) -> str:
@@ -160,21 +161,8 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-class _Same:
-    """A frozen config as a key of a cache: the same object, not an equal one (to Python, 1 and 1.0 are equal)."""
-
-    def __init__(self, config: BaseModel) -> None:
-        self.config = config
-
-    def __hash__(self) -> int:
-        return id(self.config)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.config is self.config
-
-
 @lru_cache(maxsize=4096)
-def _config_digest(same: _Same) -> str:
+def _config_digest(same: Same[BaseModel]) -> str:
     return digest_of(same.config.model_dump(mode="json"))
 
 

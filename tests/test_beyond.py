@@ -15,7 +15,8 @@ from dipnet.inference import Pass, confidence, segment_video
 from dipnet.model import Networks
 from dipnet.one_shot import tune_on_crop, tune_on_frame
 from dipnet.optimise import Run
-from dipnet.train import new_propagation, new_segmentation
+from dipnet.train_propagation import new_propagation
+from dipnet.train_segmentation import new_segmentation
 from harness.datasets import load_protocols
 from harness.study import load_study, shipped_studies
 from tests.test_dipnet_stages import keys, plan

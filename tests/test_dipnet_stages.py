@@ -86,6 +86,22 @@ def test_variants_that_differ_in_inference_share_all_that_is_trained() -> None:
     assert keys(plain, "tune") < keys(full, "tune")
 
 
+@pytest.mark.parametrize(
+    ("network", "others"),
+    [
+        ("propagation", {"dipnet.segmentation", "dipnet.train_segmentation"}),
+        ("segmentation", {"dipnet.propagation", "dipnet.identity", "dipnet.train_propagation"}),
+    ],
+)
+def test_training_one_network_does_not_stand_on_the_code_of_the_other(network: str, others: set[str]) -> None:
+    stages = [stage for target in plan().segment.values() for stage in reached(target).values()]
+    (code, *more) = [stage.code for stage in stages if stage.run == f"dipnet.stages:run_train_{network}"]
+    assert f"dipnet.{network}" in code
+    assert f"dipnet.train_{network}" in code
+    assert not others & set(code)
+    assert all(code == one for one in more)
+
+
 def test_the_concat_encoder_trains_its_own_propagation_and_shares_the_segmentation() -> None:
     attention, concat = (keys(plan(**{"propagation.identity_input": way}), "train") for way in ("attention", "concat"))
     assert len(attention & concat) == 2

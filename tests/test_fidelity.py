@@ -166,7 +166,8 @@ import torch
 from dipnet.config import DIPNetConfig
 from dipnet.inference import segment_video
 from dipnet.model import Networks
-from dipnet.train import new_propagation, new_segmentation
+from dipnet.train_propagation import new_propagation
+from dipnet.train_segmentation import new_segmentation
 from tests.videos import Squares
 torch.set_num_threads(2)
 config = DIPNetConfig()

@@ -7,7 +7,8 @@ import torch
 from dipnet.config import DIPNetConfig, InferenceConfig, PropagationConfig, SegmentationConfig
 from dipnet.inference import Pass, foreground_box, label, paste, segment_video
 from dipnet.model import Networks
-from dipnet.train import new_propagation, new_segmentation
+from dipnet.train_propagation import new_propagation
+from dipnet.train_segmentation import new_segmentation
 from tests.videos import Squares
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)

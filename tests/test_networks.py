@@ -9,14 +9,9 @@ from torch import nn
 from dipnet.backbone import CHANNELS, Backbone, WeightsError
 from dipnet.config import PropagationConfig, SegmentationConfig
 from dipnet.identity import IdentityEncoder, attend, update_identity
+from dipnet.loss import masked_cross_entropy
 from dipnet.propagation import PropagationHead, PropagationNetwork, coarse_probabilities
-from dipnet.segmentation import (
-    GlobalConvolution,
-    ResidualAttentionUnit,
-    SegmentationNetwork,
-    masked_cross_entropy,
-    segmentation_loss,
-)
+from dipnet.segmentation import GlobalConvolution, ResidualAttentionUnit, SegmentationNetwork, segmentation_loss
 
 SMALL = SegmentationConfig(backbone="mini", size=64, channels=8, units=1)
 

@@ -29,7 +29,7 @@ from dipnet.samples import (
     still_sample,
     vary,
 )
-from dipnet.train import draw_views
+from dipnet.train_segmentation import draw_views
 from dipnet.view import View, bounding_box, resample, whole
 from tests.engine import make_davis16
 from tests.videos import Squares

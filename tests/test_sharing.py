@@ -16,7 +16,8 @@ from harness.study import load_study
 from tests.engine import ROOT
 
 SECONDS = {
-    "dipnet.stages:run_train": 60.0,
+    "dipnet.stages:run_train_propagation": 60.0,
+    "dipnet.stages:run_train_segmentation": 60.0,
     "dipnet.stages:run_tune": 4.0,
     "dipnet.stages:run_segment": 1.5,
     "dipnet.stages:run_time": 4.0,

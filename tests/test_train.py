@@ -11,7 +11,9 @@ from dipnet.backbone import Backbone
 from dipnet.config import AugmentationConfig, OneShotConfig, PropagationConfig, SegmentationConfig, TrainingConfig
 from dipnet.one_shot import tune_on_crop, tune_on_frame
 from dipnet.optimise import CHECKPOINT, Run, make_optimizer, set_mode
-from dipnet.train import iterations, new_propagation, new_segmentation, train_propagation, train_segmentation
+from dipnet.train import iterations
+from dipnet.train_propagation import new_propagation, train_propagation
+from dipnet.train_segmentation import new_segmentation, train_segmentation
 from tests.videos import Squares
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)

@@ -19,14 +19,9 @@ from dipnet.config import AugmentationConfig, OneShotConfig, PropagationConfig, 
 from dipnet.model import save_network
 from dipnet.optimise import CHECKPOINT, Run, TrainingError, optimise, settled
 from dipnet.parallel import ParallelError, World, together
-from dipnet.train import (
-    new_propagation,
-    new_segmentation,
-    propagation_objective,
-    split,
-    train_propagation,
-    train_segmentation,
-)
+from dipnet.train import split
+from dipnet.train_propagation import new_propagation, propagation_objective, train_propagation
+from dipnet.train_segmentation import new_segmentation, train_segmentation
 from tests.videos import Squares
 
 ROOT = Path(__file__).parent.parent
