@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.alone import alone
 from harness.errors import StoreError
 from harness.hardware import code_revision
 from harness.plan import Cell, Plan
@@ -55,10 +56,11 @@ def keep_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, 
         "cells": {cell.name: _cell(cell) for cell in plan.cells},
         "stages": {key: item.stage.name for key, item in plan.items.items()},
     }
-    others = [one for one in _read(path) if (one["scale"], one["data_kind"]) != (kept["scale"], kept["data_kind"])]
+    part = kept["scale"], kept["data_kind"]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"plans": [*others, kept]})
+        with alone(path):
+            others = [one for one in _read(path) if (one["scale"], one["data_kind"]) != part]
+            write_json(path, {"plans": [*others, kept]})
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); free it or give another --home") from None
 

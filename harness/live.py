@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.board import Board
+from harness.errors import StoreError
 from harness.plan import Cell, Plan
 from harness.projection import Run, parent_run, project, project_training
 from harness.publisher import Publisher, errors
 from harness.record import complaint
+from harness.rows import remember, remembered
 from harness.store import Store
 
 PAUSE = 2.0
@@ -34,7 +36,6 @@ class Recorder:
         self._plan = plan
         self._store = store
         self._seen = 0
-        self._done: set[str] = set()
         self._open: dict[str, int] = {}
         self._cells: dict[str, list[Cell]] = defaultdict(list)
         for cell in plan.cells:
@@ -51,11 +52,8 @@ class Recorder:
 
     def watch(self, board: Board) -> None:
         """Notes what is done since the last look; costs next to nothing."""
-        if len(board.done) == self._seen:
-            return
-        new = board.done - self._done
-        self._done |= new
-        self._seen = len(board.done)
+        new = [key for key in board.ended[self._seen :] if key in board.done]
+        self._seen = len(board.ended)
         for key in new:
             self._ready.put(key)
             for cell in self._cells[key]:
@@ -70,6 +68,7 @@ class Recorder:
 
     def _write(self) -> None:
         pending: dict[str, Run] = {}
+        home, study = self._store.home, self._plan.study.name
         publisher: Publisher | None = None
         retry = _FIRST_RETRY
         while not self._closed.wait(PAUSE):
@@ -81,14 +80,16 @@ class Recorder:
                 continue
             root = parent_run(self._plan, filled=self._filled, planned=self._planned, running=True)
             try:
-                publisher = publisher or Publisher(self._store.home, self._plan.study.name)
+                publisher = publisher or Publisher(home, study)
                 with publisher.alone():
+                    if remembered(home, study, "recorded_at"):  # by another run of this study, which has ended
+                        remember(home, study, recorded_at="")
                     publisher.publish([root, *pending.values()])
                 pending.clear()
                 retry = _FIRST_RETRY
-            except errors() as error:
+            except _failures() as error:
                 if retry == _FIRST_RETRY:
-                    words = complaint(self._store.home, self._plan.study.name, error)
+                    words = complaint(home, study, error)
                     print(time.strftime("%H:%M:%S"), words, file=sys.stderr, flush=True)
                 publisher = None
                 self._closed.wait(retry)
@@ -102,6 +103,10 @@ class Recorder:
                 yield entry
             elif (run := project_training(self._plan, self._store, entry)) is not None:
                 pending[run.id] = run
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    return (*errors(), StoreError)
 
 
 @contextmanager

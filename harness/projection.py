@@ -10,11 +10,13 @@ import json
 import os
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from harness.alone import alone
 from harness.errors import StoreError
 from harness.method import find_method
 from harness.plan import Cell, Plan
@@ -234,6 +236,11 @@ def keep(home: Path, study: str, runs: Collection[Run]) -> list[Run]:
     """Keeps the runs of one scale and data kind in the place of their former ones; returns all of the study.
 
     Raises StoreError where the home cannot be written."""
+    with _changing(home, study):
+        return _replace(home, study, runs)
+
+
+def _replace(home: Path, study: str, runs: Collection[Run]) -> list[Run]:
     new = {_part(run) for run in runs if run.role == CELL}
     ours = {(run.role, run.id) for run in runs}
     before = kept(home, study)
@@ -242,24 +249,35 @@ def keep(home: Path, study: str, runs: Collection[Run]) -> list[Run]:
     others += [run for run in before if run.role == TRAINING and run.id in used and (run.role, run.id) not in ours]
     everything = [*others, *runs]
     if everything != before:
-        path = records_file(home, study)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"study": study, "runs": [asdict(run) for run in everything]})
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror}); free it or give another --home") from None
+        write_json(records_file(home, study), {"study": study, "runs": [asdict(run) for run in everything]})
     return everything
+
+
+@contextmanager
+def _changing(home: Path, study: str) -> Iterator[None]:
+    """Other runs keep off the records meanwhile."""
+    path = records_file(home, study)
+    try:
+        with alone(path):
+            yield
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); free it or give another --home") from None
 
 
 def keep_submitted(home: Path, study: str, row: Row, params: Mapping[str, str]) -> list[Run]:
     """Keeps the run of masks that were handed in beside what is kept of the study, which need not have been run.
     Returns all of the study. Raises StoreError where the home cannot be written."""
+    with _changing(home, study):
+        return _replace(home, study, _with_submitted(home, study, row, params))
+
+
+def _with_submitted(home: Path, study: str, row: Row, params: Mapping[str, str]) -> list[Run]:
     before = kept(home, study)
     note = {"study": study, "mlflow.note.content": "Masks that were handed in, scored here."}
     top = [run for run in before if run.role == PARENT] or [Run(id=study, role=PARENT, name=study, tags=note)]
     run = _of_row(row, 0, params)
     alike = [one for one in before if one.role == CELL and _part(one) == _part(run) and one.id != run.id]
-    return keep(home, study, [*top, *alike, run])
+    return [*top, *alike, run]
 
 
 def kept(home: Path, study: str) -> list[Run]:

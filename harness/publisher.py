@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import logging
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.alone import alone
 from harness.projection import CELL, PARENT, TRAINING, Run, store_id
 from harness.rows import COLUMNS, NUMBERS, SCORES, Row, masks_of
 
@@ -60,9 +61,7 @@ class Publisher:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Holds off other processes of this home that write to MLflow."""
-        (self.home / "records").mkdir(exist_ok=True)
-        with (self.home / "records" / ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self.home / "records" / "mlflow"):
             yield
 
     def publish(self, runs: Sequence[Run], *, everything: bool = False) -> int:
@@ -349,13 +348,15 @@ def _client(home: Path, uri: str = "") -> MlflowClient:
     home.mkdir(parents=True, exist_ok=True)
     uri = uri or tracking_uri(home)
     database = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or database.is_file():
-        return MlflowClient(uri)
-    with database.with_name(f".{database.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
-    return client
+    if uri.startswith("sqlite:///") and not database.is_file():
+        with alone(database):
+            if not database.is_file():  # under another name: nobody is to meet one that is half made
+                for old in database.parent.glob(f".{database.name}.draft-*"):
+                    old.unlink()
+                draft = database.with_name(f".{database.name}.draft-{secrets.token_hex(4)}")
+                MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)
+                draft.rename(database)
+    return MlflowClient(uri)
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -75,7 +75,7 @@ def resync(home: Path, study: str) -> int:
     publisher = Publisher(home, study)
     with publisher.alone():
         written = publisher.publish(runs, everything=True)
-    remember(home, study, recorded_at=_state(home, runs))
+        remember(home, study, recorded_at=_state(home, runs))
     return written
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.alone import alone
 from harness.errors import StoreError
 from harness.method import find_method
 from harness.plan import NOT_SCORED, Cell, Plan
@@ -99,19 +101,16 @@ def rows_file(home: Path, study: str) -> Path:
 
 def keep_rows(home: Path, study: str, rows: list[Row]) -> list[Row]:
     """Writes the rows of one scale and data kind in the place of their former ones; returns all of the study."""
-    new = {(row["scale"], row["data_kind"]) for row in rows}
-    before = kept_rows(home, study)
-    everything = [*(row for row in before if (row["scale"], row["data_kind"]) not in new), *rows]
-    if everything != before:
-        _write(rows_file(home, study), {"rows": everything})
-    return everything
+    with _changing(home, study):
+        return _replace(home, study, rows)
 
 
 def add_submitted(home: Path, study: str, row: Row) -> None:
     """Keeps a row of submitted masks beside the others, in the place of the same method's on that benchmark."""
-    others = [one for one in kept_rows(home, study) if one["scale"] == SUBMITTED]
-    others = [one for one in others if one["data_kind"] == row["data_kind"] and submitted_id(one) != submitted_id(row)]
-    keep_rows(home, study, [*others, row])
+    with _changing(home, study):
+        others = [one for one in kept_rows(home, study) if one["scale"] == SUBMITTED]
+        alike = [one for one in others if one["data_kind"] == row["data_kind"]]
+        _replace(home, study, [*(one for one in alike if submitted_id(one) != submitted_id(row)), row])
 
 
 def submitted_id(row: Row) -> str:
@@ -142,9 +141,10 @@ def stored_rows(home: Path, study: str) -> list[Row]:
 def remember(home: Path, study: str, **facts: str) -> None:
     """Keeps facts beside the rows, until the rows change: `recorded_at`, the tracking server that shows them; `report`,
     the digest of the report that it holds."""
-    content = read_json(rows_file(home, study)) or {}
-    if any(content.get(name) != fact for name, fact in facts.items()):
-        _write(rows_file(home, study), {**content, **facts})
+    with _changing(home, study):
+        content = read_json(rows_file(home, study)) or {}
+        if any(content.get(name) != fact for name, fact in facts.items()):
+            write_json(rows_file(home, study), {**content, **facts}, indent=1)
 
 
 def remembered(home: Path, study: str, name: str) -> str:
@@ -152,10 +152,22 @@ def remembered(home: Path, study: str, name: str) -> str:
     return str((read_json(rows_file(home, study)) or {}).get(name, ""))
 
 
-def _write(path: Path, content: Row) -> None:
+def _replace(home: Path, study: str, rows: list[Row]) -> list[Row]:
+    new = {(row["scale"], row["data_kind"]) for row in rows}
+    before = kept_rows(home, study)
+    everything = [*(row for row in before if (row["scale"], row["data_kind"]) not in new), *rows]
+    if everything != before:
+        write_json(rows_file(home, study), {"rows": everything}, indent=1)
+    return everything
+
+
+@contextmanager
+def _changing(home: Path, study: str) -> Iterator[None]:
+    """Other runs keep off the rows meanwhile."""
+    path = rows_file(home, study)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, content, indent=1)
+        with alone(path):
+            yield
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); free it or give another --home") from None
 

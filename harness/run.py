@@ -6,7 +6,6 @@ again goes on from what is there."""
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from harness.alone import alone
 from harness.board import Board
 from harness.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
 from harness.datasets import Protocol, data_kind, load_protocols
@@ -175,9 +175,7 @@ def embedded_data(home: Path, tell: Callable[[str], None] = say) -> Path:
 
     folder = home / "data" / f"embedded-{DATA_SEED}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with (folder.parent / ".lock").open("a") as lock:  # two studies may start at once
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(folder):
             if not folder.is_dir() or data_kind(folder) != "embedded":
                 tell(f"making the embedded data in {folder}")
                 embed(folder, DATA_SEED)

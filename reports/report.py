@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.alone import alone
 from harness.errors import StoreError
 from reports.claims import claims_file, load_claims
 from reports.content import compose, suffixes
@@ -46,9 +47,13 @@ def write(study: str, home: Path, *, from_store: bool = False, tracking: str = "
 
     folder = home / "reports" / study
     frame = record.read_rows(home, study, from_store=from_store, tracking=tracking)
-    files = unchanged(folder, frame) or write_report(frame, study, folder)
-    if not from_store:
-        record.log_report(home, study, folder)
+    try:
+        with alone(folder):  # two runs of a study may end at once
+            files = unchanged(folder, frame) or write_report(frame, study, folder)
+            if not from_store:
+                record.log_report(home, study, folder)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
     return files
 
 

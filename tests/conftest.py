@@ -1,7 +1,10 @@
 """Shared by all tests. Shapes of DIPNet's tensors are checked at every call while tests run."""
 
 import os
+import shutil
+from pathlib import Path
 
+import pytest
 import torch
 from jaxtyping import install_import_hook
 
@@ -12,3 +15,26 @@ install_import_hook(
 os.environ["RAY_AUTH_MODE"] = "disabled"
 # The networks of the tests are too small to share among threads.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small DAVIS 2016."""
+    from tests.engine import make_davis16
+
+    return make_davis16(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A home whose stages are done, with nothing in MLflow. Not to be written to."""
+    from tests.finished import finish  # MLflow takes seconds to load
+
+    return finish(tmp_path_factory.mktemp("finished") / "home", data)
+
+
+@pytest.fixture
+def home(tmp_path: Path, finished: Path) -> Path:
+    """A copy of a finished home."""
+    shutil.copytree(finished, tmp_path / "home")
+    return tmp_path / "home"

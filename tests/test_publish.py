@@ -30,28 +30,8 @@ from harness.live import recording
 from harness.projection import parent_run, project
 from harness.publisher import Publisher, errors, tracking_uri
 from harness.record import main, record, resync
-from tests.engine import make_davis16
-from tests.test_record import make, recorded, run_all
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_davis16(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """A home whose stages are done, with an empty database: a new one takes seconds."""
-    home = tmp_path_factory.mktemp("finished") / "home"
-    run_all(*make(home, data))
-    MlflowClient(tracking_uri(home)).search_experiments()
-    return home
-
-
-@pytest.fixture
-def home(tmp_path: Path, finished: Path) -> Path:
-    shutil.copytree(finished, tmp_path / "home")
-    return tmp_path / "home"
+from tests.engine import ROOT
+from tests.finished import make, recorded, shown
 
 
 def runs_of(home: Path) -> dict[str, tuple[str, dict[str, float], dict[str, str]]]:
@@ -78,6 +58,47 @@ def test_resync_fills_an_empty_database_from_what_is_kept_and_twice_makes_no_dou
     assert main(["resync", "--all", "--home", str(home)]) == 0
     assert "0 written" in capsys.readouterr().out
     assert sum(len(recorded(home, role)) for role in ("study", "cell", "training")) == 5
+
+
+def resync_in_a_process(home: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "harness.record", "resync", "try", "--home", str(home)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_deleted_database_is_rebuilt_by_fresh_processes_that_race_for_it_without_doubles(
+    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(*make(home, data))
+    before = runs_of(home)
+    (home / "mlflow.db").unlink()
+    racers = [resync_in_a_process(home) for _ in range(2)]
+    told = sorted(racer.communicate()[0] for racer in racers)
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert [words.rpartition(", ")[2].strip() for words in told] == ["0 written", "5 written"]
+    # Under another name, for this process may still have the deleted one open.
+    (home / "mlflow.db").rename(home / "rebuilt.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'rebuilt.db'}")
+    assert runs_of(home) == before
+    assert main(["resync", "try", "--home", str(home)]) == 0
+    assert "0 written" in capsys.readouterr().out
+    assert len(shown(home, "try")) == 5
+
+
+def test_a_database_whose_maker_is_killed_is_not_there_and_is_made_by_the_next(
+    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "mlflow.db").rename(home / "other.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'other.db'}")
+    record(*make(home, data))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    maker = resync_in_a_process(home)
+    while maker.poll() is None and not list(home.glob(".mlflow.db.draft-*")):
+        time.sleep(0.01)
+    maker.kill()
+    maker.communicate()
+    assert not (home / "mlflow.db").exists()
+    assert resync(home, "try") == 5
+    assert len(shown(home, "try")) == 5
 
 
 def test_resync_of_a_study_that_was_never_run_is_a_named_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,15 +143,15 @@ def test_a_cell_is_written_as_soon_as_it_is_complete(tmp_path: Path, data: Path,
         for stage in first.targets:
             board.finish(stage.key, published=True)
             recorder.watch(board)
-        while len(cells := shown(home, "cell")) < 2:
+        while len(cells := so_far(home, "cell")) < 2:
             time.sleep(0.1)
-        (study,) = shown(home, "study")
+        (study,) = so_far(home, "study")
     assert {run.data.tags["variant"] for run in cells} == {"one", "two"}  # they share all their stages
     assert {run.info.status for run in cells} == {"FINISHED"}
     assert study.info.status == "RUNNING"
 
 
-def shown(home: Path, role: str) -> list[Run]:
+def so_far(home: Path, role: str) -> list[Run]:
     found = MlflowClient(tracking_uri(home)).get_experiment_by_name("try")
     return recorded(home, role) if found else []
 
@@ -142,7 +163,7 @@ def test_a_trained_network_is_a_model_with_a_signature_that_predicts(
     network = PropagationNetwork(config).eval()
     save_network(network, tmp_path / "network.pt")
     options = {"propagation": config.model_dump(mode="json")}
-    told = describe("dipnet.stages:run_train", options)
+    told = describe("dipnet.stages:run_train_propagation", options)
     assert told is not None
     model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.served", **told}
     training = projection.Run(id="k", role="training", name="train", model=model)

@@ -11,76 +11,29 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
-from harness.datasets import load_protocols
 from harness.errors import ResourceError, StudyError
-from harness.material import gather
-from harness.plan import Item, Plan, make_plan
+from harness.plan import Item
 from harness.publisher import tracking_uri
 from harness.record import log_report, read_rows, record
 from harness.rows import COLUMNS
 from harness.stage import Stage
 from harness.store import Failure, Store
-from harness.study import load_study
-from harness.work import make_job, work
-from tests.engine import make_davis16, toy
-
-STUDY = """
-name: try
-method: first-mask
-benchmarks: [davis16-val, davis17-val]
-variants: {one: {}, two: {}}
-"""
-
-
-def make(home: Path, data: Path, text: str = STUDY) -> tuple[Plan, Store]:
-    (home.parent / "study.yaml").write_text(text)
-    protocols = load_protocols()
-    study = load_study(home.parent / "study.yaml", protocols)
-    store = Store(home)
-    material = gather([protocols[name] for name in study.benchmarks], data, home / "facts.sqlite")
-    return make_plan(study, material, store, machine="a machine"), store
-
-
-def run_all(plan: Plan, store: Store) -> None:
-    for stage in plan.missing:
-        assert work(make_job(stage, store, 1, "")), store.failure(stage.key)
-
-
-def recorded(home: Path, role: str) -> list[Run]:
-    client = MlflowClient(tracking_uri(home))
-    experiment = client.get_experiment_by_name("try")
-    assert experiment is not None
-    return list(client.search_runs([experiment.experiment_id], f"tags.role = '{role}'"))
+from tests.engine import toy
+from tests.finished import STUDY, make, recorded
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_davis16(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    home = tmp_path_factory.mktemp("finished") / "home"
-    plan, store = make(home, data)
-    run_all(plan, store)
-    MlflowClient(tracking_uri(home)).search_experiments()
-    shutil.copy(home / "mlflow.db", home / "empty.db")  # a new database takes seconds
-    record(plan, store)
+def shown(tmp_path_factory: pytest.TempPathFactory, finished: Path, data: Path) -> Path:
+    """A finished home that MLflow shows."""
+    home = tmp_path_factory.mktemp("shown") / "home"
+    shutil.copytree(finished, home)
+    record(*make(home, data))
     return home
 
 
-@pytest.fixture
-def home(tmp_path: Path, finished: Path) -> Path:
-    """A copy of a finished home, with nothing in MLflow yet."""
-    shutil.copytree(finished / "store", tmp_path / "home" / "store")
-    shutil.copy(finished / "empty.db", tmp_path / "home" / "mlflow.db")
-    return tmp_path / "home"
-
-
-def test_a_row_holds_what_its_cell_scored(finished: Path) -> None:
-    rows = read_rows(finished, "try")
+def test_a_row_holds_what_its_cell_scored(shown: Path) -> None:
+    rows = read_rows(shown, "try")
     assert list(rows.columns) == list(COLUMNS)
     one = rows.query("variant == 'one' and benchmark == 'davis16-val'").iloc[0]
     total = json.loads((Path(one.score_folder) / "total.json").read_text())
@@ -92,20 +45,20 @@ def test_a_row_holds_what_its_cell_scored(finished: Path) -> None:
     assert all(Path(folder, "00000.png").is_file() for folder in masks.values())
 
 
-def test_a_cell_that_is_left_out_has_a_row_with_the_reason(finished: Path) -> None:
-    rows = read_rows(finished, "try").query("benchmark == 'davis17-val'")
+def test_a_cell_that_is_left_out_has_a_row_with_the_reason(shown: Path) -> None:
+    rows = read_rows(shown, "try").query("benchmark == 'davis17-val'")
     assert set(rows.status) == {"left out"}
     assert all("DAVIS 2017" in reason for reason in rows.reason)
     assert all(math.isnan(value) for value in rows.J_mean)
 
 
-def test_runs_have_parent_metrics_and_artifacts(finished: Path) -> None:
-    (parent,) = recorded(finished, "study")
-    cells = recorded(finished, "cell")
+def test_runs_have_parent_metrics_and_artifacts(shown: Path) -> None:
+    (parent,) = recorded(shown, "study")
+    cells = recorded(shown, "cell")
     assert {run.data.tags["mlflow.parentRunId"] for run in cells} == {parent.info.run_id}
     done = next(run for run in cells if run.data.tags["status"] == "done")
     assert {"J_mean", "F_decay", "JF_mean", "seconds_per_frame"} <= set(done.data.metrics)
-    names = {item.path for item in MlflowClient(tracking_uri(finished)).list_artifacts(done.info.run_id)}
+    names = {item.path for item in MlflowClient(tracking_uri(shown)).list_artifacts(done.info.run_id)}
     assert {"objects.csv", "sequences.csv"} <= names
     assert {run.info.status for run in cells} == {"FINISHED", "KILLED"}
 

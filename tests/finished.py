@@ -1,0 +1,55 @@
+"""For the tests of what MLflow shows: a small study, run to its end without a scheduler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from harness.datasets import load_protocols
+from harness.material import gather
+from harness.plan import Plan, make_plan
+from harness.publisher import tracking_uri
+from harness.store import Store
+from harness.study import load_study
+from harness.work import make_job, work
+
+STUDY = """
+name: try
+method: first-mask
+benchmarks: [davis16-val, davis17-val]
+variants: {one: {}, two: {}}
+"""
+
+
+def make(home: Path, data: Path, text: str = STUDY) -> tuple[Plan, Store]:
+    """The study's plan in this home."""
+    (home.parent / "study.yaml").write_text(text)
+    protocols = load_protocols()
+    study = load_study(home.parent / "study.yaml", protocols)
+    store = Store(home)
+    material = gather([protocols[name] for name in study.benchmarks], data, home / "facts.sqlite")
+    return make_plan(study, material, store, machine="a machine"), store
+
+
+def finish(home: Path, data: Path) -> Path:
+    """The home with every stage done, and an empty database, since a new one takes seconds."""
+    plan, store = make(home, data)
+    for stage in plan.missing:
+        assert work(make_job(stage, store, 1, "")), store.failure(stage.key)
+    MlflowClient(tracking_uri(home)).search_experiments()
+    return home
+
+
+def recorded(home: Path, role: str) -> list[Run]:
+    """What MLflow shows of the study under that role."""
+    return [run for run in shown(home, "try") if run.data.tags["role"] == role]
+
+
+def shown(home: Path, study: str) -> list[Run]:
+    """All that MLflow shows of a study, incomplete runs too."""
+    client = MlflowClient(tracking_uri(home))
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
