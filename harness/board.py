@@ -29,6 +29,9 @@ class Board:
     running: dict[str, Stage] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    ended: list[str] = field(default_factory=list)
+    """Keys of both, in the order in which they ended: who watches looks at what is new."""
+
     skipped: dict[str, str] = field(default_factory=dict)
     """Key → key of the need that failed."""
 
@@ -80,6 +83,8 @@ class Board:
     def finish(self, key: str, *, published: bool) -> None:
         """Tells how a stage ended; what needs a failed one is skipped."""
         self.running.pop(key, None)
+        if key not in self.done and key not in self.failed:
+            self.ended.append(key)
         if published:
             self.done.add(key)
             for dependent in self._dependents[key]:

@@ -75,19 +75,23 @@ class Progress:
         self._begun: dict[str, float] = {}
         self._ended: set[str] = set()
         self._retried = 0
+        self._closed = False
         self._took: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._next = self._beat = time.monotonic() + _HEARTBEAT
 
     def watch(self, board: Board) -> None:
         """Looks at the board, and shows what has changed."""
         now = time.monotonic()
+        if board.closed and not self._closed:
+            self._closed = True
+            self._tell("stopping: what runs is finished and kept; Ctrl-C once more stops at once")
         for key in board.running:
             if key not in self._begun and self._store.in_work(key):  # others wait in Tune's queue for a core
                 self._begun[key] = now
         for key, cause in board.retried[self._retried :]:
             self._tell(f"tried again: {board.missing[key].label}: {cause}")
         self._retried = len(board.retried)
-        for key in [*(board.done - self._ended), *(board.failed - self._ended)]:
+        for key in board.ended[len(self._ended) :]:
             self._end(board, key, now)
         if self._live is not None and now >= self._next - _HEARTBEAT:
             self._next = now + _HEARTBEAT + _REFRESH
