@@ -123,8 +123,8 @@ class Publisher:
         done = {"role": run.role, "digest": run.digest}
         if run.model is not None:
             done["model"] = self.models[run.id] = self._log_model(new, run.id, run.model)
-        self._log(new, {}, {}, done)
         self.client.set_terminated(new, run.status, _milliseconds(run.ended))
+        self._log(new, {}, {}, done)
 
     def _log(
         self, run: str, numbers: Mapping[str, float], params: Mapping[str, str], tags: Mapping[str, str] | None = None
