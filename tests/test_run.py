@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,41 +13,9 @@ import numpy as np
 import pytest
 
 from harness.run import main
-from tests.engine import ROOT, make_davis16
+from tests.command import install, published, start, wait_for
+from tests.engine import make_davis16
 
-METHOD = '''
-"""The least that one must write to be a method: here, the first mask after some sleep."""
-import time
-from harness.config import Config
-from harness.datasets.pixels import write_mask
-from harness.method import CellPlan
-from harness.stage import Stage
-
-class SleepyConfig(Config):
-    seconds: float = 0.0
-    fails: str = ""
-
-class Sleepy:
-    label = "sleepy"
-    config = SleepyConfig
-    def plan(self, request):
-        return CellPlan(segment={
-            name: Stage(name="segment", label=f"segment {name}", run="sleepy:segment", config=request.config,
-                        data={"video": data})
-            for name, data in request.sequences.items()})
-
-METHOD = Sleepy()
-
-def segment(task):
-    time.sleep(task.config.seconds)
-    video = task.data["video"]
-    if video.name == task.config.fails:
-        print("words in the log")
-        raise ValueError(f"{video.name} is too hard")
-    (task.folder / "masks").mkdir()
-    for index in range(len(video)):
-        write_mask(task.folder / "masks" / f"{video.frame_name(index)}.png", video.mask(0))
-'''
 STUDY = """
 name: try
 method: sleepy
@@ -70,40 +34,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install(place / "plugin")
     (place / "try.yaml").write_text(STUDY)
     return place
-
-
-def install(folder: Path) -> None:
-    """The method, as pip would install it, in a folder for PYTHONPATH."""
-    info = folder / "sleepy-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "sleepy.py").write_text(METHOD)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sleepy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[harness.methods]\nsleepy = sleepy:METHOD\n")
-
-
-def start(place: Path, study: str = "try.yaml") -> subprocess.Popen[str]:
-    """The command in a session of its own, as from a shell."""
-    command = [sys.executable, "-m", "harness.run", str(place / study), "--data", str(place / "data")]
-    return subprocess.Popen(
-        [*command, "--home", str(place / "home"), "--cpus", "2"],
-        cwd=place,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(place / "plugin")])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def published(place: Path, home: str = "home") -> dict[str, int]:
-    """Key → inode of the manifest: a folder that is published again has another one."""
-    manifests = (place / home / "store").glob("*/*/manifest.json")
-    return {path.parent.name: path.stat().st_ino for path in manifests if path.parent.parent.name != "work"}
-
-
-def wait_for(place: Path, process: subprocess.Popen[str], count: int) -> None:
-    while len(published(place)) < count and process.poll() is None:
-        time.sleep(0.05)
 
 
 def test_killed_and_given_again_it_goes_on_and_tells_what_failed(place: Path) -> None:
