@@ -61,12 +61,7 @@ class Backbone(nn.Module):
         state = _imagenet_state(self.name) if weights == "imagenet" else read_weights(Path(weights))
         own = self.state_dict()
         renamed = {new: value for old, value in state.items() if (new := _block_key(self.name, old)) in own}
-        first = next(key for key in own if own[key].dim() == 4)
-        if first in renamed and renamed[first].dim() == 4 and renamed[first].shape[1] < own[first].shape[1]:
-            # Further input channels (the mask of the concat encoder) begin with no influence.
-            wide = torch.zeros_like(own[first])
-            wide[:, : renamed[first].shape[1]] = renamed[first]
-            renamed[first] = wide
+        _widen_first(renamed, own)
         absent = [key for key in own if key not in renamed and not key.endswith("num_batches_tracked")]
         wrong = [key for key in renamed if renamed[key].shape != own[key].shape]
         if absent or wrong:
@@ -75,6 +70,12 @@ class Backbone(nn.Module):
                 f"have another shape (first: {(absent + wrong)[0]}); give a state dict of torchvision's {self.name}"
             )
         self.load_state_dict(renamed, strict=False)
+
+    def begin_as(self, other: Backbone) -> None:
+        """Takes the weights of a backbone of the same kind, which may have fewer input channels."""
+        state = other.state_dict()
+        _widen_first(state, self.state_dict())
+        self.load_state_dict(state)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -167,6 +168,16 @@ def _dilate(block: nn.Module) -> None:
             if layer.kernel_size[0] > 1 and not strided:
                 layer.dilation = (2, 2)
                 layer.padding = (layer.kernel_size[0] - 1, layer.kernel_size[1] - 1)
+
+
+def _widen_first(state: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """Fits the first kernels of a state to more input channels (the mask of the concat encoder), which begin with no
+    influence."""
+    first = next(key for key in own if own[key].dim() == 4)
+    if first in state and state[first].dim() == 4 and state[first].shape[1] < own[first].shape[1]:
+        wide = torch.zeros_like(own[first])
+        wide[:, : state[first].shape[1]] = state[first]
+        state[first] = wide
 
 
 def _widen_input(block: nn.Module, channels: int) -> None:

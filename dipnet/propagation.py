@@ -19,6 +19,8 @@ class PropagationNetwork(nn.Module):
         self.config = config
         self.encoder = Backbone(config.backbone, output_stride=config.output_stride)
         self.identity = IdentityEncoder(config.backbone, config.identity_input, config.output_stride)
+        # Alike, as where both begin with ImageNet's weights: what a channel means to one, it means to the other.
+        self.identity.backbone.begin_as(self.encoder)
         self.head = PropagationHead(self.encoder.channels[-1], config.head_channels)
         if config.identity_spread is not None:
             nn.init.normal_(self.identity.head.weight, std=config.identity_spread)

@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.board import Board
 from harness.cluster import Cluster, Node, ray_folder
+from harness.memory import give_memory_back
 from harness.stage import Stage
 from harness.store import Failure, Store
 from harness.work import Job, make_job, work
@@ -91,6 +92,7 @@ def _trial(config: dict[str, Any]) -> None:
     parcel: _Parcel = config["job"]
     if not parcel.stop.exists():  # Tune cannot take back a trial that waits for its turn
         work(parcel.job)
+        give_memory_back()
 
 
 class _Parcel:
