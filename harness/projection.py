@@ -21,11 +21,14 @@ from harness.errors import StoreError
 from harness.method import find_method
 from harness.plan import Cell, Plan
 from harness.reasons import flatten
-from harness.rows import COLUMNS, NUMBERS, SCORES, Row, is_filled, is_planned, make_rows, submitted_id
+from harness.rows import COLUMNS, HERE, NUMBERS, SCORES, Row, is_filled, is_planned, make_rows, submitted_id
 from harness.stage import Data, Stage
 from harness.store import Store, read_json, write_json
 
 PARENT, CELL, TRAINING = "study", "cell", "training"
+TRAININGS = "stage.trainings"
+"""Tag of a cell: keys of the trainings whose networks it reads, between spaces."""
+
 _TEXT = 4900
 """Longest text of a tag, characters; servers take 5,000."""
 
@@ -53,6 +56,9 @@ class Run:
     """name, digest, source (a path), context, profile (a mapping)."""
 
     files: tuple[str, ...] = ()
+    analyses: Mapping[str, str] = field(default_factory=dict)
+    """Name → folder, whose files are shown under that name."""
+
     curves: str = ""
     """`step,name,value` in a CSV file; empty if there is none."""
 
@@ -128,7 +134,7 @@ def project_training(plan: Plan, store: Store, key: str) -> Run | None:
         role=TRAINING,
         name=stage.label,
         tags=tags,
-        params={name: _text(value) for name, value in flatten(stage.identity["config"]).items()},
+        params={name: as_text(value) for name, value in flatten(stage.identity["config"]).items()},
         metrics={} if seconds is None else {"seconds": float(seconds)},
         started=started,
         ended=None if started is None or seconds is None else started + seconds,
@@ -139,10 +145,11 @@ def project_training(plan: Plan, store: Store, key: str) -> Run | None:
 
 
 def _cell(cell: Cell, row: Row, order: int, trainings: list[str], store: Store) -> Run:
-    params = {key: _text(value) for key, value in flatten(cell.variant.config.model_dump(mode="json")).items()}
+    params = {key: as_text(value) for key, value in flatten(cell.variant.config.model_dump(mode="json")).items()}
     times = _times(cell, store)
     run = _of_row(row, order, {"seed": str(row["seed"]), **params})
     stages = {"stage.score": cell.score.key if cell.score else "", "stage.time": cell.timing.key if cell.timing else ""}
+    stages[TRAININGS] = as_text(" ".join(trainings))
     return replace(
         run,
         id=f"{row['scale']}/{row['data_kind']}/{cell.name}",
@@ -156,7 +163,7 @@ def _cell(cell: Cell, row: Row, order: int, trainings: list[str], store: Store) 
 
 def _of_row(row: Row, order: int, params: Mapping[str, str]) -> Run:
     """What a run says of its row alone; its id and name are those of masks that were handed in."""
-    tags = {column: _text(row[column]) for column in COLUMNS if column not in {*NUMBERS, "masks", "analyses"}}
+    tags = {column: as_text(row[column]) for column in COLUMNS if column not in {*NUMBERS, *HERE}}
     given = {name: row[name] for name in ("variant", "method", "benchmark", "scale", "data_kind")}
     folder = row["score_folder"]
     data: tuple[Mapping[str, Any], ...] = ()
@@ -173,6 +180,7 @@ def _of_row(row: Row, order: int, params: Mapping[str, str]) -> Run:
         metrics={number: float(row[number]) for number in NUMBERS if row[number] is not None},
         datasets=data,
         files=tuple(str(Path(folder) / name) for name in SCORES if folder and (Path(folder) / name).is_file()),
+        analyses=json.loads(row["analyses"]),
     )
 
 
@@ -222,7 +230,8 @@ def _closure(cell: Cell) -> frozenset[str]:
     return frozenset(seen)
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """As tags and parameters hold it."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
 
@@ -317,6 +326,6 @@ def _part(run: Run) -> tuple[str, str]:
 
 def _read(content: Mapping[str, Any]) -> Iterator[Run]:
     for entry in content.get("runs", []):
-        if set(entry) == set(Run.__dataclass_fields__):  # else of another version: the next run writes it anew
-            lists = {name: tuple(entry[name]) for name in ("datasets", "files", "uses")}
+        if {"id", "role", "name"} <= set(entry) <= set(Run.__dataclass_fields__):  # else of a newer version
+            lists = {name: tuple(entry.get(name, ())) for name in ("datasets", "files", "uses")}
             yield Run(**{**entry, **lists})

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from harness.alone import alone
 from harness.projection import CELL, PARENT, TRAINING, Run, store_id
-from harness.rows import COLUMNS, NUMBERS, SCORES, Row, masks_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,7 +50,7 @@ class Publisher:
     def __init__(self, home: Path, study: str) -> None:
         self.home = home.absolute()
         self.study = study
-        self.client = _client(self.home)
+        self.client = connect(self.home)
         self.store = store_id(self.home)
         self.experiment = self._experiment()
         self.root = ""
@@ -120,6 +119,8 @@ class Publisher:
         self._log_inputs(new, run)
         for file in run.files:
             self.client.log_artifact(new, file)
+        for name, folder in run.analyses.items():
+            self.client.log_artifacts(new, folder, name)
         done = {"role": run.role, "digest": run.digest}
         if run.model is not None:
             done["model"] = self.models[run.id] = self._log_model(new, run.id, run.model)
@@ -214,7 +215,7 @@ class Publisher:
 
     def _search(self, condition: str) -> Iterator[Any]:
         """Of this home only."""
-        yield from _pages(self.client, self.experiment, f"tags.store = '{self.store}'", condition)
+        yield from pages(self.client, self.experiment, f"tags.store = '{self.store}'", condition)
 
     def _delete(self, run: Any) -> None:
         if run is None:
@@ -256,7 +257,19 @@ class Publisher:
         return str(found.experiment_id)
 
 
-def _pages(client: MlflowClient, experiment: str, *conditions: str) -> Iterator[Any]:
+def log_report_at(uri: str, home: Path, study: str, folder: Path, digest: str) -> None:
+    """The report of a study into its parent runs of all homes, in the MLflow of that URI; those that hold a report of
+    that digest are left alone."""
+    client = connect(home, uri)
+    found = client.get_experiment_by_name(study)
+    for run in pages(client, found.experiment_id, f"tags.role = '{PARENT}'") if found else ():
+        if run.data.tags.get("report") != digest:
+            client.log_artifacts(run.info.run_id, str(folder), "report")
+            client.set_tag(run.info.run_id, "report", digest)
+
+
+def pages(client: MlflowClient, experiment: str, *conditions: str) -> Iterator[Any]:
+    """The runs of an experiment that meet all conditions; empty ones are none."""
     token = None
     while True:
         condition = " and ".join(words for words in conditions if words)
@@ -285,55 +298,14 @@ def _write_mlmodel(folder: Path, model: str, told: Mapping[str, Any]) -> None:
     description.save(str(folder / "MLmodel"))
 
 
-def recorded_rows(home: Path, study: str, uri: str = "") -> list[Row]:
-    """The rows that MLflow holds of a study, of all homes that recorded it; a cell that several recorded: the last.
-
-    `uri`: of another MLflow than that of the home. Scores that lie in no store on this machine are fetched from the
-    runs into `<home>/recorded`."""
-    client = _client(home, uri)
-    found = client.get_experiment_by_name(study)
-    latest: dict[tuple[Any, ...], tuple[int, str, Row]] = {}
-    for run in _pages(client, found.experiment_id, f"tags.role = '{CELL}'") if found else ():
-        tags, metrics = run.data.tags, run.data.metrics
-        row: Row = {column: tags.get(column, "") for column in COLUMNS}
-        row |= {number: metrics.get(number) for number in NUMBERS}
-        row |= {"seed": int(tags["seed"]), "sequences": int(tags["sequences"]), "analyses": "{}"}
-        row["order"] = tags["order"]
-        cell = tuple(row[name] for name in ("scale", "data_kind", "protocol", "variant", "benchmark", "seed"))
-        latest[cell] = max(latest.get(cell, (-1, "", row)), (run.info.start_time or 0, run.info.run_id, row), key=_when)
-    rows = []
-    for _, run_id, row in latest.values():
-        if row["score_folder"] and not Path(row["score_folder"]).is_dir():
-            row["score_folder"] = _fetch_scores(client, run_id, home / "recorded" / run_id)
-        row["masks"] = masks_of(row["score_folder"])
-        rows.append(row)
-    return sorted(rows, key=lambda row: (row["scale"], row["data_kind"], int(row.pop("order"))))
-
-
-def _when(entry: tuple[int, str, Row]) -> tuple[int, str]:
-    return entry[:2]
-
-
-def _fetch_scores(client: MlflowClient, run: str, folder: Path) -> str:
-    """The folder with the run's score files, fetched unless they are there; empty if the run has none."""
-    if (folder / "sequences.csv").is_file():
-        return str(folder)
-    names = {entry.path for entry in client.list_artifacts(run)} & set(SCORES)
-    if "sequences.csv" not in names:
-        return ""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in sorted(names):  # sequences.csv comes near the end: a folder that has it has the others
-        client.download_artifacts(run, name, str(folder))
-    return str(folder)
-
-
 def is_remote() -> bool:
     """Whether the user has named a tracking server, or a database of their own."""
     return bool(os.environ.get("MLFLOW_TRACKING_URI"))
 
 
-def _client(home: Path, uri: str = "") -> MlflowClient:
-    """Quiet, and soon tired of a server that does not answer. A new database is made by one process at a time."""
+def connect(home: Path, uri: str = "") -> MlflowClient:
+    """A client of the MLflow of that URI, else of the home's own: quiet, and soon tired of a server that does not
+    answer. A new database is made by one process at a time."""
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",

@@ -19,8 +19,9 @@ import pandas as pd
 from harness.errors import HarnessError, ResourceError, StudyError
 from harness.patience import within
 from harness.plan import Plan
-from harness.projection import Run, digest_of, keep, keep_submitted, kept, kept_studies, parent, project
-from harness.publisher import Publisher, errors, is_remote, recorded_rows, tracking_uri
+from harness.projection import Run, digest_of, keep, keep_submitted, kept, kept_studies, parent, project, store_id
+from harness.publisher import Publisher, errors, is_remote, log_report_at, tracking_uri
+from harness.recorded import differing, recorded_rows
 from harness.rows import (
     COLUMNS,
     Row,
@@ -82,36 +83,74 @@ def resync(home: Path, study: str) -> int:
 def read_rows(home: Path, study: str, *, from_store: bool = False, tracking: str = "") -> pd.DataFrame:
     """One row for every cell of a study, with the columns of `harness.rows.COLUMNS`, of all scales recorded.
 
-    The rows that MLflow was given, as they are kept beside the store; where there are none, those that MLflow holds.
-    `tracking`: those that the MLflow of that URI holds, of all homes. `from_store`: the kept ones, their numbers read
-    from the store again, and no word with MLflow. Raises ResourceError where MLflow is asked for and cannot be read."""
+    Those that MLflow shows of this home. Where it cannot be read, or does not show what was recorded, they are those
+    kept beside the store, and a line on stderr says so. `tracking`: those that the MLflow of that URI holds, of all
+    homes. `from_store`: the kept ones, their numbers read from the store again, and no word with MLflow.
+    Raises ResourceError or StudyError where `tracking` cannot be read or knows no such study."""
     home = home.absolute()
     if tracking:
-        return pd.DataFrame(_rows_at(tracking, home, study), columns=list(COLUMNS))
-    rows = stored_rows(home, study) if from_store else kept_rows(home, study)
-    if not rows and not from_store and (is_remote() or (home / "mlflow.db").is_file()):
-        with _tolerant(home, study):
-            rows = within(PATIENCE if is_remote() else None, lambda: recorded_rows(home, study))
+        rows = _rows_at(tracking, home, study)
+    elif from_store:
+        rows = stored_rows(home, study)
+    else:
+        rows = _rows_of(home, study)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows_of(home: Path, study: str) -> list[Row]:
+    rows = kept_rows(home, study)
+    if not is_remote() and not (home / "mlflow.db").is_file():
+        if rows:
+            _tell_beside(home, study, f"there is no MLflow database {home / 'mlflow.db'}")
+    elif rows and not remembered(home, study, "recorded_at"):  # it failed just now: no server is asked again
+        _tell_beside(home, study, f"MLflow at {tracking_uri(home)} was not given the last ones")
+    else:
+        store = store_id(home) if rows and (home / "store" / "id").is_file() else ""
+        try:
+            limit = PATIENCE if is_remote() else None
+            found = within(limit, lambda: recorded_rows(home, study, store=store))
+        except errors() as error:
+            print(complaint(home, study, error), file=sys.stderr)
+            return rows
+        if not rows:
+            return found
+        if apart := differing(rows, found):
+            _tell_beside(home, study, f"MLflow at {tracking_uri(home)} does not show {apart} of them as recorded")
+    return rows  # which are those that MLflow shows, unless a line says otherwise, and know where their masks lie
+
+
+def _tell_beside(home: Path, study: str, why: str) -> None:
+    print(
+        f"warning: the rows are those kept beside the store: {why}; "
+        f"`python -m harness.record resync {study} --home {home}` brings MLflow up to date",
+        file=sys.stderr,
+    )
 
 
 def _rows_at(tracking: str, home: Path, study: str) -> list[Row]:
     try:
-        limit = None if tracking.startswith("sqlite:") else PATIENCE
-        rows = within(limit, lambda: recorded_rows(home, study, tracking))
+        rows = recorded_rows(home, study, tracking)
     except errors() as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise ResourceError(
-            f"MLflow at {tracking}: study {study} cannot be read ({first}); start the server, or read --from-store"
+            f"MLflow at {tracking}: study {study} cannot be read ({_first_line(error)}); start the server, or "
+            "read --from-store"
         ) from None
     if not rows:
         raise StudyError(f"MLflow at {tracking}: no cell of a study {study!r}; give the URI that it was recorded at")
     return rows
 
 
-def log_report(home: Path, study: str, folder: Path) -> None:
-    """Puts a report (tables, contact sheets) into the artifacts of the study's parent run, over the last one."""
+def log_report(home: Path, study: str, folder: Path, tracking: str = "") -> None:
+    """Puts a report (tables, contact sheets) into the artifacts of the study's parent run, over the last one.
+
+    `tracking`: of every parent run of the study that the MLflow of that URI holds."""
     home = home.absolute()
+    if tracking:
+        try:
+            log_report_at(tracking, home, study, folder, _folder_digest(folder))
+        except errors() as error:
+            print(f"warning: MLflow at {tracking} was not given the report: {_first_line(error)}", file=sys.stderr)
+        return
     digest = f"{tracking_uri(home)} {_folder_digest(folder)}"
     if not kept(home, study) or remembered(home, study, "report") == digest:
         return
@@ -150,12 +189,15 @@ def _tolerant(home: Path, study: str) -> Iterator[None]:
 
 def complaint(home: Path, study: str, error: Exception) -> str:
     """What failed, and what to do, on one line."""
-    first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
     place = tracking_uri(home) if is_remote() else str(home / "mlflow.db")
     return (
-        f"warning: MLflow at {place}: {first}; the study is not harmed, and when MLflow is back, "
+        f"warning: MLflow at {place}: {_first_line(error)}; the study is not harmed, and when MLflow is back, "
         f"`python -m harness.record resync {study} --home {home}` catches up"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,6 +38,9 @@ COLUMNS = (
     *("data_root",),
 )
 
+HERE = ("masks", "analyses")
+"""Columns that say where things lie on this machine: they are kept, and not shown elsewhere."""
+
 Row = dict[str, Any]
 
 SCORES = ("frames.csv", "objects.csv", "sequences.csv", "total.json")

@@ -190,7 +190,11 @@ def write_report(study_file: Path, home: Path) -> bool:
     """Starts the report command, which knows the harness while the harness does not know it; whether it succeeded."""
     command = [sys.executable, "-m", "reports", str(study_file), "--home", str(home)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
-    if done.returncode:
+    if done.returncode == 0:
+        for line in done.stderr.splitlines():
+            if line.startswith("warning: "):
+                print(line, file=sys.stderr)
+    else:
         print(
             f"the report was not written ({' '.join(command)}):\n{(done.stderr or done.stdout).strip()}",
             file=sys.stderr,

@@ -1,7 +1,7 @@
 """`python -m reports STUDY [--home DIR] [--tracking-uri URI | --from-store]`: writes the report of a study.
 
-Its rows are those that MLflow was given; with a tracking URI, those that the MLflow there holds; from the store alone,
-MLflow is neither asked nor given the report.
+Its rows come from MLflow, where it shows what was recorded (else from beside the store, and a warning says so); with a
+tracking URI, from the MLflow there; from the store alone, MLflow is neither asked nor given the report.
 
 STUDY is a study's YAML file or its name. Exit status 0 if the report was written, 2 for a named error."""
 

@@ -13,12 +13,15 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from reports.drawing import COLOURS, MARKERS, STYLES, Figure, panels
-from reports.lineage import Lineage
-from reports.rows import Part, ReportError
+from reports.lineage import IDENTITIES, Lineage
+from reports.rows import Part, ReportError, Row
 from reports.words import describe
 
 PHASES = ("before", "after")
 """The networks that a stage of identity vectors may be of, as its config says: before and after training."""
+
+FILE = "identities.npz"
+"""What such a stage writes."""
 
 PREFERRED = "soapbox"
 """The paper's example; where the data at hand lacks it, a video with the most objects is drawn."""
@@ -63,28 +66,45 @@ def identity_figure(part: Part, benchmark: str, lineage: Lineage, suffix: str = 
         title=f"t-SNE of the identity vectors of {name}, before and after training (figure 7)",
         caption="A point is an object in a frame: its colour and shape the object, its shade the frame, from pale "
         f"(first) to full (last); each panel is spread out by itself, so that only what lies together compares. "
-        f"{describe(part)}",
+        f"{describe(part, benchmark, masks=False)}",
         canvas=canvas,
     ), ""
 
 
 def find_identities(part: Part, benchmark: str, lineage: Lineage) -> Mapping[str, Mapping[str, Path]]:
-    """Sequence → `before` or `after` → file, of the first cell that has them. A stage belongs to a cell if it read a
-    video that was segmented for it: after training by the network that segmented it, before by one of its kind."""
+    """Sequence → `before` or `after` → file, of the first cell that has them: those that it asked for, else those of
+    another study in the same store."""
     for row in part.rows:
         if row.benchmark == benchmark and row.done:
-            videos = {made.data.get("video"): (name, made) for name, made in lineage.videos(row).items()}
-            found: dict[str, dict[str, Path]] = {}
-            for made in lineage.identities(row):
-                name, segment = videos.get(made.data.get("video"), ("", None))
-                phase = str(made.config.get("network"))
-                trained = segment is not None and set(made.needs.values()) <= set(segment.needs.values())
-                alike = segment is not None and made.config.get("propagation") == segment.config.get("propagation")
-                if phase in PHASES and trained and alike:
-                    found.setdefault(name, {})[phase] = made.folder / "identities.npz"
+            found = _asked_for(row) or _in_the_store(row, lineage)
             if found:
                 return found
     return {}
+
+
+def _asked_for(row: Row) -> Mapping[str, Mapping[str, Path]]:
+    """From analyses called `identities/before/<sequence>` or `identities/after/<sequence>`."""
+    found: dict[str, dict[str, Path]] = {}
+    for name, folder in row.analyses.items():
+        kind, phase, sequence = (*name.split("/", 2), "", "")[:3]
+        if kind == IDENTITIES and phase in PHASES and (Path(folder) / FILE).is_file():
+            found.setdefault(sequence, {})[phase] = Path(folder) / FILE
+    return found
+
+
+def _in_the_store(row: Row, lineage: Lineage) -> Mapping[str, Mapping[str, Path]]:
+    """A stage belongs to a cell if it read a video that was segmented for it: after training by the network that
+    segmented it, before by one of its kind."""
+    videos = {made.data.get("video"): (name, made) for name, made in lineage.videos(row).items()}
+    found: dict[str, dict[str, Path]] = {}
+    for made in lineage.identities(row):
+        name, segment = videos.get(made.data.get("video"), ("", None))
+        phase = str(made.config.get("network"))
+        trained = segment is not None and set(made.needs.values()) <= set(segment.needs.values())
+        alike = segment is not None and made.config.get("propagation") == segment.config.get("propagation")
+        if phase in PHASES and trained and alike:
+            found.setdefault(name, {})[phase] = made.folder / FILE
+    return found
 
 
 def load(path: Path) -> Identities:

@@ -11,7 +11,7 @@ from harness.store import MANIFEST, read_json
 from reports.rows import Row
 
 IDENTITIES = "identities"
-"""Name of the stages that write the identity vectors of a video."""
+"""Name of the stages that write the identity vectors of a video, and what the names of such analyses begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)

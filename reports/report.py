@@ -51,7 +51,7 @@ def write(study: str, home: Path, *, from_store: bool = False, tracking: str = "
         with alone(folder):  # two runs of a study may end at once
             files = unchanged(folder, frame) or write_report(frame, study, folder)
             if not from_store:
-                record.log_report(home, study, folder)
+                record.log_report(home, study, folder, tracking)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
     return files
@@ -83,7 +83,9 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
             texts[f"tables/{table.name}.tex"] = latex(table)
         chosen = notable(content, sheets, tables.baseline)
         videos, silent = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
-        texts["index.html"] = html_page(content, draft, drawn, apart, undrawn, chosen, {**unseen, **silent}, videos)
+        texts["index.html"] = html_page(
+            content, draft, drawn, apart, undrawn, chosen, sheets, {**unseen, **silent}, videos
+        )
         for name, text in texts.items():
             (draft / name).write_text(text, encoding="utf-8", newline="\n")
         drawings = [path.relative_to(draft).as_posix() for path in images]
@@ -114,7 +116,9 @@ def draw_figures(parts: tuple[Part, ...], tables: TableSet, scores: Scorebook) -
         trainings = training_figures(part, read_curves(part, lineage), suffix)
         drawn += trainings
         if not trainings:
-            undrawn[f"Loss of the trainings{suffix}"] = "no training of these rows left a curve in the store"
+            undrawn[f"Loss of the trainings{suffix}"] = (
+                "no training of these rows left a curve in the store or in MLflow"
+            )
     return drawn, undrawn
 
 

@@ -76,12 +76,20 @@ class Row:
     masks: Mapping[str, str]
     """Sequence → folder of masks."""
 
+    analyses: Mapping[str, str]
+    """Name → folder; of those that the cell asked for, or that came with its scores from MLflow."""
+
     data_root: str
 
     @property
     def submitted(self) -> bool:
         """Whether it was scored from masks that were handed in."""
         return self.scale == SUBMITTED
+
+    @property
+    def name(self) -> str:
+        """In figures and sheets, where nothing else says that its masks were handed in."""
+        return f"{self.method_label} (its masks)" if self.submitted else self.variant
 
     @property
     def done(self) -> bool:
@@ -104,7 +112,7 @@ class Part:
         """Its rows, one a seed."""
         return self._cells.get((variant, benchmark), ())
 
-    @property
+    @cached_property
     def submitted(self) -> tuple[str, ...]:
         """Variants whose masks were handed in."""
         return tuple(dict.fromkeys(row.variant for row in self.rows if row.submitted))
@@ -120,12 +128,12 @@ class Part:
             found.setdefault((row.variant, row.benchmark), []).append(row)
         return {key: tuple(rows) for key, rows in found.items()}
 
-    @property
+    @cached_property
     def variants(self) -> tuple[str, ...]:
         """In order."""
         return tuple(dict.fromkeys(row.variant for row in self.rows))
 
-    @property
+    @cached_property
     def benchmarks(self) -> tuple[str, ...]:
         """By name."""
         return tuple(sorted({row.benchmark for row in self.rows}))
@@ -220,6 +228,7 @@ def _row(record: Mapping[str, Any]) -> Row:
         hardware=_text(record["hardware"]),
         score_folder=_text(record["score_folder"]),
         masks=_mapping(record["masks"], where, "masks"),
+        analyses=_mapping(record.get("analyses"), where, "analyses"),
         data_root=_text(record.get("data_root")),
     )
 

@@ -117,7 +117,7 @@ def test_a_server_that_is_down_costs_a_warning_and_no_row(
 
 def test_curves_of_a_training_become_metrics_over_steps_once(home: Path, data: Path) -> None:
     plan, store = make(home, data)
-    training = _trained(store)
+    training = trained(store)
     plan = replace(plan, items={**plan.items, training.key: Item(stage=training, state="cached", reason="")})
     record(plan, store)
     record(plan, store)
@@ -127,7 +127,7 @@ def test_curves_of_a_training_become_metrics_over_steps_once(home: Path, data: P
     assert run.info.run_name == training.label
 
 
-def _trained(store: Store) -> Stage:
+def trained(store: Store) -> Stage:
     stage = toy(Path("unused"), "training")
     place = store.start(stage.key)
     (place.folder / "curves.csv").write_text("step,name,value\n0,loss,1.5\n10,loss,0.5\n")

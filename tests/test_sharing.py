@@ -21,6 +21,7 @@ SECONDS = {
     "dipnet.stages:run_tune": 4.0,
     "dipnet.stages:run_segment": 1.5,
     "dipnet.stages:run_time": 4.0,
+    "dipnet.stages:run_identities": 0.5,
     "harness.first_mask:segment": 0.05,
     "harness.first_mask:measure": 0.05,
     "harness.score_stage:score": 0.3,
