@@ -52,7 +52,7 @@ def beyond(part: Part, benchmark: str, tables: TableSet, scores: Scorebook, suff
         title=f"Options beyond the paper: {part.title(benchmark)}",
         caption="None of these variants is the paper's, and no claim of the paper rests on them. Difference: in J "
         f"mean, from the paper's variant with the nearest options, paired by sequence. {HOW} p: Holm-corrected within "
-        f"this table. {describe(part)}",
+        f"this table. {describe(part, benchmark)}",
         facts=("compared with", "differs in"),
         columns=(*(MEASURES[name].heading for name in SHOWN), "difference", "from", "to", "p", "detectable"),
         lines=tuple(lines),

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 RESAMPLES = 5_000
 LEVEL = 0.95
@@ -66,7 +66,7 @@ def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Inter
         estimate=estimate,
         low=float(low),
         high=float(high),
-        p=2 * float(stats.t.cdf(-abs(estimate) / error, count - 1)) if error else float(estimate == 0),
+        p=2 * float(special.stdtr(count - 1, -abs(estimate) / error)) if error else float(estimate == 0),
         detectable=reach * error,
         sequences=count,
         seeds=seeds,
@@ -86,9 +86,8 @@ def holm(chances: Sequence[float]) -> list[float]:
 @lru_cache(maxsize=64)
 def _reach(count: int) -> tuple[float, float]:
     """The expanded interval's tail, and how many standard errors a true difference must be off 0 to be shown."""
-    t = stats.t(count - 1)
-    tail = stats.norm.cdf(sqrt(count / (count - 1)) * t.ppf((1 - LEVEL) / 2))
-    return float(tail), float(t.ppf((1 + LEVEL) / 2) + t.ppf(POWER))
+    low, high, power = (float(special.stdtrit(count - 1, share)) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2, POWER))
+    return float(special.ndtr(sqrt(count / (count - 1)) * low)), high + power
 
 
 @lru_cache(maxsize=64)

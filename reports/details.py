@@ -136,7 +136,7 @@ def _table(
     return Table(
         name=name,
         title=f"{title}: {part.title(benchmark)}",
-        caption=f"{describe(part)} {coverage(here)}",
+        caption=f"{describe(part, benchmark)} {coverage(here)}",
         facts=facts,
         columns=_variants(part, benchmark),
         lines=tuple(lines),

@@ -15,7 +15,6 @@ from reports.drawing import COLOURS, STYLES, Figure, one_panel, style
 from reports.rows import Part, Row
 from reports.scores import Scorebook, has_lines, read_columns
 from reports.spec import TableSet
-from reports.tables import label_of
 from reports.words import describe
 
 OMEGA = "omega-"
@@ -66,7 +65,7 @@ def omega_figure(part: Part, scores: Scorebook, suffix: str) -> Figure | None:
     return Figure(
         name=f"omega{suffix}",
         title="J mean over the update rate ω (figure 6)",
-        caption=f"Bars: 95 % interval. The paper's values are not printed in it. {describe(part)}",
+        caption=f"Bars: 95 % interval. The paper's values are not printed in it. {describe(part, masks=False)}",
         canvas=canvas,
     )
 
@@ -142,7 +141,7 @@ def _drawn(part: Part, benchmark: str, tables: TableSet, name: str) -> Iterator[
     for variant in shown_variants(part, benchmark, tables):
         rows = [row for row in part.cell(variant, benchmark) if has_lines(row, name)]
         if rows:
-            yield label_of(variant, part, tables), rows
+            yield rows[0].name if rows[0].submitted else tables.label(variant), rows
 
 
 def _finished(canvas: Canvas, axes: Axes, part: Part, benchmark: str, name: str, title: str) -> Figure | None:
@@ -155,6 +154,6 @@ def _finished(canvas: Canvas, axes: Axes, part: Part, benchmark: str, name: str,
     return Figure(
         name=name,
         title=f"{title}: {part.title(benchmark)}",
-        caption=f"Mean over objects.{words} {describe(part)}",
+        caption=f"Mean over objects.{words} {describe(part, benchmark)}",
         canvas=canvas,
     )

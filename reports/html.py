@@ -31,7 +31,15 @@ thead th{border-bottom:2px solid #333;white-space:nowrap}.number{text-align:righ
 .reproduced{background:#d7efe4}.contradicted{background:#fbdccb}.loud{font-weight:bold;color:#a33b00}
 figure{margin:1.5rem 0}img,video{max-width:100%;height:auto;display:block}figcaption{font-size:.875rem;color:#444}
 nav a{margin-right:1rem}td:first-child{min-width:8rem}.origin{white-space:nowrap}.fact{max-width:24rem}
+.all{columns:14rem;padding-left:1.2rem}
+@media(max-width:45rem){body{padding:.75rem}nav a{display:inline-block;padding:.3rem 0}
+.wide table{width:max-content}.fact{max-width:15rem}.origin{white-space:normal;max-width:7rem}
+.wide img{max-width:none;width:40rem}.wide img.sheet{width:60rem}
+th:first-child,td:first-child{position:sticky;left:0;max-width:9rem;background:#fff;white-space:normal}
+.quoted td:first-child{background:#f6f6f2}}
 """
+"""On a narrow screen tables, figures and sheets keep a legible size and are moved sideways, each by itself, while the
+first column stays in view."""
 
 FURTHER = (("figures", "Figures"), ("sheets", "Contact sheets"), ("speed", "Speed"))
 """Anchor and title of the sections that follow the tables."""
@@ -46,12 +54,13 @@ def html_page(
     apart: Sequence[Figure],
     undrawn: Mapping[str, str],
     sheets: Mapping[str, str],
+    every: Mapping[str, str],
     unseen: Mapping[str, str],
     videos: Mapping[str, str],
 ) -> str:
-    """`index.html`. `folder` holds the saved figures (`figures` and, with seconds, `apart`) and the chosen `sheets`
-    (title → path in it); `undrawn` and `unseen`: title → why there is no figure or sheet; `videos`: path of a sheet →
-    path of its video."""
+    """`index.html`. `folder` holds the saved figures (`figures` and, with seconds, `apart`), the chosen `sheets` and
+    `every` sheet (title → path in it); `undrawn` and `unseen`: title → why there is no figure or sheet; `videos`: path
+    of a sheet → path of its video."""
     out = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">']
     out += ['<meta name="viewport" content="width=device-width,initial-scale=1">']
     out += [f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">']
@@ -71,8 +80,10 @@ def html_page(
     out += ['<section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in figures)]
     out += _list("Figures that are not drawn", undrawn)
     out += ['</section><section id="sheets"><h2>Contact sheets</h2>']
-    out += ["<p>The sequences with the worst, the middle and the best J; all others lie beside this page.</p>"]
+    out += ["<p>The sequences with the worst, the middle and the best J, and their videos.</p>"] if sheets else []
     out += [_sheet(title, folder, path, videos) for title, path in sheets.items()]
+    links = [f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for name, path in every.items()]
+    out += ["<p>Every sheet, as a file beside this page:</p>", '<ul class="all">', *links, "</ul>"] if links else []
     out += _list("Not drawn", unseen)
     out += ['</section><section id="speed"><h2>Speed</h2>', *(table_html(table) for table in content.seconds)]
     out += [*(_figure(figure, folder) for figure in apart), "</section></body></html>"]
@@ -140,7 +151,7 @@ def _figure(figure: Figure, folder: Path) -> str:
     data = base64.b64encode((folder / "figures" / f"{figure.name}.svg").read_bytes()).decode()
     words = f"<strong>{escape(figure.title)}.</strong> {_caption(figure.caption)}"
     image = f'<img alt="{escape(figure.title)}" src="data:image/svg+xml;base64,{data}">'
-    return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
+    return f'<figure><div class="wide">{image}</div><figcaption>{words}</figcaption></figure>'
 
 
 def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str]) -> str:
@@ -148,9 +159,10 @@ def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str]) -> st
     with Image.open(folder / path) as image:
         image.convert("RGB").save(smaller, format="JPEG", quality=75)
     data = base64.b64encode(smaller.getvalue()).decode()
-    image_tag = f'<img alt="{escape(title)}" src="data:image/jpeg;base64,{data}">'
-    video = ""
+    image_tag = f'<img class="sheet" alt="{escape(title)}" src="data:image/jpeg;base64,{data}">'
+    video = link = ""
     if path in videos:
         film = base64.b64encode((folder / videos[path]).read_bytes()).decode()
         video = f'<video controls loop muted preload="metadata" src="data:video/webm;base64,{film}"></video>'
-    return f'<figure><div class="wide">{image_tag}</div>{video}<figcaption>{escape(title)}</figcaption></figure>'
+        link = f' (<a href="{escape(videos[path])}">video</a>)'
+    return f'<figure><div class="wide">{image_tag}</div>{video}<figcaption>{escape(title)}{link}</figcaption></figure>'

@@ -95,7 +95,7 @@ def speed(part: Part, tables: TableSet, suffix: str = "") -> Table:
     benchmarks = part.benchmarks
     machines = {row.hardware for row in part.rows if row.seconds_per_frame is not None}
     lines = []
-    for variant in part.variants:
+    for variant in (name for name in part.variants if name not in part.submitted):
         values, used = [], []
         for benchmark in benchmarks:
             timed = [row for row in part.cell(variant, benchmark) if row.seconds_per_frame is not None]
@@ -125,7 +125,8 @@ def speed(part: Part, tables: TableSet, suffix: str = "") -> Table:
     return Table(
         name=f"speed{suffix}",
         title="Seconds a frame",
-        caption=f"{describe(part)} Timed alone on its device, one-shot fine-tuning spread over the frames.",
+        caption=f"{describe(part, masks=False)} Timed alone on its device, one-shot fine-tuning spread over the "
+        "frames.",
         facts=("hardware",),
         columns=benchmarks,
         lines=rank(lines, ["lower"] * len(benchmarks)),
@@ -161,8 +162,8 @@ def speed_beside(spec: TableSpec, part: Part, tables: TableSet, published: Publi
     return Table(
         name=f"{spec.name}-speed{suffix}",
         title=f"{spec.title}: seconds a frame",
-        caption=f"{describe(part)} Quoted seconds were measured on other hardware; in brackets: as reported by the "
-        "method's own paper.",
+        caption=f"{describe(part, benchmark, masks=False)} Quoted seconds were measured on other hardware; in "
+        "brackets: as reported by the method's own paper.",
         facts=("hardware",),
         columns=("s/frame",),
         lines=tuple(lines),
@@ -195,7 +196,7 @@ def _all_cells(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Tab
     return Table(
         name=f"cells-{benchmark}{suffix}",
         title=f"All cells: {here[0].benchmark_title}",
-        caption=f"{describe(part)} {coverage(here)}",
+        caption=f"{describe(part, benchmark)} {coverage(here)}",
         facts=("as", "method", "seeds", "sequences", "went without", "status"),
         columns=tuple(measure.heading for measure in MEASURES.values()),
         lines=rank(lines, [measure.better for measure in MEASURES.values()]),

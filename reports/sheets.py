@@ -60,7 +60,7 @@ def draw_sheets(
             title = f"{benchmark}{suffix}"
             root = next((row.data_root for row in rows if row.data_root), "")
             if not rows:
-                undrawn[title] = "no variant has masks yet"
+                undrawn[title] = why_no_masks(part, benchmark)
             elif benchmark not in protocols or not root:
                 undrawn[title] = "the rows do not say where the frames are"
             else:
@@ -87,6 +87,13 @@ def shown_rows(part: Part, benchmark: str, baseline: str) -> tuple[Row, ...]:
         if row.benchmark == benchmark and row.masks:
             rows.setdefault(row.variant, row)
     return () if set(rows) <= {baseline} else tuple(rows.values())
+
+
+def why_no_masks(part: Part, benchmark: str) -> str:
+    """Of a benchmark that has no sheet."""
+    if any(row.done and not row.masks for row in part.rows if row.benchmark == benchmark):
+        return "the masks lie in a store that is not on this machine"
+    return "no variant has masks yet"
 
 
 def choose(sequences: tuple[Sequence, ...], rows: tuple[Row, ...]) -> tuple[Sequence, ...]:
@@ -135,7 +142,7 @@ def sheet(sequence: Sequence, rows: tuple[Row, ...], scores: Scorebook) -> NDArr
     for row in rows:
         masks = [predicted(row, sequence, index) for index in indices]
         tiles = [overlay(f, m, height, "no mask") for f, m in zip(frames, masks, strict=True)]
-        strips.append((row.variant, _score(row, sequence.name, scores), tiles))
+        strips.append((row.name, _score(row, sequence.name, scores), tiles))
     canvas = Image.new("RGB", (LABEL + TILE * len(indices), LINE + height * len(strips)), (255, 255, 255))
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=13)

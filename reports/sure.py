@@ -58,7 +58,7 @@ def means(part: Part, tables: TableSet, scores: Scorebook, suffix: str = "") -> 
                 Table(
                     name=f"intervals-{benchmark}{suffix}",
                     title=f"Means with intervals: {part.title(benchmark)}",
-                    caption=f"{MEAN_OVER[kind]} {HOW} {describe(part)}",
+                    caption=f"{MEAN_OVER[kind]} {HOW} {describe(part, benchmark)}",
                     facts=("sequences", "seeds"),
                     columns=(*columns, *further),
                     lines=tuple(lines),
@@ -103,7 +103,8 @@ def differences(spec: TableSpec, made: Table, part: Part, scores: Scorebook) -> 
         name=f"{made.name}-differences",
         title=f"{made.title}: differences from {reference}",
         caption=f"Each row less {reference}, paired by sequence. {HOW} p: Holm-corrected within this table. "
-        f"Detectable: the smallest difference that so many sequences show with a chance of 80 %. {describe(part)}",
+        f"Detectable: the smallest difference that so many sequences show with a chance of 80 %. "
+        f"{describe(part, masks=any(line.how for line, _, _ in found))}",
         facts=("column", "sequences"),
         columns=("difference", "from", "to", "p", "detectable"),
         lines=lines,

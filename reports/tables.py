@@ -139,7 +139,7 @@ def build(spec: TableSpec, part: Part, tables: TableSet, published: Published, t
     return Table(
         name=spec.name if turns == 1 else f"{spec.name}-part{turn + 1}",
         title=spec.title if turns == 1 else f"{spec.title} (part {turn + 1} of {turns})",
-        caption=f"{spec.about} {describe(part)} {coverage(cells)}",
+        caption=f"{spec.about} {describe(part, masks=any(line.how for line in lines))} {coverage(cells)}",
         facts=tuple(spec.facts.values()),
         columns=tuple(column.heading for column in spec.columns),
         lines=rank(lines, [MEASURES[column.measure].better for column in spec.columns]),

@@ -82,7 +82,7 @@ def _figure(
         title=f"Accuracy against {x}, {part.title(benchmark)} (figure 4)",
         caption="Filled: measured here. Hollow: quoted from DIPNet, WACV 2020, J&F the mean of the quoted J and F, on "
         f"other hardware than ours; the copied first mask, which takes next to no time, is not drawn.{bounds} "
-        f"{describe(part)}",
+        f"{describe(part, benchmark, masks=False)}",
         canvas=canvas,
     )
 

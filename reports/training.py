@@ -72,7 +72,7 @@ def _figure(name: str, curves: Sequence[Curve], part: Part, suffix: str) -> Figu
     return Figure(
         name=f"training-{name}{suffix}",
         title=f"{name.capitalize()} of the trainings",
-        caption=f"Running mean of {SMOOTH} recorded values where there are more.{words} {describe(part)}",
+        caption=f"Running mean of {SMOOTH} recorded values where there are more.{words} {describe(part, masks=False)}",
         canvas=canvas,
     )
 

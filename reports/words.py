@@ -20,8 +20,10 @@ KINDS = {
 """Data kind → sentence."""
 
 
-def describe(part: Part) -> str:
-    """Scale, kind of data and protocol fingerprints of everything measured in a table."""
+def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
+    """Scale, kind of data and protocol fingerprints of what is measured in a table: on one benchmark or on all.
+
+    `masks`: whether rows of masks that were handed in stand in it, if there are any."""
     scale = part.scale or "unknown"
     if scale == SUBMITTED:
         sizes = "masks that were handed in, of their methods' own sizes"
@@ -30,8 +32,10 @@ def describe(part: Part) -> str:
             "the paper's sizes" if scale == "paper" else "reduced: smaller networks, shorter training than the paper's"
         )
     kind = KINDS.get(part.data_kind, f"Data: {part.data_kind or 'of unknown kind'}.")
-    prints = ", ".join(f"{benchmark} {value[:8]}" for benchmark, value in sorted(part.protocols.items()))
-    handed = f" Rows {FROM_MASKS}: of their methods' own sizes." if scale != SUBMITTED and part.submitted else ""
+    shown = {name: value for name, value in part.protocols.items() if benchmark in {"", name}}
+    prints = ", ".join(f"{name} {value[:8]}" for name, value in sorted(shown.items()))
+    given = masks and any(row.submitted and benchmark in {"", row.benchmark} for row in part.rows)
+    handed = f" Rows {FROM_MASKS}: of their methods' own sizes." if scale != SUBMITTED and given else ""
     return f"Measured at scale {scale} ({sizes}).{handed} {kind} Protocol: {prints or 'not known, nothing was scored'}."
 
 

@@ -96,3 +96,10 @@ def test_the_chosen_sequences_have_a_video_of_all_frames_that_the_page_holds(dav
         count += 1
     assert count == 8
     assert "data:video/webm;base64," in (davis / "report/index.html").read_text()
+    first = video_bytes(davis)
+    write_report(frame, "s", davis / "report")
+    assert video_bytes(davis) == first
+
+
+def video_bytes(davis: Path) -> bytes:
+    return (davis / "report/videos/davis16-val/alpha.webm").read_bytes()
