@@ -57,7 +57,7 @@ def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Inter
         return Interval(estimate=estimate, low=None, high=None, p=None, detectable=None, sequences=count, seeds=seeds)
     drawn_sequences, drawn_seeds = _draws(count, "sequences"), _draws(seeds, "seeds")
     by_seed = (drawn_sequences @ (values * weights).T) / (drawn_sequences @ weights)[:, None]
-    means = (by_seed * drawn_seeds).sum(axis=1) / seeds
+    means = np.einsum("ij,ij->i", by_seed, drawn_seeds) / seeds
     wider = sqrt(count / (count - 1))
     tail, reach = _reach(count)
     low, high = np.quantile(means, [tail, 1 - tail])

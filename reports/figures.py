@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from harness.score import SequenceScores, over_length
 from reports.drawing import COLOURS, STYLES, Figure, one_panel, style
 from reports.rows import Part, Row
-from reports.scores import Scorebook, has_lines, read_columns
+from reports.scores import Scorebook, has_lines, read_columns, read_frames
 from reports.spec import TableSet
 from reports.words import describe
 
@@ -107,21 +106,22 @@ def above(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def frame_scores(row: Row) -> Iterator[SequenceScores]:
-    """J and F of every object and frame of a cell, as `frames.csv` has them (without the counts behind them)."""
-    columns = read_columns(row, "frames.csv")
-    measures = [np.array(columns[name]).astype(np.float64) for name in ("J", "F")]
-    start = 0
-    spans: dict[str, dict[int, slice]] = {}
-    for (sequence, number), given in groupby(zip(columns["sequence"], columns["object"], strict=True)):
-        end = start + sum(1 for _ in given)
-        spans.setdefault(sequence, {})[int(number)] = slice(start, end)
-        start = end
-    for sequence, objects in spans.items():
-        region, boundary = (np.stack([values[span] for span in objects.values()]) for values in measures)
+    """J and F of every object and frame of a cell, as `frames.csv` has them (without the counts behind them, and the
+    frames' names)."""
+    lines = read_frames(row)
+    sequences, objects = lines["sequence"].cat.codes.to_numpy(), lines["object"].to_numpy()
+    changes = np.flatnonzero((np.diff(sequences) != 0) | (np.diff(objects) != 0)) + 1
+    starts = [0, *changes.tolist()] if len(lines) else []
+    spans: dict[int, dict[int, slice]] = {}
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        spans.setdefault(int(sequences[start]), {})[int(objects[start])] = slice(start, end)
+    measures = [lines[name].to_numpy() for name in ("J", "F")]
+    for code, found in spans.items():
+        region, boundary = (np.stack([values[span] for span in found.values()]) for values in measures)
         yield SequenceScores(
-            name=sequence,
-            object_ids=tuple(objects),
-            frames=columns["frame"][next(iter(objects.values()))],
+            name=str(lines["sequence"].cat.categories[code]),
+            object_ids=tuple(found),
+            frames=(),
             counts=np.zeros((*region.shape, 6), np.int64),
             J=region,
             F=boundary,

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from harness.alone import alone
 from harness.errors import StoreError
@@ -49,7 +50,8 @@ def write(study: str, home: Path, *, from_store: bool = False, tracking: str = "
     frame = record.read_rows(home, study, from_store=from_store, tracking=tracking)
     try:
         with alone(folder):  # two runs of a study may end at once
-            files = unchanged(folder, frame) or write_report(frame, study, folder)
+            with threadpool_limits(1):  # many small products, for which threads would only wait for each other
+                files = unchanged(folder, frame) or write_report(frame, study, folder)
             if not from_store:
                 record.log_report(home, study, folder, tracking)
     except OSError as error:

@@ -9,6 +9,7 @@ from math import fsum
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from harness.datasets import load_protocols
@@ -116,10 +117,29 @@ def read_columns(row: Row, name: str) -> Mapping[str, tuple[str, ...]]:
         why = str(error.strerror)
     except ValueError as error:
         why = f"no table: {error}"
-    raise ReportError(
+    raise _unreadable(path, row, why)
+
+
+def read_frames(row: Row) -> pd.DataFrame:
+    """`frames.csv` of a cell: `sequence` (categories), `object`, `J`, `F`; the largest file, so that it is read apart.
+
+    Raises ReportError naming the file."""
+    kinds = {"sequence": "category", "object": "int64", "J": "float64", "F": "float64"}
+    path = Path(row.score_folder) / "frames.csv"
+    try:
+        return pd.read_csv(path, usecols=[*kinds], dtype=kinds, keep_default_na=False, float_precision="round_trip")
+    except OSError as error:
+        why = str(error.strerror)
+    except ValueError as error:
+        why = f"no table: {error}"
+    raise _unreadable(path, row, why)
+
+
+def _unreadable(path: Path, row: Row, why: str) -> ReportError:
+    return ReportError(
         f"{path}: the scores of {row.variant} × {row.benchmark} cannot be read ({why}); run the study again, which "
         "computes them anew"
-    ) from None
+    )
 
 
 def _scores(row: Row) -> Scores:
