@@ -1,12 +1,17 @@
-"""The whole command beside a second one of its kind."""
+"""The whole command beside a second one of its kind, and on a disk that is full."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.command import install, published, start
+import pytest
+
+from tests.command import install, labels, published, start
 from tests.engine import make_davis16, runs
 from tests.finished import shown
 
@@ -45,3 +50,41 @@ def test_two_drivers_on_one_home_share_the_work_and_show_every_run_once(tmp_path
     assert not list((place / "home" / "store" / "damaged").iterdir())
     in_mlflow = [(run.data.tags["role"], run.info.status) for run in shown(place / "home", "try")]
     assert sorted(in_mlflow) == [("cell", "FINISHED"), ("study", "FINISHED")]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own of 24 MB."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    try:
+        mount(folder, "size=24m")
+    except (OSError, subprocess.CalledProcessError) as error:
+        words = getattr(error, "stderr", "") or error
+        pytest.skip(f"needs to mount a small file system, which only root may: {words}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def mount(folder: Path, options: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True, capture_output=True, text=True)
+
+
+def test_on_a_full_disk_the_cause_is_named_the_rest_is_kept_and_with_room_the_same_command_goes_on(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    place = prepare(tmp_path, big="c")
+    full = start(place, cpus=1)
+    output, _ = full.communicate()
+    assert full.returncode == 1, output
+    assert re.search(r"failed: one × davis16-val.*segment c: the disk is full .*No space left", output), output
+    assert labels(place) == {f"segment {name}" for name in NAMES if name != "c"}
+    kept = published(place)
+
+    mount(small_disk, "remount,size=200m")
+    again = start(place, cpus=1)
+    output, _ = again.communicate()
+    assert again.returncode == 0, output
+    assert "1/1 cells filled" in output
+    assert kept.items() <= published(place).items()
+    assert Counter(runs(place / "log")) == {**dict.fromkeys(NAMES, 1), "c": 2}
