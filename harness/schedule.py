@@ -249,14 +249,17 @@ def _watcher(board: Board, store: Store, watch: Callable[[Board], None], live: d
 
 @contextmanager
 def _gentle_interrupt(board: Board, stop: Path) -> Iterator[None]:
-    """The first SIGINT closes the board and makes the file `stop`, the next one interrupts."""
+    """The first SIGINT closes the board and makes the file `stop`, the next one interrupts.
+
+    Also where SIGINT was ignored, as it is in what a shell script starts in the background."""
     before = signal.getsignal(signal.SIGINT)
+    interrupt = before if callable(before) else signal.default_int_handler
 
     def close(_number: int, _frame: FrameType | None) -> None:
         board.closed = True
         stop.parent.mkdir(parents=True, exist_ok=True)
         stop.touch()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, interrupt)
 
     try:
         signal.signal(signal.SIGINT, close)

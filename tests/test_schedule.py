@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.board import Board
 from harness.cluster import check_resources, local_ray, ray_folder
 from harness.errors import ResourceError
-from harness.schedule import RETRIES, run_stages
+from harness.schedule import RETRIES, _gentle_interrupt, run_stages
 from harness.stage import Resources, Stage
 from harness.store import Failure, Store
 from tests.engine import runs, toy
@@ -168,6 +169,23 @@ def test_after_an_interrupt_what_runs_is_finished_and_nothing_more_is_started(ou
     assert 1 <= len(begun) <= 3  # two at once, one perhaps on its way; those that Tune had queued are not begun
     assert outcome.tags(outcome.interrupted.done) == begun
     assert not outcome.interrupted.running
+
+
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN])
+def test_the_first_sigint_closes_the_board_and_the_second_interrupts_though_it_was_ignored_before(
+    log: Path, tmp_path: Path, before: Any
+) -> None:
+    found = signal.signal(signal.SIGINT, before)
+    taken = board(toy(log, "a"))
+    try:
+        with pytest.raises(KeyboardInterrupt), _gentle_interrupt(taken, tmp_path / "stop"):
+            signal.raise_signal(signal.SIGINT)
+            assert taken.closed
+            assert (tmp_path / "stop").exists()
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == before
+    finally:
+        signal.signal(signal.SIGINT, found)
 
 
 def test_the_longest_chain_is_handed_out_first(log: Path) -> None:
