@@ -76,7 +76,7 @@ def test_ten_times_the_frames_take_no_more_memory(
 ) -> None:
     work(videos[SHORT])  # imports and caches, once
     short, long = (peak(work, videos[length]) for length in (SHORT, LONG))
-    assert long - short < 2 * FRAME  # of 120 more frames; how many threads meet is chance
+    assert long - short < 12 * FRAME  # of 120 more frames; how many threads hold one at once is chance
 
 
 def test_a_measured_video_that_is_kept_would_be_noticed(videos: dict[int, Sequence]) -> None:
