@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -28,6 +32,9 @@ HEAD = 4096
 
 TRACK = b"\x73\xc5\x88"
 """Begins WebM's TrackUID (Matroska, RFC 9559, section 5.1.4.1.2), eight bytes that FFmpeg draws at random."""
+
+HARMLESS = b"OpenCV: FFMPEG: tag 0x30385056/'VP80' is not supported"
+"""Begins what OpenCV says for every WebM, whose codecs have no tags, before it writes it all the same."""
 
 
 def draw_videos(
@@ -62,7 +69,8 @@ def write_video(path: Path, sequence: Sequence, rows: tuple[Row, ...]) -> bool:
     first = sequence.frame(0)
     height = round(PANEL * first.shape[0] / first.shape[1] / 2) * 2
     lines = (1 + len(rows) + 1) // 2
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), RATE, (2 * PANEL, lines * height))
+    with without_line(HARMLESS):
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), RATE, (2 * PANEL, lines * height))
     if not writer.isOpened():
         return False
     try:
@@ -73,6 +81,23 @@ def write_video(path: Path, sequence: Sequence, rows: tuple[Row, ...]) -> bool:
         writer.release()
     settle(path)
     return True
+
+
+@contextmanager
+def without_line(known: bytes) -> Iterator[None]:
+    """What anything in this process writes to stderr meanwhile comes out afterwards, but for lines that begin so. Of
+    the process, not of Python, because C code writes there."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as caught:
+        stderr = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            os.write(2, b"".join(line for line in caught if not line.startswith(known)))
 
 
 def settle(path: Path) -> None:

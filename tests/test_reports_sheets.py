@@ -1,5 +1,6 @@
 """Contact sheets show the truth and every variant, and never stop a report."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from PIL import Image
 from harness.datasets.pixels import write_mask
 from reports.report import write_report
 from reports.sheets import COLOURS, FRAMES, LABEL, LINE, TILE, evenly, overlay
+from reports.videos import HARMLESS, without_line
 from tests.test_reports_tables import row
 
 SIZE = (48, 64)
@@ -41,6 +43,13 @@ def davis(tmp_path: Path) -> Path:
 def rows(place: Path, masks: Path) -> pd.DataFrame:
     shown = {"masks": f'{{"alpha": "{masks}"}}', "data_root": str(place / "data")}
     return pd.DataFrame([row("first-mask", 0.4, **shown), row("full", 0.6, **shown)])
+
+
+def scored(place: Path) -> pd.DataFrame:
+    """The same rows, with scores by which a sequence is chosen for a video."""
+    (place / "scores").mkdir()
+    (place / "scores/sequences.csv").write_text("sequence,objects,J_mean\nalpha,1,0.6\n")
+    return rows(place, place / "masks").assign(score_folder=str(place / "scores"))
 
 
 def test_a_sheet_has_a_row_for_the_truth_and_each_variant(davis: Path) -> None:
@@ -84,10 +93,7 @@ def test_even_choice_keeps_both_ends() -> None:
 
 
 def test_the_chosen_sequences_have_a_video_of_all_frames_that_the_page_holds(davis: Path) -> None:
-    frame = rows(davis, davis / "masks")
-    (davis / "scores").mkdir()
-    (davis / "scores/sequences.csv").write_text("sequence,objects,J_mean\nalpha,1,0.6\n")
-    frame["score_folder"] = str(davis / "scores")
+    frame = scored(davis)
     files = write_report(frame, "s", davis / "report")
     assert davis / "report/videos/davis16-val/alpha.webm" in files
     video = cv2.VideoCapture(str(davis / "report/videos/davis16-val/alpha.webm"))
@@ -99,6 +105,17 @@ def test_the_chosen_sequences_have_a_video_of_all_frames_that_the_page_holds(dav
     first = video_bytes(davis)
     write_report(frame, "s", davis / "report")
     assert video_bytes(davis) == first
+
+
+def test_opencv_says_nothing_of_a_video_that_it_writes_and_errors_still_come_out(
+    davis: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_report(scored(davis), "s", davis / "report")
+    assert video_bytes(davis)
+    assert "VP80" not in capfd.readouterr().err
+    with without_line(HARMLESS):
+        os.write(2, HARMLESS + b" with this\nan error\n")
+    assert capfd.readouterr().err == "an error\n"
 
 
 def video_bytes(davis: Path) -> bytes:
