@@ -13,6 +13,7 @@ from harness.score import SequenceScores, over_length
 from reports.drawing import COLOURS, STYLES, Figure, one_panel, style
 from reports.rows import Part, Row
 from reports.scores import Scorebook, has_lines, read_columns, read_frames
+from reports.sheets import evenly
 from reports.spec import TableSet
 from reports.words import describe
 
@@ -60,7 +61,7 @@ def omega_figure(part: Part, scores: Scorebook, suffix: str) -> Figure | None:
         return None
     low_end, high_end = axes.get_ylim()
     axes.set_ylim(max(0.0, low_end), min(1.0, high_end))
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)  # bars may be anywhere
     return Figure(
         name=f"omega{suffix}",
         title="J mean over the update rate ω (figure 6)",
@@ -116,10 +117,11 @@ def frame_scores(row: Row) -> Iterator[SequenceScores]:
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         spans.setdefault(int(sequences[start]), {})[int(objects[start])] = slice(start, end)
     measures = [lines[name].to_numpy() for name in ("J", "F")]
+    names = lines["sequence"].cat.categories.tolist()
     for code, found in spans.items():
         region, boundary = (np.stack([values[span] for span in found.values()]) for values in measures)
         yield SequenceScores(
-            name=str(lines["sequence"].cat.categories[code]),
+            name=str(names[code]),
             object_ids=tuple(found),
             frames=(),
             counts=np.zeros((*region.shape, 6), np.int64),
@@ -129,11 +131,18 @@ def frame_scores(row: Row) -> Iterator[SequenceScores]:
 
 
 def shown_variants(part: Part, benchmark: str, tables: TableSet) -> tuple[str, ...]:
-    """Those that a figure has lines for, as many as there are styles: submitted ones, and of ours the listed first."""
+    """Those that a figure has lines for, as many as there are styles: submitted ones, and of ours the listed first, then
+    those that a table compares others with (of a sweep, the paper's value), then others evenly, the ends among them."""
     here = [variant for variant in part.variants if part.cell(variant, benchmark)]
     handed = [variant for variant in here if variant in part.submitted][: STYLES // 2]
-    own = sorted((v for v in here if v not in part.submitted), key=lambda variant: variant not in tables.variants)
-    return (*own[: STYLES - len(handed)], *handed)
+    room = STYLES - len(handed)
+    own = [variant for variant in here if variant not in part.submitted]
+    references = [spec.reference for spec in tables.tables]
+    first = sorted((v for v in own if v in tables.variants or v in references), key=lambda v: v not in tables.variants)
+    others = [variant for variant in own if variant not in first]
+    first = first[:room]
+    chosen = {*first, *(others[index] for index in evenly(len(others), room - len(first)))}
+    return (*(variant for variant in own if variant in chosen), *handed)
 
 
 def _drawn(part: Part, benchmark: str, tables: TableSet, name: str) -> Iterator[tuple[str, list[Row]]]:

@@ -1,11 +1,13 @@
-"""The whole report as one HTML page that needs nothing else: styles, figures and chosen contact sheets are in it, and
-its content security policy forbids every outside request. It holds the seconds too, so it differs from run to run."""
+"""The whole report as one HTML page that needs nothing else: styles, figures, chosen contact sheets and as many
+of their videos as keep it handy are in it, and its content security policy forbids every outside request. It holds the
+seconds too, so it differs from run to run."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -44,6 +46,9 @@ first column stays in view."""
 FURTHER = (("figures", "Figures"), ("sheets", "Contact sheets"), ("speed", "Speed"))
 """Anchor and title of the sections that follow the tables."""
 
+EMBEDDED = 6 * 2**20
+"""Bytes of video that the page holds, which keep it below 10 MB; further videos are links to files beside it."""
+
 VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
 
 
@@ -81,7 +86,8 @@ def html_page(
     out += _list("Figures that are not drawn", undrawn)
     out += ['</section><section id="sheets"><h2>Contact sheets</h2>']
     out += ["<p>The sequences with the worst, the middle and the best J, and their videos.</p>"] if sheets else []
-    out += [_sheet(title, folder, path, videos) for title, path in sheets.items()]
+    inside = embedded(sheets.values(), videos, folder)
+    out += [_sheet(title, folder, path, videos, inside) for title, path in sheets.items()]
     links = [f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for name, path in every.items()]
     out += ["<p>Every sheet, as a file beside this page:</p>", '<ul class="all">', *links, "</ul>"] if links else []
     out += _list("Not drawn", unseen)
@@ -154,7 +160,26 @@ def _figure(figure: Figure, folder: Path) -> str:
     return f'<figure><div class="wide">{image}</div><figcaption>{words}</figcaption></figure>'
 
 
-def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str]) -> str:
+def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, limit: int = EMBEDDED) -> set[str]:
+    """Of the given sheets, those whose videos stand in the page: the first of every benchmark, which is its worst, then
+    the second of each, …, while they have room in `limit` (bytes)."""
+    turns: Counter[str] = Counter()
+    ranked = []
+    for path in sheets:
+        if path in videos:
+            benchmark = path.rpartition("/")[0]
+            ranked.append((turns[benchmark], len(ranked), path))
+            turns[benchmark] += 1
+    inside: set[str] = set()
+    for _, _, path in sorted(ranked):
+        size = (folder / videos[path]).stat().st_size
+        if size <= limit:
+            inside.add(path)
+            limit -= size
+    return inside
+
+
+def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str], inside: Container[str]) -> str:
     smaller = io.BytesIO()
     with Image.open(folder / path) as image:
         image.convert("RGB").save(smaller, format="JPEG", quality=75)
@@ -162,7 +187,11 @@ def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str]) -> st
     image_tag = f'<img class="sheet" alt="{escape(title)}" src="data:image/jpeg;base64,{data}">'
     video = link = ""
     if path in videos:
-        film = base64.b64encode((folder / videos[path]).read_bytes()).decode()
-        video = f'<video controls loop muted preload="metadata" src="data:video/webm;base64,{film}"></video>'
+        content = (folder / videos[path]).read_bytes()
         link = f' (<a href="{escape(videos[path])}">video</a>)'
+        if path in inside:
+            film = base64.b64encode(content).decode()
+            video = f'<video controls loop muted preload="metadata" src="data:video/webm;base64,{film}"></video>'
+        else:
+            link = f' (<a href="{escape(videos[path])}">video</a>, {len(content) / 1e6:.1f} MB, beside this page)'
     return f'<figure><div class="wide">{image_tag}</div>{video}<figcaption>{escape(title)}{link}</figcaption></figure>'

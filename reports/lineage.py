@@ -37,6 +37,8 @@ class Lineage:
     def __init__(self) -> None:
         self._known: dict[tuple[Path, str], Made | None] = {}
         self._names: dict[Path, tuple[str, ...]] = {}
+        self._stages: dict[Path, Made | None] = {}
+        self._identities: dict[Path, tuple[Made, ...]] = {}
 
     def trainings(self, rows: Iterable[Row]) -> tuple[Made, ...]:
         """The stages behind these cells that left curves, by label."""
@@ -58,8 +60,10 @@ class Lineage:
         folder = score.folder.parent.parent / IDENTITIES if score else None
         if folder is None or not folder.is_dir():
             return ()
-        found = (self._read(path) for path in sorted(folder.iterdir()))
-        return tuple(made for made in found if made is not None)
+        if folder not in self._identities:
+            found = (self._read(path) for path in sorted(folder.iterdir()))
+            self._identities[folder] = tuple(made for made in found if made is not None)
+        return self._identities[folder]
 
     def _score(self, row: Row) -> Made | None:
         return self._read(Path(row.score_folder)) if row.done and row.score_folder else None
@@ -87,16 +91,23 @@ class Lineage:
         return self._known[store, key]
 
     def _read(self, folder: Path) -> Made | None:
-        manifest = read_json(folder / MANIFEST)
-        identity = (manifest or {}).get("identity")
-        if manifest is None or not isinstance(identity, dict):
-            return None
-        return Made(
-            key=folder.name,
-            name=folder.parent.name,
-            label=str(manifest.get("label", "")),
-            folder=folder,
-            needs=identity.get("needs", {}),
-            data=identity.get("data", {}),
-            config=identity.get("config", {}),
-        )
+        if folder not in self._stages:
+            self._stages[folder] = read_stage(folder)
+        return self._stages[folder]
+
+
+def read_stage(folder: Path) -> Made | None:
+    """By its manifest; None without one."""
+    manifest = read_json(folder / MANIFEST)
+    identity = (manifest or {}).get("identity")
+    if manifest is None or not isinstance(identity, dict):
+        return None
+    return Made(
+        key=folder.name,
+        name=folder.parent.name,
+        label=str(manifest.get("label", "")),
+        folder=folder,
+        needs=identity.get("needs", {}),
+        data=identity.get("data", {}),
+        config=identity.get("config", {}),
+    )

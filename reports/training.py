@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from reports.drawing import STYLES, Figure, panels, style
@@ -67,6 +68,10 @@ def _figure(name: str, curves: Sequence[Curve], part: Part, suffix: str) -> Figu
         left += max(0, len(given) - STYLES)
         if all((curve.values > 0).all() for curve in given):
             axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 5 * low else range(1, 10)))
+            axes.yaxis.set_major_formatter("{x:g}")  # 0.2, not 2 × 10⁻¹
+            axes.yaxis.set_minor_formatter(NullFormatter())
         axes.legend(frameon=False, fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     words = f" {left} further trainings are not drawn." if left else ""
     return Figure(

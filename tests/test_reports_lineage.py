@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.store import read_json
+from reports import lineage
 from reports.identities import find_identities, identity_figure, load, spread
 from reports.lineage import Lineage
 from reports.report import write_report
@@ -85,6 +87,18 @@ def test_vectors_are_those_of_the_network_that_segmented(store: Path) -> None:
         "alpha": {"before": "1alpha", "after": "2alpha"},
         "beta": {"before": "1beta", "after": "2beta"},
     }
+
+
+def test_every_manifest_is_read_once_however_many_cells_stand_on_it(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(lineage, "read_json", lambda path: read.append(path) or read_json(path))
+    known = Lineage()
+    for _ in range(3):
+        find_identities(part_of(store), "davis16-val", known)
+        read_curves(part_of(store), known)
+    assert len(read) == len(set(read)) > 5
 
 
 def test_the_figure_is_drawn_and_the_same_every_time(store: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from harness.datasets.pixels import write_mask
+from reports.html import embedded
 from reports.report import write_report
 from reports.sheets import COLOURS, FRAMES, LABEL, LINE, TILE, evenly, overlay
 from reports.videos import HARMLESS, without_line
@@ -116,6 +117,17 @@ def test_opencv_says_nothing_of_a_video_that_it_writes_and_errors_still_come_out
     with without_line(HARMLESS):
         os.write(2, HARMLESS + b" with this\nan error\n")
     assert capfd.readouterr().err == "an error\n"
+
+
+def test_a_page_holds_the_worst_video_of_each_benchmark_first_and_links_to_what_has_no_room(davis: Path) -> None:
+    sizes = {"a/worst": 40, "a/middle": 50, "a/best": 20, "b/worst": 30, "b/best": 60}
+    for name, size in sizes.items():
+        path = davis / "videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"0" * size)
+    videos = {f"sheets/{name}": f"videos/{name}" for name in sizes}
+    assert embedded(videos, videos, davis, 100) == {"sheets/a/worst", "sheets/b/worst", "sheets/a/best"}
+    assert embedded(videos, {}, davis, 100) == set()
 
 
 def video_bytes(davis: Path) -> bytes:
