@@ -23,7 +23,7 @@ from reports.words import NO_BENCHMARK, coverage
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem;color:#1a1a1a;background:#fff}
+body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:80rem;padding:1rem;color:#1a1a1a;background:#fff}
 h1,h2{line-height:1.2}h2{margin-top:2.5rem;font-size:1.25rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.875rem}
 th,td{padding:.25rem .6rem;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}

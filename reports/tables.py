@@ -225,15 +225,19 @@ def cell_value(cells: tuple[Row, ...], measure: str, expected: int) -> Value:
 
 
 def rank(lines: Iterable[Line], better: Iterable[str]) -> tuple[Line, ...]:
-    """The lines with best and second marked in every column, as printed: what rounds to the same shares its rank."""
+    """The lines with best and second marked in every column, as printed: what rounds to the same shares its rank, and
+    where several are best, none is second."""
     lines = list(lines)
     for place, direction in enumerate(better):
-        numbers = {
-            round(value.number, value.decimals)
-            for line in lines
-            if line.origin == MEASURED and (value := line.values[place]).comparable and value.number is not None
-        }
-        best = sorted(numbers, reverse=direction == "higher")[:2] if len(numbers) > 1 else []
+        numbers = sorted(
+            (
+                round(value.number, value.decimals)
+                for line in lines
+                if line.origin == MEASURED and (value := line.values[place]).comparable and value.number is not None
+            ),
+            reverse=direction == "higher",
+        )
+        best = numbers[:2] if len(set(numbers)) > 1 else []
         for index, line in enumerate(lines):
             value = line.values[place]
             if line.origin == MEASURED and value.comparable and value.number is not None:

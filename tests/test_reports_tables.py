@@ -71,6 +71,7 @@ def test_best_is_bold_and_second_underlined_among_the_measured_only() -> None:
 def test_equal_as_printed_is_equal_in_rank() -> None:
     (made,) = table("table6", BOTH[0], row("ipn-only", 0.70001), row("ssn-only", 0.6), row("no-crop", 0.69999))
     assert markdown(made).count("**.700**") == 2
+    assert "<u>" not in markdown(made)  # a third is not second
 
 
 def test_lower_is_better_for_decay() -> None:
