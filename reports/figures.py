@@ -131,8 +131,8 @@ def frame_scores(row: Row) -> Iterator[SequenceScores]:
 
 
 def shown_variants(part: Part, benchmark: str, tables: TableSet) -> tuple[str, ...]:
-    """Those that a figure has lines for, as many as there are styles: submitted ones, and of ours the listed first, then
-    those that a table compares others with (of a sweep, the paper's value), then others evenly, the ends among them."""
+    """Those that a figure has lines for, as many as there are styles: submitted ones, and of ours the listed first,
+    then those that a table compares others with (of a sweep, the paper's value), then others evenly, both ends too."""
     here = [variant for variant in part.variants if part.cell(variant, benchmark)]
     handed = [variant for variant in here if variant in part.submitted][: STYLES // 2]
     room = STYLES - len(handed)

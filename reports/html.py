@@ -26,7 +26,7 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:80rem;padding:1rem;color:#1a1a1a;background:#fff}
 h1,h2{line-height:1.2}h2{margin-top:2.5rem;font-size:1.25rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.875rem}
-th,td{padding:.25rem .6rem;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}
+th,td{padding:.25rem .45rem;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}
 thead th{border-bottom:2px solid #333;white-space:nowrap}.number{text-align:right;font-variant-numeric:tabular-nums}
 .quoted{font-style:italic;color:#555;background:#f6f6f2}.notes,.caption{font-size:.875rem;color:#444}
 .verdict{padding:.05rem .4rem;border-radius:.3rem;white-space:nowrap;border:1px solid #888}
@@ -47,7 +47,7 @@ FURTHER = (("figures", "Figures"), ("sheets", "Contact sheets"), ("speed", "Spee
 """Anchor and title of the sections that follow the tables."""
 
 EMBEDDED = 6 * 2**20
-"""Bytes of video that the page holds, which keep it below 10 MB; further videos are links to files beside it."""
+"""Bytes of video that the page holds, so that it can be mailed; further videos are links to files beside it."""
 
 VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
 
@@ -164,7 +164,7 @@ def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, lim
     """Of the given sheets, those whose videos stand in the page: the first of every benchmark, which is its worst, then
     the second of each, …, while they have room in `limit` (bytes)."""
     turns: Counter[str] = Counter()
-    ranked = []
+    ranked: list[tuple[int, int, str]] = []
     for path in sheets:
         if path in videos:
             benchmark = path.rpartition("/")[0]

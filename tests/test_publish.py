@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -28,7 +29,7 @@ from harness import projection
 from harness.board import Board
 from harness.live import recording
 from harness.projection import parent_run, project
-from harness.publisher import Publisher, errors, tracking_uri
+from harness.publisher import Publisher, errors, tracking_uri, uncollected
 from harness.record import main, record, resync
 from tests.engine import ROOT
 from tests.finished import make, recorded, shown
@@ -99,6 +100,14 @@ def test_a_database_whose_maker_is_killed_is_not_there_and_is_made_by_the_next(
     assert not (home / "mlflow.db").exists()
     assert resync(home, "try") == 5
     assert len(shown(home, "try")) == 5
+
+
+def test_garbage_is_collected_again_after_runs_were_read_or_could_not_be() -> None:
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="cut off"), uncollected():
+        assert not gc.isenabled()
+        raise ValueError("cut off")
+    assert gc.isenabled()
 
 
 def test_resync_of_a_study_that_was_never_run_is_a_named_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

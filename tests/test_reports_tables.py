@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import StudyError
+from reports.figures import shown_variants
 from reports.formats import as_csv, markdown, number
 from reports.published import load_published
 from reports.report import STAMP, unchanged, write_report
@@ -262,3 +263,12 @@ def test_means_over_classes_weigh_every_class_alike(tmp_path: Path) -> None:
     assert found is not None
     assert found.estimate == pytest.approx((0.3 + 0.9) / 2)
     assert scores.plain_mean(checked, "J_mean") == pytest.approx(0.5)
+
+
+def test_of_a_sweep_too_long_for_a_figure_the_papers_value_and_both_ends_are_drawn() -> None:
+    sweep = [row(f"omega-{value / 20:.2f}", 0.5) for value in (*range(0, 20, 2), 19, 20)]
+    (part,) = split(check_rows(pd.DataFrame(sweep), TABLES.variants))
+    shown = shown_variants(part, "davis16-val", TABLES)
+    assert shown == tuple(f"omega-{value}" for value in ("0.00", "0.20", "0.40", "0.60", "0.80", "0.95", "1.00"))
+    (part,) = split(check_rows(pd.DataFrame([*sweep, *BOTH]), TABLES.variants))
+    assert {"first-mask", "ipn-only", "ssn-only", "no-crop"} < set(shown_variants(part, "davis16-val", TABLES))
