@@ -289,8 +289,6 @@ def _set_environment() -> None:
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_WARN_THRESHOLD_S": "60",
         "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-        # More stages wait in Tune's queue than run, or starts would be one at a time; few, so that the order holds.
-        "TUNE_MAX_PENDING_TRIALS_PG": "4",
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)

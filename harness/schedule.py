@@ -5,12 +5,14 @@ store, not from Tune: Tune's own results, checkpoints and restore are not used."
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +26,8 @@ from harness.work import Job, make_job, work
 
 RETRIES = 2
 """Of a trial whose worker process died or was killed for its time limit. What a stage raises is not retried."""
+
+_QUEUE = "TUNE_MAX_PENDING_TRIALS_PG"
 
 
 def run_stages(
@@ -80,12 +84,26 @@ def run_stages(
         ),
     )
     try:
-        with _gentle_interrupt(board, stop):
+        with _gentle_interrupt(board, stop), _waiting(max(4, cluster.cpus)):
             tuner.fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
     watch(board)
     return board
+
+
+@contextmanager
+def _waiting(count: int) -> Iterator[None]:
+    """Lets so many stages wait in Tune's queue, if the user has not said how many: as many as can run at once, or not
+    all CPUs of a cluster are used; no more, so that long chains go first."""
+    if _QUEUE in os.environ:
+        yield
+        return
+    os.environ[_QUEUE] = str(count)
+    try:
+        yield
+    finally:
+        del os.environ[_QUEUE]
 
 
 def _trial(config: dict[str, Any]) -> None:
@@ -102,6 +120,16 @@ class _Parcel:
         self.job = job
         self.stop = stop
 
+    @cached_property
+    def _packed(self) -> bytes:
+        """Tune pickles a trial's config some ten times."""
+        from ray import cloudpickle
+
+        return cloudpickle.dumps(self.job)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, (self._packed, self.stop)
+
     @property
     def stage(self) -> Stage:
         return self.job.stage
@@ -111,6 +139,12 @@ class _Parcel:
 
     def __repr__(self) -> str:
         return self.job.key[:16]
+
+
+def _unpack(packed: bytes, stop: Path) -> _Parcel:
+    from ray import cloudpickle
+
+    return _Parcel(cloudpickle.loads(packed), stop)
 
 
 class _Unkept:
@@ -198,7 +232,7 @@ def _cause(stage: Stage, store: Store, trial: Any) -> str:
         with suppress(OSError):
             text = Path(trial.error_file).read_text(errors="replace")
     last = text.strip().splitlines()[-1] if text.strip() else ""
-    if "OutOfMemoryError" in text:
+    if "OutOfMemoryError" in text or "OOM kill reason" in text:
         return "out of memory, killed by Ray"
     if "node has died" in text or "node died" in text or "ActorUnavailableError" in last:
         return "its machine was lost"
@@ -229,6 +263,7 @@ def _watcher(board: Board, store: Store, watch: Callable[[Board], None], live: d
             live[trial.trial_id] = trial
 
         def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
+            live[trial.trial_id] = trial  # it may have died before it started
             stage = board.missing[trial.config["job"].job.key]
             board.retried.append((stage.key, _cause(stage, store, trial)))
 

@@ -1,17 +1,20 @@
-"""The whole command beside a second one of its kind, and on a disk that is full."""
+"""The whole command against Ctrl-C, a second one of its kind, and a disk that is full."""
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.command import install, labels, published, start
+from tests.command import install, labels, published, read_until, start
 from tests.engine import make_davis16, runs
 from tests.finished import shown
 
@@ -31,6 +34,70 @@ def prepare(place: Path, **more: str) -> Path:
     options = ", ".join(f"{name}: {value}" for name, value in more.items())
     (place / "try.yaml").write_text(STUDY.format(log=place / "log", more=options))
     return place
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A run after one Ctrl-C and its end."""
+
+    status: int
+    output: str
+    begun: list[str]
+    """Videos, in all runs up to now."""
+
+    published: dict[str, int]
+    labels: set[str]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> list[Stopped]:
+    """One study three times: Ctrl-C once while two stages run, then twice, then left alone."""
+    place = tmp_path_factory.mktemp("stopped")
+    prepare(place, gate=str(place / "gate"))
+    found = []
+    for interrupts in (1, 2, 0):
+        before = len(runs(place / "log"))
+        process = start(place)
+        output = ""
+        if not interrupts:
+            (place / "gate").touch()
+        while interrupts and len(runs(place / "log")) < before + 2 and process.poll() is None:
+            time.sleep(0.1)
+        for number in range(interrupts):
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to Ray's processes too
+            if number == 0:
+                output = read_until(process, "stopping")
+        if interrupts == 1:
+            (place / "gate").touch()
+        output += process.communicate()[0]
+        (place / "gate").unlink(missing_ok=True)
+        found.append(Stopped(process.returncode, output, runs(place / "log"), published(place), labels(place)))
+    assert not list((place / "home" / "store" / "damaged").iterdir())
+    return found
+
+
+def test_ctrl_c_once_finishes_what_runs_keeps_it_and_begins_nothing_more(stopped: list[Stopped]) -> None:
+    once = stopped[0]
+    assert once.status == 130, once.output
+    assert 2 <= len(once.begun) < len(NAMES)
+    assert once.labels == {f"segment {name}" for name in once.begun}
+
+
+def test_ctrl_c_twice_stops_at_once_and_publishes_nothing_half(stopped: list[Stopped]) -> None:
+    once, twice, _ = stopped
+    assert twice.status == 130, twice.output
+    assert "the same command goes on" in twice.output
+    assert len(twice.begun) > len(once.begun)
+    assert twice.published == once.published
+
+
+def test_after_both_the_same_command_does_the_rest_and_nothing_again(stopped: list[Stopped]) -> None:
+    once, _, last = stopped
+    assert last.status == 0, last.output
+    assert "1/1 cells filled" in last.output
+    assert once.published.items() <= last.published.items()
+    assert last.labels == {*(f"segment {name}" for name in NAMES), "score DAVIS16 val"}
+    assert all(last.begun.count(name) == 1 for name in once.begun)
 
 
 def test_two_drivers_on_one_home_share_the_work_and_show_every_run_once(tmp_path: Path) -> None:

@@ -171,6 +171,20 @@ def test_after_an_interrupt_what_runs_is_finished_and_nothing_more_is_started(ou
     assert not outcome.interrupted.running
 
 
+def test_a_worker_that_ray_kills_for_want_of_memory_is_told_so(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")  # as if the machine's memory were full
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
+    store, hungry = Store(tmp_path / "home"), toy(log, "hungry", seconds=60)
+    with local_ray(cpus=1, gpus=0):
+        board = run_stages([hungry], store, cpus=1)
+    assert board.failed == {hungry.key}
+    failure = store.failure(hungry.key)
+    assert failure is not None
+    assert failure.error == f"the worker process died {RETRIES + 1} times: out of memory, killed by Ray"
+
+
 @pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN])
 def test_the_first_sigint_closes_the_board_and_the_second_interrupts_though_it_was_ignored_before(
     log: Path, tmp_path: Path, before: Any
