@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ResourceError
+from harness.errors import HarnessError, ResourceError
+from harness.mirror import Mirror
+from harness.remote import Remote
 from harness.stage import Stage
-from harness.store import Store
+from harness.store import Store, node_home
 
 OBJECT_STORE = 200 * 1024 * 1024
 """Bytes; stages hand each other folders, so Ray carries little."""
@@ -146,11 +148,11 @@ def _start(ray: Any, cpus: int, gpus: int, temp: Path) -> None:
 
 
 @contextmanager
-def joined_ray(address: str, store: Store, *, gpu: bool = False) -> Iterator[Cluster]:
+def joined_ray(address: str, store: Store, *, gpu: bool = False, mirror: Mirror | None = None) -> Iterator[Cluster]:
     """The cluster at `address` (`auto`, or `host:port` of its head), joined from one of its machines.
 
-    Every node must see the store, with file locks that hold between nodes, and have the project. `gpu`: whether the
-    hardware that timings are stamped with has one. Raises ResourceError."""
+    Every node must see the store, with file locks that hold between nodes, or with `mirror` its URL; and have the
+    project. `gpu`: whether the hardware that timings are stamped with has one. Raises ResourceError."""
     if "://" in address:
         raise ResourceError(
             f"--address {address}: expected `auto` or host:port; start the command on a node of the cluster"
@@ -175,7 +177,7 @@ def joined_ray(address: str, store: Store, *, gpu: bool = False) -> Iterator[Clu
         if not nodes:
             raise ResourceError(f"--address {address}: no node of the cluster has a CPU to give")
         _remove_leftovers(storage, host=socket.gethostname())
-        hardware = _look_at(ray, nodes, store, gpu)
+        hardware = _look_at(ray, nodes, store, gpu, mirror)
         nodes = tuple(node for node in nodes if node.id in hardware)
         if not nodes:
             raise ResourceError(f"--address {address}: every node was lost while the cluster was joined; is it up?")
@@ -219,7 +221,7 @@ def _nodes(ray: Any) -> Iterator[Node]:
             )
 
 
-def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool) -> dict[str, str]:
+def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool, mirror: Mirror | None) -> dict[str, str]:
     """Hardware of every node by its id, if all see the store and its locks; raises ResourceError otherwise.
 
     Ray lists a node for seconds after it died: one that is lost meanwhile is left out."""
@@ -232,7 +234,7 @@ def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool) -> dict
         with store.claim(probe):
             asked = {
                 node.id: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(
-                    str(store.home), probe, gpu
+                    str(store.home), probe, gpu, mirror.url if mirror else ""
                 )
                 for node in nodes
             }
@@ -253,11 +255,19 @@ def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool) -> dict
     return hardware
 
 
-def look_around(home: str, probe: str, gpu: bool) -> tuple[str, str]:
-    """What is wrong on this node (empty: nothing), and its hardware. `probe` is held by the driver."""
+def look_around(home: str, probe: str, gpu: bool, url: str = "") -> tuple[str, str]:
+    """What is wrong on this node (empty: nothing), and its hardware. `probe` is held by the driver; with a `url` it is
+    that which all nodes must see, and be able to write, rather than the driver's home."""
     from harness.hardware import describe_hardware
 
     hardware = describe_hardware(gpu=gpu)
+    if url:
+        try:
+            Store(node_home(Path(home)))
+            Remote(url).check()
+        except HarnessError as error:
+            return str(error), hardware
+        return "", hardware
     locks = Path(home) / "store" / "locks"
     if not (locks / f"{probe}.lock").exists():
         return f"does not see {home}; give a --home on a file system that all nodes share", hardware

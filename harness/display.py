@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import fmean
 
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.board import Board
+from harness.lease import Lease
 from harness.plan import Plan
 from harness.stage import Stage
 from harness.store import Store
@@ -66,11 +67,19 @@ def duration(seconds: float) -> str:
 class Progress:
     """Follows a board; made for one run."""
 
-    def __init__(self, plan: Plan, store: Store, cpus: int, live: Live | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        cpus: int,
+        live: Live | None,
+        lease: Callable[[str], Lease | None] = lambda key: None,
+    ) -> None:
         self._plan = plan
         self._store = store
         self._cpus = cpus
         self._live = live
+        self._lease = lease
         self._cached = len(plan.items) - len(plan.missing)
         self._begun: dict[str, float] = {}
         self._ended: set[str] = set()
@@ -86,8 +95,8 @@ class Progress:
             self._closed = True
             self._tell("stopping: what runs is finished and kept; Ctrl-C once more stops at once")
         for key in board.running:
-            if key not in self._begun and self._store.in_work(key):  # others wait in Tune's queue for a core
-                self._begun[key] = now
+            if key not in self._begun and (self._store.in_work(key) or self._lease(key)):
+                self._begun[key] = now  # others wait in Tune's queue for a core
         for key, cause in board.retried[self._retried :]:
             self._tell(f"tried again: {board.missing[key].label}: {cause}")
         self._retried = len(board.retried)
@@ -150,6 +159,8 @@ class Progress:
             if key not in self._begun:
                 continue
             share, words = self._store.progress(key)
+            if not share and (lease := self._lease(key)):  # it runs where this home is not seen
+                share, words = lease.share, lease.words
             about = f" {share:.0%}" if share else ""
             about += f" {words}" if words else ""
             lines.append(f"{stage.label}{about} ({duration(now - self._begun[key])})")
@@ -164,13 +175,15 @@ class Progress:
 
 
 @contextmanager
-def progress(plan: Plan, store: Store, cpus: int) -> Iterator[Progress]:
-    """A display of the run of a plan: live where stdout is a terminal."""
+def progress(
+    plan: Plan, store: Store, cpus: int, lease: Callable[[str], Lease | None] = lambda key: None
+) -> Iterator[Progress]:
+    """A display of the run of a plan: live where stdout is a terminal. `lease`: by the key, if others have one."""
     if not sys.stdout.isatty():
-        yield Progress(plan, store, cpus, None)
+        yield Progress(plan, store, cpus, None, lease)
         return
     with Live(console=Console(), refresh_per_second=4, transient=True) as live:
-        yield Progress(plan, store, cpus, live)
+        yield Progress(plan, store, cpus, live, lease)
 
 
 def _kind(stage: Stage) -> tuple[str, str]:

@@ -24,3 +24,7 @@ class StoreError(HarnessError):
 
 class ResourceError(HarnessError):
     """A stage asks for more than the machine or the cluster has."""
+
+
+class RemoteError(StoreError):
+    """The store at a URL cannot be reached, refuses, or holds something damaged."""

@@ -21,6 +21,7 @@ from harness.errors import HarnessError, StudyError
 from harness.ledger import Kept, kept_plans
 from harness.reasons import flatten
 from harness.rows import NUMBERS, kept_rows
+from harness.shared import url_of
 from harness.store import Store
 
 _WIDTH = 110
@@ -107,6 +108,8 @@ def explain(home: Path, kept: Kept, cell: str) -> Iterator[str]:
         groups.setdefault(one.kind, []).append(one)
     for group in groups.values():
         yield from _stages(group)
+    if url := url_of(home):
+        yield f"shared at {url}: manifests/<stage>/<key>.json of each"
     yield from _commands(home, kept)
 
 

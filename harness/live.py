@@ -10,16 +10,18 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from harness.board import Board
 from harness.errors import StoreError
+from harness.mirror import Mirror
 from harness.plan import Cell, Plan
 from harness.projection import Run, parent_run, project, project_training
 from harness.publisher import Publisher, errors
 from harness.record import complaint
 from harness.rows import remember, remembered
+from harness.stage import Stage
 from harness.store import Store
 
 PAUSE = 2.0
@@ -32,9 +34,11 @@ _FIRST_RETRY, _LAST_RETRY = 10.0, 300.0
 class Recorder:
     """Follows a board; made for one run of a study."""
 
-    def __init__(self, plan: Plan, store: Store) -> None:
+    def __init__(self, plan: Plan, store: Store, mirror: Mirror | None = None) -> None:
+        """`mirror`: where stages may be done that this home does not hold; they are fetched first."""
         self._plan = plan
         self._store = store
+        self._mirror = mirror
         self._seen = 0
         self._open: dict[str, int] = {}
         self._cells: dict[str, list[Cell]] = defaultdict(list)
@@ -73,7 +77,8 @@ class Recorder:
         retry = _FIRST_RETRY
         while not self._closed.wait(PAUSE):
             cells = list(self._drain(pending))
-            for run in project(self._plan, self._store, cells) if cells else []:
+            here = [cell for cell in cells if self._bring(cell.targets)]
+            for run in project(self._plan, self._store, here) if here else []:
                 pending[run.id] = run
             self._filled += len(cells)
             if not pending:
@@ -101,8 +106,19 @@ class Recorder:
             entry = self._ready.get()
             if isinstance(entry, Cell):
                 yield entry
-            elif (run := project_training(self._plan, self._store, entry)) is not None:
+            elif self._bring([self._plan.items[entry].stage]) and (
+                run := project_training(self._plan, self._store, entry)
+            ):
                 pending[run.id] = run
+
+    def _bring(self, stages: Iterable[Stage]) -> bool:
+        """Whether the stages can be read; those that cannot be had now are recorded at the end."""
+        try:
+            if self._mirror is not None:
+                self._mirror.bring(stages)
+        except StoreError:
+            return False
+        return True
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -110,9 +126,9 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def recording(plan: Plan, store: Store, patience: float) -> Iterator[Recorder]:
+def recording(plan: Plan, store: Store, patience: float, mirror: Mirror | None = None) -> Iterator[Recorder]:
     """A recorder while a study runs."""
-    recorder = Recorder(plan, store)
+    recorder = Recorder(plan, store, mirror)
     try:
         yield recorder
     except BaseException:

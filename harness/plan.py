@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -94,6 +94,9 @@ class Plan:
     items: Mapping[str, Item]
     """Key → item, in an order in which they could be run."""
 
+    elsewhere: frozenset[str] = frozenset()
+    """Keys of cached ones that are not in the home, but where it is shared with others (`--store`)."""
+
     @cached_property
     def unshared(self) -> int:
         """Stages that running the cells one by one would run."""
@@ -122,8 +125,17 @@ class Plan:
         return tuple(words)
 
 
-def make_plan(study: Study, material: Material, store: Store, *, gpus: float = 0.0, machine: str = "") -> Plan:
-    """The plan of a study. `gpus`: for each stage that can use one; `machine`: name of the hardware.
+def make_plan(
+    study: Study,
+    material: Material,
+    store: Store,
+    *,
+    gpus: float = 0.0,
+    machine: str = "",
+    elsewhere: Callable[[Iterable[Stage]], Mapping[str, float]] | None = None,
+) -> Plan:
+    """The plan of a study. `gpus`: for each stage that can use one; `machine`: name of the hardware; `elsewhere`: of
+    stages that are not in the home, key → seconds of those that can be fetched.
 
     Nothing is run. Raises StudyError where a config makes no sense on a benchmark."""
     with _uncollected():
@@ -142,8 +154,10 @@ def make_plan(study: Study, material: Material, store: Store, *, gpus: float = 0
             uses.update(seen)
         reasons = Reasons(store, stages)
         took = {key: seconds for key, stage in stages.items() if (seconds := reasons.load(stage)) is not None}
+        beyond = elsewhere(stage for key, stage in stages.items() if key not in took) if elsewhere else {}
+        took |= beyond
         items = {key: _item(stage, took, uses[key], reasons) for key, stage in stages.items()}
-        return Plan(study=study, material=material, cells=cells, items=items)
+        return Plan(study=study, material=material, cells=cells, items=items, elsewhere=frozenset(beyond))
 
 
 @contextmanager

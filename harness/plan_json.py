@@ -27,6 +27,7 @@ def plan_json(plan: Plan, *, cpus: int, gpus: float = 0.0) -> dict[str, Any]:
             "cached": states["cached"],
             "to_run": states["to run"],
             "waiting": states["waiting"],
+            "elsewhere": len(plan.elsewhere),
         },
         "expected": {"cpus": cpus, "gpus": gpus, **asdict(estimate(plan, cpus, gpus))},
         "sharing": asdict(sharing(plan)),

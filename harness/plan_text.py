@@ -27,6 +27,8 @@ def plan_text(plan: Plan, *, cpus: int, gpus: float = 0.0, every: bool = False) 
     yield f"study {study.name}, scale {study.scale.name}, {plan.material.data_kind} data under {plan.material.root}"
     yield f"{filled} cells; {len(plan.items)} stages: {_counts(states)}"
     yield from _kinds(plan)
+    if plan.elsewhere:
+        yield f"  {len(plan.elsewhere)} of the cached are not in this home yet, and are fetched"
     yield from (f"  {words}" for words in plan.absent)
     missing = [item for item in plan.items.values() if item.state != "cached"]
     if every or len(missing) <= _LISTED:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -302,22 +300,6 @@ def kept_studies(home: Path) -> list[str]:
 def digest_of(runs: Iterable[Run]) -> str:
     """SHA-256 of the runs."""
     return hashlib.sha256("".join(run.digest for run in runs).encode()).hexdigest()
-
-
-def store_id(home: Path) -> str:
-    """A name of this home's store that no other one has: several homes may record into one server."""
-    path = home / "store" / "id"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".id.{os.getpid()}.{secrets.token_hex(4)}")
-        draft.write_text(secrets.token_hex(8))
-        try:
-            os.link(draft, path)  # fails where another run was quicker
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
 
 
 def _part(run: Run) -> tuple[str, str]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.alone import alone
-from harness.projection import CELL, PARENT, TRAINING, Run, store_id
+from harness.projection import CELL, PARENT, TRAINING, Run
+from harness.store import store_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

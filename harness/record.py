@@ -19,7 +19,7 @@ import pandas as pd
 from harness.errors import HarnessError, ResourceError, StudyError
 from harness.patience import within
 from harness.plan import Plan
-from harness.projection import Run, digest_of, keep, keep_submitted, kept, kept_studies, parent, project, store_id
+from harness.projection import Run, digest_of, keep, keep_submitted, kept, kept_studies, parent, project
 from harness.publisher import Publisher, errors, is_remote, log_report_at, tracking_uri
 from harness.recorded import differing, recorded_rows
 from harness.rows import (
@@ -33,7 +33,7 @@ from harness.rows import (
     remembered,
     stored_rows,
 )
-from harness.store import Store
+from harness.store import Store, store_id
 from harness.study import study_name
 
 PATIENCE = 60.0

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,14 @@ from harness.display import note, print_failures, progress, say
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
 from harness.export import export, require_usable
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
+from harness.lease import Watch
 from harness.ledger import keep_plan
 from harness.material import gather
+from harness.mirror import Mirror
 from harness.plan import Plan, make_plan
 from harness.plan_json import plan_json
 from harness.plan_text import plan_text
+from harness.shared import level_first, level_last, open_mirror
 from harness.spent import spans_of, spent
 from harness.store import Store
 from harness.study import Scale, Study, load_study
@@ -63,12 +67,13 @@ def run(options: argparse.Namespace) -> int:
     protocols = load_protocols()
     study = load_study(options.study, protocols, options.scale, options=read_options(options.option))
     store = Store(options.home)
+    mirror = open_mirror(store, options.store)
     if options.time_limit is not None and options.time_limit <= 0:
         raise ResourceError(f"--time-limit {options.time_limit:g}: expected seconds above zero")
     if options.address is None:
-        return _run(options, study, protocols, store, None, begin)
-    with joined_ray(options.address, store, gpu=study.scale.gpus > 0) as cluster:
-        return _run(options, study, protocols, store, cluster, begin)
+        return _run(options, study, protocols, store, None, mirror, begin)
+    with joined_ray(options.address, store, gpu=study.scale.gpus > 0, mirror=mirror) as cluster:
+        return _run(options, study, protocols, store, cluster, mirror, begin)
 
 
 def _run(
@@ -77,6 +82,7 @@ def _run(
     protocols: Mapping[str, Protocol],
     store: Store,
     cluster: Cluster | None,
+    mirror: Mirror | None,
     begin: float,
 ) -> int:
     cpus = cluster.cpus if cluster else cpu_count() if options.cpus is None else options.cpus
@@ -92,10 +98,17 @@ def _run(
     material = gather((protocols[name] for name in asked), root, store.home / "facts.sqlite", tell)
     share = study.scale.gpus if gpus else 0.0
     machine = cluster.hardware if cluster else describe_hardware(gpu=share > 0)
-    with store.planning():
-        plan = make_plan(study, material, store, gpus=share, machine=machine)
-        if not options.plan:
-            keep_plan(plan, store, options.study, read_options(options.option))
+    elsewhere = mirror.seconds if mirror else None
+    while True:
+        with store.planning():
+            plan = make_plan(study, material, store, gpus=share, machine=machine, elsewhere=elsewhere)
+            if not options.plan:
+                keep_plan(plan, store, options.study, read_options(options.option))
+        if options.plan or mirror is None:
+            break
+        if level_first(mirror, plan, tell):
+            plan = replace(plan, elsewhere=frozenset())
+            break
     if options.json:
         json.dump(plan_json(plan, cpus=cpus, gpus=gpus), sys.stdout)
         print()
@@ -112,6 +125,7 @@ def _run(
         begin=begin,
         cluster=cluster,
         time_limit=options.time_limit,
+        mirror=mirror,
     )
     if options.export is not None and status != INTERRUPTED:
         for words in export(plan, store, options.export.absolute()):
@@ -129,15 +143,18 @@ def execute(
     begin: float,
     cluster: Cluster | None = None,
     time_limit: float | None = None,
+    mirror: Mirror | None = None,
 ) -> int:
-    """Runs a plan, records it, writes the report; the exit status. `cluster`: the one that was joined, if any."""
+    """Runs a plan, records it, writes the report; the exit status. `cluster`: the one that was joined, if any;
+    `mirror`: where the store is shared, if it is."""
     from harness.publisher import tracking_uri  # MLflow takes seconds to load
     from harness.record import record
     from harness.rows import is_filled, is_planned
 
     limit = time_limit if time_limit is not None else plan.study.scale.time_limit
     planned_at = time.time()
-    board = _run_missing(plan, store, cpus, gpus, cluster, limit) if plan.missing else None
+    board = _run_missing(plan, store, cpus, gpus, cluster, mirror, limit) if plan.missing else None
+    is_level = level_last(mirror, plan) if mirror and plan.missing else True
     rows = record(plan, store)
     reported = write_report(study_file, store.home)
     planned = [row for row in rows if is_planned(row)]
@@ -157,7 +174,7 @@ def execute(
         print(f"time: {told}")
     if board and board.closed:
         return INTERRUPTED
-    return 0 if filled == len(planned) and reported else 1
+    return 0 if filled == len(planned) and reported and is_level else 1
 
 
 def check_scale(scale: Scale, gpus: int, *, insist: bool) -> None:
@@ -203,7 +220,13 @@ def write_report(study_file: Path, home: Path) -> bool:
 
 
 def _run_missing(
-    plan: Plan, store: Store, cpus: int, gpus: int, joined: Cluster | None, time_limit: float | None
+    plan: Plan,
+    store: Store,
+    cpus: int,
+    gpus: int,
+    joined: Cluster | None,
+    mirror: Mirror | None,
+    time_limit: float | None,
 ) -> Board:
     """Runs what is missing, and says what failed."""
     from harness.live import recording  # MLflow takes seconds to load
@@ -219,8 +242,9 @@ def _run_missing(
     say(f"{'using' if joined else 'starting'} Ray for {len(plan.missing)} stages on {where}")
     with (
         nullcontext(joined) if joined else local_ray(cpus, gpus) as cluster,
-        recording(plan, store, PATIENCE) as recorder,
-        progress(plan, store, cpus) as display,
+        Watch(mirror.leases.in_force) if mirror else nullcontext() as others,
+        recording(plan, store, PATIENCE, mirror) as recorder,
+        progress(plan, store, cpus, *([others.lease] if others else [])) as display,
     ):
 
         def watch(board: Board) -> None:
@@ -235,6 +259,8 @@ def _run_missing(
             expected={key: item.seconds for key, item in plan.items.items()},
             revision=code_revision(),
             time_limit=time_limit,
+            mirror=mirror,
+            lease=others.lease if others else lambda key: None,
             watch=watch,
         )
     print_failures(board, store)
@@ -262,6 +288,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="ROOT", type=Path, help="folder that holds the datasets; default: embedded")
     parser.add_argument(
         "--home", metavar="DIR", type=Path, default=Path("runs"), help="store, MLflow database, reports"
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="share finished stages there with other homes: s3://bucket/prefix; docs/cluster.md",
     )
     parser.add_argument(
         "--option", metavar="KEY=VALUE", action="append", default=[], help="option of the study's method; repeatable"

@@ -19,10 +19,13 @@ from typing import Any
 
 from harness.board import Board
 from harness.cluster import Cluster, Node, ray_folder
+from harness.errors import RemoteError
+from harness.lease import Lease
 from harness.memory import give_memory_back
+from harness.mirror import Mirror
 from harness.stage import Stage
 from harness.store import Failure, Store
-from harness.work import Job, make_job, work
+from harness.work import Job, is_stopped, make_job, work
 
 RETRIES = 2
 """Of a trial whose worker process died or was killed for its time limit. What a stage raises is not retried."""
@@ -39,13 +42,16 @@ def run_stages(
     expected: Mapping[str, float | None] | None = None,
     revision: str = "",
     time_limit: float | None = None,
+    mirror: Mirror | None = None,
+    lease: Callable[[str], Lease | None] = lambda key: None,
     watch: Callable[[Board], None] = lambda board: None,
 ) -> Board:
     """Runs the stages, which come needs first, on the Ray that is up; returns how every one ended.
 
     Needs that are not among them are published. `cpus`: cores of this machine; `cluster`: where Ray runs, if that is
     elsewhere too. `expected`: key → seconds, as far as known; long chains go first. `time_limit`: seconds for an
-    attempt at a stage that has no limit of its own; one that takes longer is killed.
+    attempt at a stage that has no limit of its own; one that takes longer is killed. `mirror`: of the URL that the
+    store is shared at, if it is; `lease`: by the key, the one that is in force there.
 
     `watch` is called about ten times a second. SIGINT once: what runs is finished and kept, nothing more is started;
     twice: KeyboardInterrupt, at once."""
@@ -56,7 +62,7 @@ def run_stages(
         missing={stage.key: stage for stage in stages},
         expected=expected or {},
         is_published=lambda stage: store.find(stage.name, stage.key) is not None,
-        is_held=lambda stage: store.in_work(stage.key),
+        is_held=lambda stage: store.in_work(stage.key) or _is_held_elsewhere(lease(stage.key), mirror),
     )
     storage = cluster.storage
     stop = storage / f"stop-{time.time_ns()}"
@@ -64,12 +70,12 @@ def run_stages(
     live: dict[str, Any] = {}
 
     def job_of(stage: Stage) -> _Parcel:
-        return _Parcel(make_job(stage, store, threads(stage, cluster.cores), revision, time_limit), stop)
+        return _Parcel(make_job(stage, store, threads(stage, cluster.cores), revision, time_limit, mirror), stop)
 
     tuner = tune.Tuner(
         tune.with_resources(_trial, lambda config: _placement(config["job"].stage, cluster)),
         tune_config=tune.TuneConfig(
-            search_alg=_searcher(board, store, job_of, live),
+            search_alg=_searcher(board, store, job_of, live, mirror),
             num_samples=-1,
             reuse_actors=not needs_gpu,  # a fresh process gives GPU memory back
             trial_dirname_creator=lambda trial: trial.trial_id,
@@ -80,7 +86,7 @@ def run_stages(
             storage_path=str(storage),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[_watcher(board, store, watch, live)],
+            callbacks=[_watcher(board, store, watch, live, mirror)],
         ),
     )
     try:
@@ -88,6 +94,8 @@ def run_stages(
             tuner.fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
+        if mirror is not None and board.closed:
+            mirror.forget_run()
     watch(board)
     return board
 
@@ -108,8 +116,8 @@ def _waiting(count: int) -> Iterator[None]:
 
 def _trial(config: dict[str, Any]) -> None:
     parcel: _Parcel = config["job"]
-    if not parcel.stop.exists():  # Tune cannot take back a trial that waits for its turn
-        work(parcel.job)
+    if not parcel.stop.exists() and not is_stopped(parcel.job):  # Tune cannot take back a trial that waits for its turn
+        work(parcel.job, wait=False)
         give_memory_back()
 
 
@@ -154,7 +162,24 @@ class _Unkept:
         return object, ()
 
 
-def _searcher(board: Board, store: Store, job_of: Callable[[Stage], _Parcel], live: Mapping[str, Any]) -> Any:
+def _is_held_elsewhere(lease: Lease | None, mirror: Mirror | None) -> bool:
+    return lease is not None and mirror is not None and not mirror.leases.is_ours(lease)
+
+
+def _is_published(stage: Stage, store: Store, mirror: Mirror | None) -> bool:
+    """In the home, or at the URL, where a node that does not see this home has put it."""
+    if store.find(stage.name, stage.key) is not None:
+        return True
+    if mirror is None:
+        return False
+    with suppress(RemoteError):
+        return mirror.has(stage.name, stage.key)
+    return False
+
+
+def _searcher(
+    board: Board, store: Store, job_of: Callable[[Stage], _Parcel], live: Mapping[str, Any], mirror: Mirror | None
+) -> Any:
     from ray.tune.search import Searcher
 
     class ReadyStages(_Unkept, Searcher):
@@ -173,13 +198,16 @@ def _searcher(board: Board, store: Store, job_of: Callable[[Stage], _Parcel], li
 
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:  # noqa: ARG002
             stage, begun = self.begun.pop(trial_id)
-            failure = store.failure(stage.key)
-            fresh = failure is not None and failure.when >= begun
-            if store.find(stage.name, stage.key) is not None:
+            if _is_published(stage, store, mirror):
                 board.finish(stage.key, published=True)
                 return
-            if board.closed and not error and not fresh:
-                board.release(stage.key)
+            failure = store.failure(stage.key)
+            if mirror is not None and (failure is None or failure.when < begun):
+                mirror.failure(stage.key, begun)
+                failure = store.failure(stage.key)
+            fresh = failure is not None and failure.when >= begun
+            if (board.closed or mirror is not None) and not error and not fresh:
+                board.release(stage.key)  # it was not begun: no more is, or another home was quicker
                 return
             if not fresh:
                 cause = _cause(stage, store, live.get(trial_id)) if error else _UNKNOWN
@@ -250,14 +278,21 @@ def _keep(stage: Stage, store: Store, error: str, attempts: int) -> None:
         store.fail(failure)
 
 
-def _watcher(board: Board, store: Store, watch: Callable[[Board], None], live: dict[str, Any]) -> Any:
+def _watcher(
+    board: Board, store: Store, watch: Callable[[Board], None], live: dict[str, Any], mirror: Mirror | None
+) -> Any:
     from ray.tune.progress_reporter import TrialProgressCallback
 
     class Watcher(_Unkept, TrialProgressCallback):
         """Lets the display follow, and is in the place of Tune's own lines, which `verbose=0` does not stop."""
 
+        told = False
+
         def on_step_end(self, *_: Any, **__: Any) -> None:
             watch(board)
+            if board.closed and mirror is not None and not self.told:
+                self.told = True
+                mirror.stop()
 
         def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
             live[trial.trial_id] = trial

@@ -161,6 +161,14 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def key_of(identity: Mapping[str, Any]) -> str:
+    """The key of a stage with that identity, as it was kept: tells a manifest that was changed afterwards."""
+    digests = digest_of(identity["config"]), digest_of(identity["code"])
+    needs, data = (sorted(identity[which].items()) for which in ("needs", "data"))
+    plain = identity["name"], identity["version"], identity["run"], *digests, needs, data, identity["machine"]
+    return hashlib.sha256(ascii(plain).encode()).hexdigest()
+
+
 @lru_cache(maxsize=4096)
 def _config_digest(same: Same[BaseModel]) -> str:
     return digest_of(same.config.model_dump(mode="json"))

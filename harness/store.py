@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -106,7 +107,7 @@ class Store:
                 return f"{folder / file}: {error.strerror}"
             if size != facts["size"]:
                 return f"{folder / file}: {size} bytes found, {facts['size']} expected"
-            if contents and "sha256" in facts and _sha256(folder / file) != facts["sha256"]:
+            if contents and "sha256" in facts and sha256_of(folder / file) != facts["sha256"]:
                 return f"{folder / file}: its content has changed"
         return None
 
@@ -191,21 +192,26 @@ class Store:
     ) -> Path:
         """Makes the work folder the published one: manifest last, then one rename. Only for who holds the claim."""
         place = self.root / "work" / key
-        folder, target = place / "folder", self.folder(name, key)
+        folder = place / "folder"
         files = {}
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             file = path.relative_to(folder).as_posix()
-            files[file] = {"size": path.stat().st_size, "sha256": _sha256(path)}
+            files[file] = {"size": path.stat().st_size, "sha256": sha256_of(path)}
         if MANIFEST in files:
             raise StoreError(f"{label}: wrote a file {MANIFEST}; that name is the store's own")
         manifest = {"key": key, "label": label, "identity": identity, "provenance": provenance, "files": files}
+        return self.adopt(name, key, folder, manifest)
+
+    def adopt(self, name: str, key: str, folder: Path, manifest: Mapping[str, Any]) -> Path:
+        """Makes a folder with the files that the manifest lists the published one. Only for who holds the claim."""
+        target = self.folder(name, key)
         _write_json(folder / MANIFEST, manifest, indent=1)
         target.parent.mkdir(exist_ok=True)
         if target.exists():  # damaged, or it would have been found
             self._move_aside(target)
         folder.rename(target)  # what a power cut takes back is computed again
         self.failure_file(key).unlink(missing_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(self.root / "work" / key, ignore_errors=True)
         return target
 
     def fail(self, failure: Failure) -> None:
@@ -277,12 +283,34 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def node_home(home: Path) -> Path:
+    """The home on this node of a cluster: HARNESS_NODE_HOME where it is set, else where the driver has its own."""
+    return Path(os.environ.get("HARNESS_NODE_HOME") or home)
+
+
+def store_id(home: Path) -> str:
+    """A name of this home's store that no other one has: several homes may record into one server."""
+    path = home / "store" / "id"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".id.{os.getpid()}.{secrets.token_hex(4)}")
+        draft.write_text(secrets.token_hex(8))
+        try:
+            os.link(draft, path)  # fails where another run was quicker
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
 def _write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, content, indent=indent)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

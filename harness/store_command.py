@@ -1,4 +1,5 @@
-"""`python -m harness.store list|size|prune|verify [--home DIR]`: looks after the finished stages of a home.
+"""`python -m harness.store list|size|prune|verify [--home DIR] [--remote]`: looks after the finished stages of a home,
+or of the URL that it shares them at.
 
 Exit status 0; 1 if `verify` finds damage; 2 for a named error."""
 
@@ -12,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.care import damage, entries, referred, remove, size_of, waste
+from harness import remote_care
+from harness.care import damage, entries, remove, size_of, waste
 from harness.errors import HarnessError, StoreError
+from harness.mirror import Mirror
+from harness.shared import open_mirror
 from harness.store import Store
 
 _DAY = 86400.0
@@ -26,16 +30,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not (home / "store").is_dir():
             raise StoreError(f"{home}: no home of runs; give --home the folder that runs were given")
-        status: int = options.do(Store(home), options)
+        store = Store(home)
+        mirror = _mirror(store) if options.remote else None
+        status: int = options.do(store, mirror, options)
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return status
 
 
-def show(store: Store, options: argparse.Namespace) -> int:
+def _mirror(store: Store) -> Mirror:
+    mirror = open_mirror(store, None)
+    if mirror is None:
+        raise StoreError(f"{store.home}: --remote: it shares nothing at a URL; a run with --store URL does")
+    return mirror
+
+
+def show(store: Store, mirror: Mirror | None, options: argparse.Namespace) -> int:
     """A line for every finished stage, or all of it as JSON."""
-    found = [entry for entry in entries(store) if options.kind in (None, entry.name)]
+    every = remote_care.entries(mirror) if mirror else entries(store)
+    found = [entry for entry in every if options.kind in (None, entry.name)]
     if options.json:
         print(json.dumps([asdict(entry) for entry in found]))
         return 0
@@ -48,20 +62,18 @@ def show(store: Store, options: argparse.Namespace) -> int:
     return 0
 
 
-def size(store: Store, _options: argparse.Namespace) -> int:
+def size(store: Store, mirror: Mirror | None, _options: argparse.Namespace) -> int:
     """Bytes by kind of stage, and of what is not a finished stage."""
-    users = referred(store.home)
     counts: dict[str, list[int]] = {}
     unused = [0, 0]
-    for name, key in store.published():
-        bytes_ = size_of(store.folder(name, key))
-        for total in (counts.setdefault(name, [0, 0]), *([unused] if key not in users else [])):
+    for entry in remote_care.entries(mirror) if mirror else entries(store):
+        for total in (counts.setdefault(entry.name, [0, 0]), *([] if entry.studies else [unused])):
             total[0] += 1
-            total[1] += bytes_
+            total[1] += entry.size
     for name, (count, bytes_) in counts.items():
         print(f"{name:<22} {count:>7} {human(bytes_):>10}")
     for name, words in (("work", "in work, or given up on"), ("damaged", "set aside as damaged")):
-        places = list((store.root / name).iterdir())
+        places = [] if mirror else list((store.root / name).iterdir())
         if places:
             print(f"{words:<22} {len(places):>7} {human(sum(map(size_of, places))):>10}")
     total_count, total_bytes = sum(count for count, _ in counts.values()), sum(bytes_ for _, bytes_ in counts.values())
@@ -70,8 +82,10 @@ def size(store: Store, _options: argparse.Namespace) -> int:
     return 0
 
 
-def prune(store: Store, options: argparse.Namespace) -> int:
+def prune(store: Store, mirror: Mirror | None, options: argparse.Namespace) -> int:
     """Shows what can go; removes it where the user says so."""
+    if mirror is not None:
+        return _prune_at(mirror, options)
     found = list(waste(store, options.older_than * _DAY))
     for one in found:
         print(f"{human(one.size):>10}  {one.path.relative_to(store.root)}  ({one.why})")
@@ -85,16 +99,30 @@ def prune(store: Store, options: argparse.Namespace) -> int:
     return 0
 
 
-def verify(store: Store, options: argparse.Namespace) -> int:
+def _prune_at(mirror: Mirror, options: argparse.Namespace) -> int:
+    found = list(remote_care.litter(mirror, options.older_than * _DAY))
+    for one in found:
+        print(f"{human(one.size):>10}  {one.what}  ({one.why})")
+    if not options.yes:
+        total = human(sum(one.size for one in found))
+        print(f"{len(found)} would be removed at {mirror.url}, {total}; --yes removes them")
+        return 0
+    removed = list(remote_care.remove(mirror, found))
+    print(f"{len(removed)} removed at {mirror.url}, {human(sum(one.size for one in removed))}")
+    return 0
+
+
+def verify(store: Store, mirror: Mirror | None, options: argparse.Namespace) -> int:
     """Hashes every byte again; says what is damaged."""
     checked = bad = 0
-    for name, key in store.published():
+    for name, key in sorted(mirror.published()) if mirror else store.published():
         checked += 1
-        problem = damage(store, name, key)
+        problem = mirror.problem(name, key) if mirror else damage(store, name, key)
         if problem is None:
             continue
         bad += 1
-        aside = " (set aside)" if options.set_aside and store.set_aside(name, key) else ""
+        set_aside = mirror.set_aside if mirror else store.set_aside
+        aside = " (set aside)" if options.set_aside and set_aside(name, key) else ""
         print(f"damaged: {name} {key[:12]}: {problem}{aside}")
     print(f"{checked} finished stages checked, {bad} damaged")
     if bad and not options.set_aside:
@@ -124,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=words, description=words)
         command.set_defaults(do=do)
         command.add_argument("--home", metavar="DIR", type=Path, default=Path("runs"))
+        command.add_argument(
+            "--remote", action="store_true", help="not of the home, but at the URL that it shares with"
+        )
         if name == "list":
             command.add_argument("--kind", help="of one kind only: train, segment, …")
             command.add_argument("--json", action="store_true")
@@ -134,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
                 metavar="DAYS",
                 type=float,
                 default=7.0,
-                help="of attempts and damaged folders; default 7",
+                help="of attempts and damaged folders, with --remote of everything; default 7",
             )
         if name == "verify":
             command.add_argument("--set-aside", action="store_true", help="move damaged folders away")

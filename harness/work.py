@@ -12,17 +12,20 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError, StoreError
+from harness.errors import HarnessError, RemoteError, StoreError
 from harness.hardware import describe_hardware
 from harness.stage import Stage, Task
-from harness.store import Failure, Store, Workplace
+from harness.store import Failure, Store, Workplace, node_home, store_id
+
+if TYPE_CHECKING:
+    from harness.mirror import Mirror
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "torch", "torchvision", "ray", "mlflow")
 _PROGRESS_EVERY = 0.5
@@ -41,9 +44,24 @@ class Job:
     cpus: int
     revision: str
     time_limit: float | None = None
+    url: str = ""
+    """Where homes share what they have; empty if they do not."""
+
+    run: str = ""
+    """Of the driver, at the URL."""
+
+    home_id: str = ""
+    """Of the driver's home, where there is a URL: on another node the folder of that name may be another one."""
 
 
-def make_job(stage: Stage, store: Store, cpus: int, revision: str, time_limit: float | None = None) -> Job:
+def make_job(
+    stage: Stage,
+    store: Store,
+    cpus: int,
+    revision: str,
+    time_limit: float | None = None,
+    mirror: Mirror | None = None,
+) -> Job:
     """The job of a stage whose needs are published. `time_limit`: seconds, for a stage that has none of its own."""
     own = stage.resources.time_limit
     return Job(
@@ -55,49 +73,82 @@ def make_job(stage: Stage, store: Store, cpus: int, revision: str, time_limit: f
         cpus=cpus,
         revision=revision,
         time_limit=time_limit if own is None else own,
+        url=mirror.url if mirror else "",
+        run=mirror.run if mirror else "",
+        home_id=store_id(store.home) if mirror else "",
     )
 
 
-def work(job: Job) -> bool:
-    """Runs the stage unless it is published by now; whether it is published at the end.
+def work(job: Job, *, wait: bool = True) -> bool:
+    """Runs the stage unless it is published by now; whether it is published at the end. Without `wait` it is left alone
+    if another home that shares the URL is at it.
 
     What the stage raises is kept in the store and not raised again. What it prints goes to its log. With a time limit
     this process is killed when it is over."""
-    store = _store(job.home)
+    store = _store(job.home, job.url)
     with store.claim(job.key):
+        if job.url:
+            mirror = _mirror(job.home, job.url, job.run)
+            is_driver_s = store_id(store.home) == job.home_id
+            attempt = partial(_attempt, job, store, mirror)
+            return mirror.share(job.stage.name, job.key, attempt, is_driver_s=is_driver_s, wait=wait)
         if store.find(job.stage.name, job.key) is not None:
             return True
-        place = store.start(job.key, job.time_limit)
-        started = time.time()
-        try:
-            with _printing_to(place.log), _killed_after(job.time_limit):
-                _run(job, place)
-            provenance = _provenance(job, place, started)
-            store.publish(job.stage.name, job.key, job.stage.label, job.identity, provenance)
-        except Exception as error:  # noqa: BLE001  a stage may raise anything: it is kept, and others go on
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            if full:
-                shutil.rmtree(place.folder, ignore_errors=True)  # half a result is no use, and its record needs room
-            store.fail(
-                Failure(
-                    key=job.key,
-                    label=job.stage.label,
-                    error=f"the disk is full ({error}); free some space, the same command goes on"
-                    if full
-                    else _words(error),
-                    traceback=traceback.format_exc(),
-                    log=store.log_tail(job.key),
-                    when=time.time(),
-                )
+        return _attempt(job, store)
+
+
+def is_stopped(job: Job) -> bool:
+    """Whether the driver wants no more stages, asked on a node that may not see the driver's home."""
+    if not job.url or store_id(_store(job.home, job.url).home) == job.home_id:
+        return False
+    return _mirror(job.home, job.url, job.run).is_stopped()
+
+
+def _attempt(job: Job, store: Store, mirror: Mirror | None = None) -> bool:
+    place = store.start(job.key, job.time_limit)
+    started = time.time()
+    try:
+        if mirror is not None:
+            job = replace(job, needs=mirror.needs(job.needs))
+        with _printing_to(place.log), _killed_after(job.time_limit):
+            _run(job, place)
+        provenance = _provenance(job, place, started)
+        store.publish(job.stage.name, job.key, job.stage.label, job.identity, provenance)
+    except Exception as error:  # noqa: BLE001  a stage may raise anything: it is kept, and others go on
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full:
+            shutil.rmtree(place.folder, ignore_errors=True)  # half a result is no use, and its record needs room
+        store.fail(
+            Failure(
+                key=job.key,
+                label=job.stage.label,
+                error=f"the disk is full ({error}); free some space, the same command goes on"
+                if full
+                else _words(error),
+                traceback=traceback.format_exc(),
+                log=store.log_tail(job.key),
+                when=time.time(),
             )
-            return False
-        return True
+        )
+        return False
+    return True
 
 
 @cache
-def _store(home: Path) -> Store:
-    """Whether the home can be written is asked once in a worker."""
-    return Store(home)
+def _store(home: Path, url: str) -> Store:
+    """Whether the home can be written is asked once in a worker. With a URL a node may have a home of its own."""
+    return Store(node_home(home) if url else home)
+
+
+@cache
+def _mirror(home: Path, url: str, run: str) -> Mirror:
+    from harness.mirror import Mirror
+    from harness.remote import Remote
+
+    remote = Remote(url)
+    with suppress(RemoteError):  # its clock; where it is down, that is told when it is needed
+        remote.check()
+    return Mirror(_store(home, url), remote, run=run)
 
 
 def _words(error: Exception) -> str:

@@ -60,7 +60,11 @@ def test_reports_do_not_know_the_method() -> None:
 
 @pytest.mark.parametrize(
     ("service", "homes"),
-    [("ray", {"harness/cluster.py", "harness/schedule.py"}), ("mlflow", {"harness/publisher.py"})],
+    [
+        ("ray", {"harness/cluster.py", "harness/schedule.py"}),
+        ("mlflow", {"harness/publisher.py"}),
+        ("fsspec", {"harness/remote.py"}),
+    ],
 )
 def test_each_outside_service_lives_in_files_of_its_own(service: str, homes: set[str]) -> None:
     assert users(service) == homes
