@@ -121,6 +121,5 @@ def test_two_nodes_against_one(benchmark: Any, tmp_path: Path, monkeypatch: pyte
         shutil.rmtree(temp, ignore_errors=True)
     benchmark.extra_info |= {"one": one, "two": two, "ratio": one / two, "rates": two_rate / one_rate}
     print(f"\n{SLEEPERS} stages that sleep 1 s: {one:.1f} s on one node, {two:.1f} s on two, ratio {one / two:.2f}")
-    print(
-        f"a second, once workers are up: {one_rate:.2f} on one, {two_rate:.2f} on two, ratio {two_rate / one_rate:.2f}"
-    )
+    rates = f"{one_rate:.2f} on one, {two_rate:.2f} on two, ratio {two_rate / one_rate:.2f}"
+    print(f"stages a second, once workers are up: {rates}")
