@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from concurrent.futures import Executor
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +30,7 @@ from reports.pages import index_page, speed_page
 from reports.published import load_published
 from reports.rows import Part, check_rows
 from reports.scores import Scorebook, read_scorebook
+from reports.second import Here, second_process
 from reports.sheets import draw_sheets, notable
 from reports.spec import TableSet, load_tables
 from reports.tradeoff import speed_figures
@@ -47,21 +49,23 @@ def write(study: str, home: Path, *, from_store: bool = False, tracking: str = "
     from harness import record  # here, because it loads MLflow, which takes seconds
 
     folder = home / "reports" / study
-    frame = record.read_rows(home, study, from_store=from_store, tracking=tracking)
-    try:
-        with alone(folder):  # two runs of a study may end at once
-            with threadpool_limits(1):  # many small products, for which threads would only wait for each other
-                files = unchanged(folder, frame) or write_report(frame, study, folder)
-            if not from_store:
-                record.log_report(home, study, folder, tracking)
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
+    with second_process() as second:
+        frame = record.read_rows(home, study, from_store=from_store, tracking=tracking)
+        try:
+            with alone(folder):  # two runs of a study may end at once
+                with threadpool_limits(1):  # many small products, for which threads would only wait for each other
+                    files = unchanged(folder, frame) or write_report(frame, study, folder, second)
+                if not from_store:
+                    record.log_report(home, study, folder, tracking)
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
     return files
 
 
-def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
+def write_report(frame: pd.DataFrame, study: str, folder: Path, second: Executor | None = None) -> list[Path]:
     """The files of a report in `folder`, from rows as record.read_rows gives them; what lay there before is replaced
-    as a whole. The first two are the pages."""
+    as a whole. The first two are the pages. `second`: where videos and figures are written meanwhile."""
+    second = second or Here()
     tables, published, claims = load_tables(), load_published(), load_claims()
     rows = check_rows(frame, tables.variants)
     scores = read_scorebook(rows)
@@ -71,11 +75,13 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
         _remove(draft)
         (draft / "tables").mkdir(parents=True)
         sheets, unseen = draw_sheets(content.parts, tables, scores, draft)
+        chosen = notable(content, sheets, tables.baseline)
+        filmed = second.submit(draw_videos, content.parts, tables.baseline, tuple(chosen.values()), draft)
         drawn, undrawn = draw_figures(content.parts, tables, scores)
         named = tuple(zip(content.parts, suffixes(content.parts), strict=True))
         apart = [one for part, suffix in named for one in speed_figures(part, tables, scores, published, suffix)]
         (draft / "figures").mkdir()
-        images = [path for figure in (*drawn, *apart) for path in save(figure, draft / "figures")]
+        saved = [second.submit(save, figure, draft / "figures") for figure in (*drawn, *apart)]
         texts = {
             "index.md": index_page(content, drawn, undrawn, sheets, unseen),
             "speed.md": speed_page(content, published, apart),
@@ -83,8 +89,8 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path) -> list[Path]:
         for table in (*content.steady, *content.seconds):
             texts[f"tables/{table.name}.csv"] = as_csv(table)
             texts[f"tables/{table.name}.tex"] = latex(table)
-        chosen = notable(content, sheets, tables.baseline)
-        videos, silent = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
+        videos, silent = filmed.result()
+        images = [path for one in saved for path in one.result()]
         texts["index.html"] = html_page(
             content, draft, drawn, apart, undrawn, chosen, sheets, {**unseen, **silent}, videos
         )
