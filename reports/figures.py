@@ -29,13 +29,14 @@ BINS = 50
 THRESHOLDS = np.linspace(0, 1, 101)
 
 
-def figures(part: Part, tables: TableSet, scores: Scorebook, suffix: str = "") -> tuple[Figure, ...]:
-    """Those that the part's rows allow; none of them holds seconds."""
-    made = [omega_figure(part, scores, suffix)]
+def figures(part: Part, tables: TableSet, scores: Scorebook, suffix: str = "") -> Iterator[Figure]:
+    """Those that the part's rows allow, as they are drawn; none of them holds seconds."""
+    if sweep := omega_figure(part, scores, suffix):
+        yield sweep
     for benchmark in part.benchmarks:
-        made.append(length_figure(part, benchmark, tables, suffix))
-        made.append(profile_figure(part, benchmark, tables, suffix))
-    return tuple(figure for figure in made if figure is not None)
+        for draw in (length_figure, profile_figure):
+            if figure := draw(part, benchmark, tables, suffix):
+                yield figure
 
 
 def omega_figure(part: Part, scores: Scorebook, suffix: str) -> Figure | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pandas as pd
@@ -77,11 +78,17 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path, second: Executor
         sheets, unseen = draw_sheets(content.parts, tables, scores, draft)
         chosen = notable(content, sheets, tables.baseline)
         filmed = second.submit(draw_videos, content.parts, tables.baseline, tuple(chosen.values()), draft)
-        drawn, undrawn = draw_figures(content.parts, tables, scores)
+        (draft / "figures").mkdir()
+        saved: list[Future[tuple[Path, Path]]] = []
+
+        def keep(figure: Figure) -> None:
+            saved.append(second.submit(save, figure, draft / "figures"))
+
+        drawn, undrawn = draw_figures(content.parts, tables, scores, keep)
         named = tuple(zip(content.parts, suffixes(content.parts), strict=True))
         apart = [one for part, suffix in named for one in speed_figures(part, tables, scores, published, suffix)]
-        (draft / "figures").mkdir()
-        saved = [second.submit(save, figure, draft / "figures") for figure in (*drawn, *apart)]
+        for figure in apart:
+            keep(figure)
         texts = {
             "index.md": index_page(content, drawn, undrawn, sheets, unseen),
             "speed.md": speed_page(content, published, apart),
@@ -109,20 +116,31 @@ def write_report(frame: pd.DataFrame, study: str, folder: Path, second: Executor
     return [folder / name for name in names]
 
 
-def draw_figures(parts: tuple[Part, ...], tables: TableSet, scores: Scorebook) -> tuple[list[Figure], dict[str, str]]:
-    """The figures without seconds; and title → why not for those that there are not."""
+def draw_figures(
+    parts: tuple[Part, ...], tables: TableSet, scores: Scorebook, keep: Callable[[Figure], None]
+) -> tuple[list[Figure], dict[str, str]]:
+    """The figures without seconds, each given to `keep` once it is drawn; and title → why not for those that there are
+    not."""
     drawn: list[Figure] = []
     undrawn: dict[str, str] = {}
     lineage = Lineage()
+
+    def add(figure: Figure) -> None:
+        drawn.append(figure)
+        keep(figure)
+
     for part, suffix in zip(parts, suffixes(parts), strict=True):
-        drawn += figures(part, tables, scores, suffix)
+        for figure in figures(part, tables, scores, suffix):
+            add(figure)
         for benchmark in part.benchmarks:
-            figure, why = identity_figure(part, benchmark, lineage, suffix)
-            drawn += [figure] if figure else []
+            identities, why = identity_figure(part, benchmark, lineage, suffix)
+            if identities:
+                add(identities)
             if why:
                 undrawn[f"t-SNE of identity vectors (figure 7): {part.title(benchmark)}{suffix}"] = why
         trainings = training_figures(part, read_curves(part, lineage), suffix)
-        drawn += trainings
+        for figure in trainings:
+            add(figure)
         if not trainings:
             undrawn[f"Loss of the trainings{suffix}"] = (
                 "no training of these rows left a curve in the store or in MLflow"
