@@ -57,7 +57,7 @@ def test_nodes_without_a_common_folder_fill_the_driver_s_home_and_another_home_h
 
     run("a", "--address", cluster.address)
     assert published(tmp_path, "node"), "nothing ran on the second node"
-    assert published(tmp_path, "node").keys() < published(tmp_path, "a").keys()
+    assert published(tmp_path, "node").keys() <= published(tmp_path, "a").keys()  # which node does how much is chance
     assert "7 of the cached are not in this home yet" in run("b", "--plan")
     assert not published(tmp_path, "b")
     assert "7 finished stages fetched" in run("b")
