@@ -27,14 +27,13 @@ from harness.display import note, print_failures, progress, say
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
 from harness.export import export, require_usable
 from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
-from harness.lease import Watch
 from harness.ledger import keep_plan
 from harness.material import gather
 from harness.mirror import Mirror
 from harness.plan import Plan, make_plan
 from harness.plan_json import plan_json
 from harness.plan_text import plan_text
-from harness.shared import level_first, level_last, open_mirror
+from harness.shared import leases_at, level_first, level_last, open_mirror
 from harness.spent import spans_of, spent
 from harness.store import Store
 from harness.study import Scale, Study, load_study
@@ -242,9 +241,9 @@ def _run_missing(
     say(f"{'using' if joined else 'starting'} Ray for {len(plan.missing)} stages on {where}")
     with (
         nullcontext(joined) if joined else local_ray(cpus, gpus) as cluster,
-        Watch(mirror.leases.in_force) if mirror else nullcontext() as others,
+        leases_at(mirror) as lease,
         recording(plan, store, PATIENCE, mirror) as recorder,
-        progress(plan, store, cpus, *([others.lease] if others else [])) as display,
+        progress(plan, store, cpus, lease) as display,
     ):
 
         def watch(board: Board) -> None:
@@ -260,7 +259,7 @@ def _run_missing(
             revision=code_revision(),
             time_limit=time_limit,
             mirror=mirror,
-            lease=others.lease if others else lambda key: None,
+            lease=lease,
             watch=watch,
         )
     print_failures(board, store)

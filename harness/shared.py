@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import RemoteError, StoreError
+from harness.lease import Lease, Watch
 from harness.mirror import Mirror
 from harness.plan import Plan
 from harness.remote import Remote
@@ -69,6 +71,16 @@ def level_last(mirror: Mirror, plan: Plan) -> bool:
     if done.absent:
         print(f"damaged at {mirror.url}, and set aside: {', '.join(done.absent)}; run again", file=sys.stderr)
     return not done.absent
+
+
+@contextmanager
+def leases_at(mirror: Mirror | None) -> Iterator[Callable[[str], Lease | None]]:
+    """While a study runs: by the key, the lease that is in force at the URL; none without one."""
+    if mirror is None:
+        yield lambda key: None
+        return
+    with Watch(mirror.leases.in_force) as others:
+        yield others.lease
 
 
 def _file(home: Path) -> Path:

@@ -187,11 +187,11 @@ def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str], insid
     image_tag = f'<img class="sheet" alt="{escape(title)}" src="data:image/jpeg;base64,{data}">'
     video = link = ""
     if path in videos:
-        content = (folder / videos[path]).read_bytes()
-        link = f' (<a href="{escape(videos[path])}">video</a>)'
+        file, about = folder / videos[path], ""
         if path in inside:
-            film = base64.b64encode(content).decode()
+            film = base64.b64encode(file.read_bytes()).decode()
             video = f'<video controls loop muted preload="metadata" src="data:video/webm;base64,{film}"></video>'
         else:
-            link = f' (<a href="{escape(videos[path])}">video</a>, {len(content) / 1e6:.1f} MB, beside this page)'
+            about = f", {file.stat().st_size / 1e6:.1f} MB, beside this page"
+        link = f' (<a href="{escape(videos[path])}">video</a>{about})'
     return f'<figure><div class="wide">{image_tag}</div>{video}<figcaption>{escape(title)}{link}</figcaption></figure>'

@@ -50,16 +50,18 @@ def write(study: str, home: Path, *, from_store: bool = False, tracking: str = "
     from harness import record  # here, because it loads MLflow, which takes seconds
 
     folder = home / "reports" / study
-    with second_process() as second:
-        frame = record.read_rows(home, study, from_store=from_store, tracking=tracking)
-        try:
-            with alone(folder):  # two runs of a study may end at once
-                with threadpool_limits(1):  # many small products, for which threads would only wait for each other
-                    files = unchanged(folder, frame) or write_report(frame, study, folder, second)
-                if not from_store:
-                    record.log_report(home, study, folder, tracking)
-        except OSError as error:
-            raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
+    frame = record.read_rows(home, study, from_store=from_store, tracking=tracking)
+    try:
+        with alone(folder):  # two runs of a study may end at once
+            files = unchanged(folder, frame)
+            if not files:
+                # One thread: of many small products, threads would only wait for each other.
+                with second_process() as second, threadpool_limits(1):
+                    files = write_report(frame, study, folder, second)
+            if not from_store:
+                record.log_report(home, study, folder, tracking)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
     return files
 
 
