@@ -37,6 +37,11 @@ class PropagationConfig(Options):
     """Standard deviation of the identity head's first weights; null: torch's own. Wide ones make identities differ from
     the first step on, which a short training from scratch needs (choice, for small scales)."""
 
+    identity_calibration: int = Field(0, ge=0)
+    """Batches from which the identity encoder is set before the first step of its first training (dipnet.calibrate):
+    batch-norm statistics with eq. 1 in place, and a head that lets through what an object has more of than others; 0:
+    ImageNet's statistics, and a head drawn at random (not in the paper)."""
+
     head_channels: int = Field(256, ge=1)
     """Of the deconvolutions and convolutions of the head (choice; the paper names none)."""
 

@@ -25,12 +25,16 @@ class IdentityEncoder(nn.Module):
 
     def forward(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
         """`frame` normalised; `mask` binary, 0 or 1. Values in (0, 1)."""
+        return torch.sigmoid(self.head(self.pool(frame, mask)))
+
+    def pool(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
+        """Mean features of the last block, as the head is given them."""
         features = torch.cat([frame, mask], 1) if self.concat else frame
         for number, block in enumerate(self.backbone.blocks):
             features = block(features)
             if number < 4 and not self.concat:
                 features = attend(features, mask)
-        return torch.sigmoid(self.head(features.mean((2, 3))))
+        return features.mean((2, 3))
 
 
 def attend(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n c h w"]:

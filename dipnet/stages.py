@@ -282,7 +282,8 @@ def run_train_propagation(task: Task) -> None:
     from dipnet.train_propagation import new_propagation, train_propagation
 
     config: PropagationTrainConfig = task.config
-    _run_training(task, partial(new_propagation, config.propagation), train_propagation)
+    learn = partial(train_propagation, first="before" not in task.needs)
+    _run_training(task, partial(new_propagation, config.propagation), learn)
 
 
 def run_train_segmentation(task: Task) -> None:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from numpy.random import Generator
 from torch import Tensor
 
+from dipnet.calibrate import calibrate_identity
 from dipnet.config import PropagationConfig, TrainingConfig
 from dipnet.loss import masked_cross_entropy
 from dipnet.optimise import Batch, Objective, Run
@@ -26,8 +27,15 @@ def new_propagation(config: PropagationConfig, weights: str, seed: int) -> Propa
     return network
 
 
-def train_propagation(network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig, run: Run) -> None:
-    """Phase I: identity from one frame of a pair, mask of the other; binary cross entropy on the coarse mask."""
+def train_propagation(
+    network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig, run: Run, *, first: bool = True
+) -> None:
+    """Phase I: identity from one frame of a pair, mask of the other; binary cross entropy on the coarse mask.
+
+    `first`: no training went before, so that the identity encoder is calibrated if its config says so."""
+    batches = network.config.identity_calibration
+    if first and batches:
+        calibrate_identity(network, propagation_objective(network, videos, config).draw, batches, run)
     train(network, videos, config, run, lambda some: propagation_objective(network, some, config))
 
 
