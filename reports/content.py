@@ -75,12 +75,13 @@ def compose(
     details, no_details = all_details(named, scores)
     missing = missing_table(rows)
     none = {} if options else {"Options beyond the paper": "the study has no variant that the paper has not"}
+    unjudged = {} if any(top for top, _ in judged) else {"The paper's claims": "the rows of this study bear on none of them"}
     return Content(
         study=study,
         rows=rows,
         parts=parts,
         sections=(
-            Section(name="claims", title="Claims", tables=tuple(top for top, _ in judged)),
+            Section(name="claims", title="Claims", tables=tuple(top for top, _ in judged if top)),
             Section(
                 name="coverage",
                 title="Coverage and failures",
@@ -99,7 +100,7 @@ def compose(
             Section(name="details", title="In detail", tables=details),
             Section(name="open", title="Claims not measured", tables=tuple(rest for _, rest in judged if rest)),
         ),
-        absent={**absent, **none, **no_details},
+        absent={**unjudged, **absent, **none, **no_details},
         seconds=tuple(table for part, suffix in named for table in _seconds(part, tables, published, suffix)),
     )
 

@@ -112,7 +112,7 @@ def differences(spec: TableSpec, made: Table, part: Part, scores: Scorebook) -> 
     )
 
 
-def claims_tables(claims: Claims, part: Part, scores: Scorebook, suffix: str = "") -> tuple[Table, Table | None]:
+def claims_tables(claims: Claims, part: Part, scores: Scorebook, suffix: str = "") -> tuple[Table | None, Table | None]:
     """The claims on which the rows have a word, each with its verdict; and the others, each with why not."""
     verdicts = judge_all(claims, part, scores)
     judged = [verdict for verdict in verdicts if verdict.verdict != NOT_MEASURED]
@@ -139,7 +139,7 @@ def claims_tables(claims: Claims, part: Part, scores: Scorebook, suffix: str = "
         first="claim",
         origins=False,
     )
-    return top, rest if others else None
+    return top if judged else None, rest if others else None
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:

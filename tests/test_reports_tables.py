@@ -228,6 +228,16 @@ def test_a_report_in_which_every_cell_failed_says_so(tmp_path: Path) -> None:
     assert "no reason was recorded" in page
 
 
+def test_a_study_that_bears_on_no_claim_says_so_instead_of_an_empty_table(tmp_path: Path) -> None:
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    (folder / "sequences.csv").write_text("sequence,objects,J_mean\nalone,1,0.5\n")
+    write_report(pd.DataFrame([row("first-mask", 0.5, score_folder=str(folder))]), "s", tmp_path / "r")
+    page = (tmp_path / "r" / "index.md").read_text()
+    assert "\n## The paper's claims\n" not in page
+    assert "- The paper's claims: the rows of this study bear on none of them" in page
+
+
 def test_the_papers_tables_are_printed_where_nothing_of_them_was_run(tmp_path: Path) -> None:
     write_report(pd.DataFrame(BOTH), "s", tmp_path / "r")
     page = (tmp_path / "r" / "index.md").read_text()
