@@ -2,7 +2,6 @@
 
 The only file here that knows the harness. Configs of stages hold what changes their result and nothing else, so that
 variants share what they have in common: an ω sweep shares both trained networks and every one-shot tuned one.
-
 Torch is imported by what runs, not by what plans: it takes seconds and half a gigabyte."""
 
 from __future__ import annotations

@@ -75,7 +75,9 @@ def compose(
     details, no_details = all_details(named, scores)
     missing = missing_table(rows)
     none = {} if options else {"Options beyond the paper": "the study has no variant that the paper has not"}
-    unjudged = {} if any(top for top, _ in judged) else {"The paper's claims": "the rows of this study bear on none of them"}
+    unjudged = (
+        {} if any(top for top, _ in judged) else {"The paper's claims": "the rows of this study bear on none of them"}
+    )
     return Content(
         study=study,
         rows=rows,

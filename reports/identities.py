@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,9 +66,41 @@ def identity_figure(part: Part, benchmark: str, lineage: Lineage, suffix: str = 
         title=f"t-SNE of the identity vectors of {name}, before and after training (figure 7)",
         caption="A point is an object in a frame: its colour and shape the object, its shade the frame, from pale "
         f"(first) to full (last); each panel is spread out by itself, so that only what lies together compares. "
+        f"{told_apart_words(loaded.values())}"
         f"{describe(part, benchmark, masks=False)}",
         canvas=canvas,
     ), ""
+
+
+def told_apart_words(videos: Iterable[Mapping[str, Identities]]) -> str:
+    """How many vectors are nearest to that of their own object in the first frame, over the videos of several objects,
+    before and after training; empty if there are none."""
+    several = [given for given in videos if len(set(given["after"].objects)) > 1]
+    if not several:
+        return ""
+    right = {phase: np.concatenate([told_apart(given[phase]) for given in several]) for phase in PHASES}
+    if not all(map(len, right.values())):
+        return ""
+    before, after = (f"{100 * right[phase].mean():.0f} %" for phase in PHASES)
+    chance = np.average(
+        [1 / len(set(given["after"].objects)) for given in several],
+        weights=[len(told_apart(given["after"])) for given in several],
+    )
+    return (
+        f"Over {len(several)} {'videos' if len(several) > 1 else 'video'} of several objects, {before} of the later "
+        f"vectors before training and {after} after it are nearest to the first vector of their own object "
+        f"({100 * chance:.0f} % by chance). "
+    )
+
+
+def told_apart(found: Identities) -> NDArray[np.bool_]:
+    """For each vector but an object's first: whether that of its own object is the nearest of all first ones."""
+    ids, first = np.unique(
+        found.objects, return_index=True
+    )  # in time order, so that the first place is the first frame
+    later = np.delete(np.arange(len(found.objects)), first)
+    apart = found.vectors[later, None].astype(np.float64) - found.vectors[None, first]
+    return np.asarray(ids[np.square(apart).sum(2).argmin(1)] == found.objects[later], np.bool_)
 
 
 def find_identities(part: Part, benchmark: str, lineage: Lineage) -> Mapping[str, Mapping[str, Path]]:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.store import read_json
 from reports import lineage
-from reports.identities import find_identities, identity_figure, load, spread
+from reports.identities import Identities, find_identities, identity_figure, load, spread, told_apart, told_apart_words
 from reports.lineage import Lineage
 from reports.report import write_report
 from reports.rows import Part, ReportError, check_rows, split
@@ -116,6 +116,19 @@ def test_objects_that_lie_apart_stay_apart(store: Path) -> None:
     first, second = (points[found.objects == one] for one in (1, 2))
     within = np.linalg.norm(first - first.mean(axis=0), axis=1).max()
     assert np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) > within
+
+
+def test_vectors_are_counted_that_are_nearest_to_the_first_of_their_own_object() -> None:
+    # Objects 1 and 4 begin at 0 and 10; later 1 is at 2 and 7, 4 at 6 and 4.
+    vectors = np.array([[0], [10], [2], [6], [7], [4]], np.float32)
+    found = Identities(vectors=vectors, objects=np.array([1, 4] * 3), frames=np.array([0, 0, 1, 1, 2, 2]))
+    assert told_apart(found).tolist() == [True, True, False, False]
+    alone = Identities(vectors=vectors, objects=np.ones(6, int), frames=np.arange(6))
+    better = Identities(vectors=vectors[[0, 1, 0, 1, 0, 1]], objects=found.objects, frames=found.frames)
+    words = told_apart_words([{"before": found, "after": better}, {"before": alone, "after": alone}])
+    assert "Over 1 video of several objects, 50 % of the later vectors before training and 100 % after" in words
+    assert "(50 % by chance)" in words
+    assert told_apart_words([{"before": alone, "after": alone}]) == ""
 
 
 def test_without_vectors_the_report_says_so(tmp_path: Path) -> None:
