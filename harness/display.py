@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.board import Board
+from harness.estimate import Pace
 from harness.lease import Lease
 from harness.plan import Plan
 from harness.stage import Stage
@@ -82,6 +83,7 @@ class Progress:
         self._lease = lease
         self._cached = len(plan.items) - len(plan.missing)
         self._begun: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
         self._ended: set[str] = set()
         self._retried = 0
         self._closed = False
@@ -145,22 +147,36 @@ class Progress:
             if key in self._ended or key in board.skipped:
                 continue
             seen = self._took.get(_kind(stage))
-            seconds = fmean(seen) if seen else self._plan.items[key].seconds
-            if seconds is None:
+            rest = fmean(seen) if seen else self._plan.items[key].seconds
+            if key in self._begun:
+                rest = self._rest(key, rest, now)
+            if rest is None:
                 return None
-            rest = max(seconds - (now - self._begun[key]), 0.0) if key in self._begun else seconds
             total += rest * (self._cpus if stage.resources.exclusive else stage.resources.cpus)
             longest = max(longest, rest)
         return max(total / self._cpus, longest)
+
+    def _rest(self, key: str, expected: float | None, now: float) -> float | None:
+        """Seconds that a running stage still takes: by its pace, or until that tells something by earlier ones."""
+        share, _ = self._said(key)
+        rest = self._paces.setdefault(key, Pace(now, share)).rest(now, share) if share else None
+        if rest is not None or expected is None:
+            return rest
+        return max(expected - (now - self._begun[key]), 0.0)
+
+    def _said(self, key: str) -> tuple[float, str]:
+        """Share and words of a running stage."""
+        share, words = self._store.progress(key)
+        if not share and (lease := self._lease(key)):  # it runs where this home is not seen
+            share, words = lease.share, lease.words
+        return share, words
 
     def _running(self, board: Board, now: float) -> list[str]:
         lines = []
         for key, stage in board.running.items():
             if key not in self._begun:
                 continue
-            share, words = self._store.progress(key)
-            if not share and (lease := self._lease(key)):  # it runs where this home is not seen
-                share, words = lease.share, lease.words
+            share, words = self._said(key)
             about = f" {share:.0%}" if share else ""
             about += f" {words}" if words else ""
             lines.append(f"{stage.label}{about} ({duration(now - self._begun[key])})")

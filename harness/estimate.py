@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from harness.plan import Plan
 from harness.stage import Stage
 
+_TELLING = 0.02
+"""Share of a stage that must have been seen before its pace tells when it ends."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -46,6 +49,23 @@ class Sharing:
     def saved_seconds(self) -> float:
         """Of the known ones."""
         return self.cell_by_cell_seconds - self.seconds
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a running stage goes on since the first look at it: not from its beginning, where it was resumed."""
+
+    since: float
+    """When that was, seconds."""
+
+    share: float
+    """What was done by then, in 0..1."""
+
+    def rest(self, now: float, share: float) -> float | None:
+        """Seconds until it ends; None before it has gone far enough to tell."""
+        if share - self.share < _TELLING:
+            return None
+        return (1 - share) * (now - self.since) / (share - self.share)
 
 
 def estimate(plan: Plan, cpus: int, gpus: float = 0.0) -> Estimate:

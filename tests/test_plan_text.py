@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.datasets import load_protocols
-from harness.estimate import estimate, sharing
+from harness.estimate import Pace, estimate, sharing
 from harness.material import gather
 from harness.plan import Plan, make_plan
 from harness.plan_json import SCHEMA, plan_json
@@ -132,3 +132,10 @@ def test_scripts_get_changes_and_failures_in_parts(tmp_path: Path, root: Path) -
     assert segment["changes"] == [{"what": "config", "name": "omega", "old": 0.5, "new": 0.4}]
     assert stages[key]["failure"] == "no luck"
     assert stages[key]["reason"] == "failed before: no luck"
+
+
+def test_a_resumed_stage_ends_as_fast_as_it_goes_on_now() -> None:
+    pace = Pace(since=100.0, share=0.4)
+    assert pace.rest(101.0, 0.41) is None
+    assert pace.rest(160.0, 0.5) == pytest.approx(300)
+    assert pace.rest(160.0, 1.0) == 0
