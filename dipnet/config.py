@@ -211,7 +211,7 @@ class OneShotConfig(OptimiserConfig):
     """Further steps on the cropped foreground, single object (paper)."""
 
     instance_iterations: int = Field(200, ge=0)
-    """Further steps for each instance on the crop, several objects (paper)."""
+    """Further steps for each instance, several objects (paper): on the crop, or without one on the whole frame."""
 
     learning_rate: float = Field(1e-3, gt=0)
     """SGD step size (paper)."""

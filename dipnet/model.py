@@ -23,12 +23,12 @@ class Networks:
     frame_segmentation: SegmentationNetwork | None
     """For the whole frame; fine-tuned on the first one, where the variant asks for it."""
 
-    crop_segmentation: Sequence[SegmentationNetwork] = ()
-    """For the crop: one for all objects, or one for each."""
+    object_segmentation: Sequence[SegmentationNetwork] = ()
+    """For the objects, in the crop or, without one, in the whole frame: one for all of them, or one for each."""
 
 
 def load_networks(folders: Mapping[str, Path], config: InferenceConfig, device: str) -> Networks:
-    """Networks for segmenting, from the folders `propagation`, `segmentation` and, tuned on the crop, `crop`."""
+    """Networks for segmenting, from the folders `propagation`, `segmentation` and, tuned for each object, `objects`."""
     propagation = None
     if config.propagation is not None:
         propagation = PropagationNetwork(config.propagation)
@@ -37,11 +37,11 @@ def load_networks(folders: Mapping[str, Path], config: InferenceConfig, device: 
     if config.segmentation is None:
         return Networks(propagation, None)
     frame = load_segmentation(config.segmentation, folders["segmentation"] / "network.pt", device)
-    crops = [frame]
-    if "crop" in folders:
-        files = sorted(folders["crop"].glob("network*.pt"), key=lambda path: int(path.stem.removeprefix("network")))
-        crops = [load_segmentation(config.segmentation, file, device) for file in files]
-    return Networks(propagation, frame, crops)
+    each = [frame]
+    if "objects" in folders:
+        files = sorted(folders["objects"].glob("network*.pt"), key=lambda path: int(path.stem.removeprefix("network")))
+        each = [load_segmentation(config.segmentation, file, device) for file in files]
+    return Networks(propagation, frame, each)
 
 
 def load_segmentation(config: SegmentationConfig, file: Path, device: str) -> SegmentationNetwork:

@@ -21,25 +21,25 @@ from dipnet.view import Box, Image, View, resample, whole
 
 
 def tune_on_frame(
-    network: SegmentationNetwork, video: Video, config: OneShotConfig, coarse_size: int, run: Run, *, apart: bool
+    network: SegmentationNetwork, video: Video, config: OneShotConfig, coarse_size: int, run: Run
 ) -> SegmentationNetwork:
-    """A copy tuned on the whole first frame: on all objects as one, or with `apart` on every object in turn."""
+    """A copy tuned on the whole first frame, on all objects as one."""
     ids = video.mask(0)
-    masks = [np.isin(ids, video.object_ids).astype(np.uint8)]
-    if apart and len(video.object_ids) > 1:
-        masks += [(ids == i).astype(np.uint8) for i in video.object_ids]
-    return tune(network, video.frame(0), masks, whole(ids), config, config.frame_iterations, coarse_size, run)
+    mask = np.isin(ids, video.object_ids).astype(np.uint8)
+    return tune(network, video.frame(0), mask, whole(ids), config, config.frame_iterations, coarse_size, run)
 
 
-def tune_on_crop(
-    network: SegmentationNetwork, video: Video, config: OneShotConfig, margin: float, coarse_size: int, run: Run
+def tune_on_objects(
+    network: SegmentationNetwork, video: Video, config: OneShotConfig, margin: float | None, coarse_size: int, run: Run
 ) -> list[SegmentationNetwork]:
-    """Copies tuned further on the crop around the foreground: one for a single object, else one for each."""
+    """Copies tuned further, one for each object: on the crop around the foreground, with that margin in sides of its
+    box, or with None on the whole frame."""
     ids = video.mask(0)
-    box = foreground_box(np.isin(ids, video.object_ids), margin) or whole(ids)
+    crop = None if margin is None else foreground_box(np.isin(ids, video.object_ids), margin)
+    box = crop or whole(ids)
     steps = config.crop_iterations if len(video.object_ids) == 1 else config.instance_iterations
     return [
-        tune(network, video.frame(0), [(ids == i).astype(np.uint8)], box, config, steps, coarse_size, run)
+        tune(network, video.frame(0), (ids == i).astype(np.uint8), box, config, steps, coarse_size, run)
         for i in video.object_ids
     ]
 
@@ -47,24 +47,24 @@ def tune_on_crop(
 def tune(
     network: SegmentationNetwork,
     frame: Image,
-    masks: Sequence[NDArray[np.uint8]],
+    mask: NDArray[np.uint8],
     box: Box,
     config: OneShotConfig,
     steps: int,
     coarse_size: int,
     run: Run,
 ) -> SegmentationNetwork:
-    """A copy after `steps` steps on variations of one image; each view shows one of the masks, 0 or 1.
+    """A copy after `steps` steps on variations of one image and its mask, 0 or 1.
 
     Fewer steps where the config has a patience and the loss settles."""
     network = copy.deepcopy(network)
     side = network.config.size
     # Varied from twice the input's size, so that crops of the view stay sharp.
     frame = resample(frame, box, 2 * side)
-    masks = [resample(mask, box, 2 * side, labels=True) for mask in masks]
+    mask = resample(mask, box, 2 * side, labels=True)
 
     def draw(rng: Generator, size: int) -> View:
-        return view_of(frame, masks[int(rng.integers(len(masks)))], config.augmentation, size, rng)
+        return view_of(frame, mask, config.augmentation, size, rng)
 
     def draw_batch(rng: Generator) -> list[View]:
         size = int(rng.choice(config.sizes)) if config.sizes else side

@@ -37,11 +37,12 @@ class TuneConfig(Options):
 
     segmentation: SegmentationConfig
     one_shot: OneShotConfig
-    where: Literal["frame", "crop"]
-    apart: bool = False
-    """On the frame: each object in turn besides all of them as one."""
+    what: Literal["frame", "objects"]
+    """All objects as one, or each by itself."""
 
     crop_margin: float | None = None
+    """Of the crop that each object is tuned on, in sides of the foreground's box; null: on the whole frame."""
+
     coarse_size: int
     seed: int
     amp: bool = False

@@ -114,8 +114,8 @@ def _before(config: DIPNetConfig, request: CellRequest) -> _Before:
         needs[name] = dict(networks)
         if one_shot:
             needs[name]["segmentation"] = _tune(config, request, name, networks["segmentation"], "frame")
-            if config.crop:
-                needs[name]["crop"] = _tune(config, request, name, needs[name]["segmentation"], "crop")
+            if config.crop or len(request.sequences[name].value.object_ids) > 1:
+                needs[name]["objects"] = _tune(config, request, name, needs[name]["segmentation"], "objects")
     return _Before(
         networks=networks,
         needs=needs,
@@ -190,22 +190,21 @@ def _train(
 
 
 def _tune(
-    config: DIPNetConfig, request: CellRequest, name: str, network: Stage, where: Literal["frame", "crop"]
+    config: DIPNetConfig, request: CellRequest, name: str, network: Stage, what: Literal["frame", "objects"]
 ) -> Stage:
-    crop = where == "crop"
+    frame = what == "frame"
     several = len(request.sequences[name].value.object_ids) > 1
-    read = "frame_iterations" if not crop else "instance_iterations" if several else "crop_iterations"
+    read = "frame_iterations" if frame else "instance_iterations" if several else "crop_iterations"
     unread = {key: OneShotConfig.model_fields[key].default for key in ITERATIONS if key != read}
     return Stage(
         name="tune",
-        label=f"one-shot on the {where} of {name}",
+        label=f"one-shot on the {'frame' if frame else 'crop' if config.crop else 'objects'} of {name}",
         run="dipnet.stages:run_tune",
         config=TuneConfig(
             segmentation=config.segmentation,
             one_shot=config.one_shot.model_copy(update=unread),
-            where=where,
-            apart=not crop and not config.crop and several,
-            crop_margin=config.crop_margin if crop else None,
+            what=what,
+            crop_margin=config.crop_margin if config.crop and not frame else None,
             coarse_size=config.propagation.coarse_size,
             seed=request.seed,
             amp=config.amp,
@@ -320,11 +319,11 @@ def _run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[...
 
 
 def run_tune(task: Task) -> None:
-    """Writes `network.pt`, or on the crop `network0.pt`, `network1.pt`, …: one for each object."""
+    """Writes `network.pt`, or for the objects `network0.pt`, `network1.pt`, …: one for each."""
     import torch
 
     from dipnet.model import load_segmentation, save_network
-    from dipnet.one_shot import tune_on_crop, tune_on_frame
+    from dipnet.one_shot import tune_on_frame, tune_on_objects
     from dipnet.optimise import Run
 
     config: TuneConfig = task.config
@@ -333,11 +332,11 @@ def run_tune(task: Task) -> None:
     torch.set_num_threads(task.cpus)
     amp = config.amp and task.device == "cuda"
     run = Run(seed=config.seed, failures=task.scratch, device=task.device, progress=task.progress, amp=amp)
-    if config.where == "frame":
-        tuned = tune_on_frame(network, video, config.one_shot, size, run, apart=config.apart)
+    if config.what == "frame":
+        tuned = tune_on_frame(network, video, config.one_shot, size, run)
         save_network(tuned, task.folder / "network.pt")
         return
-    networks = tune_on_crop(network, video, config.one_shot, config.crop_margin or 0.0, size, run)
+    networks = tune_on_objects(network, video, config.one_shot, config.crop_margin, size, run)
     for number, tuned in enumerate(networks):
         save_network(tuned, task.folder / f"network{number}.pt")
 

@@ -12,7 +12,7 @@ import torch
 from dipnet.config import ITERATIONS, OneShotConfig, TimeConfig
 from dipnet.inference import segment_video
 from dipnet.model import Networks
-from dipnet.one_shot import tune_on_crop, tune_on_frame
+from dipnet.one_shot import tune_on_frame, tune_on_objects
 from dipnet.optimise import Run
 from dipnet.samples import Video
 from dipnet.segmentation import SegmentationNetwork
@@ -51,24 +51,24 @@ def _one_shot_seconds(video: Video, network: SegmentationNetwork, config: TimeCo
     warm = one_shot.model_copy(update=dict.fromkeys(ITERATIONS, 1))
     whole = bool(one_shot.feature_views) or one_shot.patience is not None
     size, objects = inference.coarse_size, len(video.object_ids)
-    apart = not inference.crop and objects > 1
 
     def on_frame(schedule: OneShotConfig) -> float:
         begin = time.perf_counter()
-        tune_on_frame(network, video, schedule, size, _run(device, amp=inference.amp), apart=apart)
+        tune_on_frame(network, video, schedule, size, _run(device, amp=inference.amp))
         _synchronise(device)
         return time.perf_counter() - begin
 
     on_frame(warm)
     total = on_frame(one_shot) if whole else on_frame(few) / steps * one_shot.frame_iterations
-    if inference.crop:
+    if inference.crop or objects > 1:
+        margin = inference.crop_margin if inference.crop else None
         schedule = one_shot if whole else few
         begin = time.perf_counter()
-        tune_on_crop(network, video, schedule, inference.crop_margin, size, _run(device, amp=inference.amp))
+        tune_on_objects(network, video, schedule, margin, size, _run(device, amp=inference.amp))
         _synchronise(device)
         seconds = time.perf_counter() - begin
-        crop_steps = one_shot.crop_iterations if objects == 1 else one_shot.instance_iterations
-        total += seconds if whole else seconds / steps * crop_steps
+        more = one_shot.crop_iterations if objects == 1 else one_shot.instance_iterations
+        total += seconds if whole else seconds / steps * more
     return total
 
 

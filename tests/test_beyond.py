@@ -13,7 +13,7 @@ from dipnet.config import DIPNetConfig, OneShotConfig
 from dipnet.identity import update_identity
 from dipnet.inference import Pass, confidence, segment_video
 from dipnet.model import Networks
-from dipnet.one_shot import tune_on_crop, tune_on_frame
+from dipnet.one_shot import tune_on_frame, tune_on_objects
 from dipnet.optimise import Run
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
@@ -112,7 +112,7 @@ def test_every_phase_can_be_flipped(phases: str) -> None:
 def test_frozen_features_tune_the_decoder_and_leave_the_backbone() -> None:
     network, video = new_segmentation(S, "none", 0).eval(), Squares()
     run = Run(seed=0)
-    tuned = tune_on_frame(network, video, ONE_SHOT.model_copy(update={"feature_views": 4}), 16, run, apart=False)
+    tuned = tune_on_frame(network, video, ONE_SHOT.model_copy(update={"feature_views": 4}), 16, run)
     before, after = network.state_dict(), tuned.state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("backbone."))
     assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith("heads."))
@@ -124,7 +124,7 @@ def test_features_are_computed_once_for_each_view(monkeypatch: pytest.MonkeyPatc
     encode = type(network).encode_frame
     monkeypatch.setattr(type(network), "encode_frame", lambda self, x: counted.append(len(x)) or encode(self, x))
     options = ONE_SHOT.model_copy(update={"feature_views": 5, "sizes": (64, 96), "frame_iterations": 7})
-    tune_on_frame(network, Squares(), options, 16, Run(seed=0), apart=False)
+    tune_on_frame(network, Squares(), options, 16, Run(seed=0))
     assert counted == [1] * 5
 
 
@@ -133,7 +133,7 @@ def test_tuning_stops_where_the_loss_settles() -> None:
     run = Run(seed=0)
     # At a learning rate of next to nothing the windows' losses only wander.
     still = OneShotConfig(frame_iterations=2000, batch=1, learning_rate=1e-12, patience=2)
-    tuned = tune_on_frame(network, Squares(), still, 16, run, apart=False)
+    tuned = tune_on_frame(network, Squares(), still, 16, run)
     losses = [loss for _, loss in run.curve]
     assert 30 <= run.curve[-1][0] < 2000
     assert min(losses[-2:]) >= min(losses[:-2])
@@ -144,7 +144,7 @@ def test_a_loss_that_falls_is_tuned_to_the_end() -> None:
     ends = []
     for patience in (None, 4):
         run, options = Run(seed=0), ONE_SHOT.model_copy(update={"patience": patience})
-        tuned = tune_on_frame(new_segmentation(S, "none", 0), Squares(), options, 16, run, apart=False)
+        tuned = tune_on_frame(new_segmentation(S, "none", 0), Squares(), options, 16, run)
         ends.append(tuned.state_dict())
         assert run.curve[-1][0] == 40
     assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
@@ -152,7 +152,7 @@ def test_a_loss_that_falls_is_tuned_to_the_end() -> None:
 
 def test_both_ways_of_tuning_reach_the_crop_and_each_object_of_it() -> None:
     options = ONE_SHOT.model_copy(update={"feature_views": 2, "patience": 1, "instance_iterations": 2})
-    crops = tune_on_crop(new_segmentation(S, "none", 0), Squares(objects=2), options, 0.25, 16, Run(seed=0))
+    crops = tune_on_objects(new_segmentation(S, "none", 0), Squares(objects=2), options, 0.25, 16, Run(seed=0))
     assert len(crops) == 2
 
 

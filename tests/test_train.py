@@ -9,7 +9,7 @@ from torch import nn
 
 from dipnet.backbone import Backbone
 from dipnet.config import AugmentationConfig, OneShotConfig, PropagationConfig, SegmentationConfig, TrainingConfig
-from dipnet.one_shot import tune_on_crop, tune_on_frame
+from dipnet.one_shot import tune_on_frame, tune_on_objects
 from dipnet.optimise import CHECKPOINT, Run, make_optimizer, set_mode
 from dipnet.train import iterations
 from dipnet.train_propagation import new_propagation, train_propagation
@@ -104,8 +104,8 @@ def test_one_shot_tunes_copies_on_frame_and_on_each_object_of_the_crop() -> None
     before = {k: v.clone() for k, v in network.state_dict().items()}
     config = OneShotConfig(frame_iterations=2, instance_iterations=2, batch=1, augmentation=AugmentationConfig(crop=0))
     video = Squares(objects=2)
-    tuned = tune_on_frame(network, video, config, 16, Run(seed=0), apart=False)
-    crops = tune_on_crop(tuned, video, config, 0.25, 16, Run(seed=0))
+    tuned = tune_on_frame(network, video, config, 16, Run(seed=0))
+    crops = tune_on_objects(tuned, video, config, 0.25, 16, Run(seed=0))
     assert len(crops) == 2
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
     assert not same(network, tuned)
