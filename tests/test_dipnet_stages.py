@@ -132,6 +132,16 @@ def test_jointly_and_separately_are_the_same_for_a_single_object() -> None:
     assert len(set.union(*(keys(plan(objects=2, instances=way), "segment") for way in ways))) == 4
 
 
+def test_several_objects_are_tuned_on_each_with_and_without_the_crop() -> None:
+    full, plain = (plan(objects=2, **change).segment["a"].needs for change in ({}, {"crop": False}))
+    assert full["segmentation"].key == plain["segmentation"].key
+    margins = [needs["objects"].config.model_dump()["crop_margin"] for needs in (full, plain)]
+    assert margins == [0.25, None]
+    assert all(needs["objects"].needs["network"].key == needs["segmentation"].key for needs in (full, plain))
+    assert "objects" in plan().segment["a"].needs
+    assert "objects" not in plan(crop=False).segment["a"].needs
+
+
 def test_a_stage_without_data_is_left_out_and_said() -> None:
     cell = plan(pretraining=None)
     assert cell.left_out == ("pre-training left out: no VOC",)

@@ -44,6 +44,17 @@ def test_every_variant_gives_a_mask_of_known_ids_for_every_frame(objects: int, c
     assert np.array_equal(masks[0], video.mask(0))
 
 
+@pytest.mark.parametrize("crop", [True, False])
+def test_each_object_is_segmented_by_its_own_network(crop: bool) -> None:
+    never, always = (new_segmentation(S, "none", 0).eval() for _ in range(2))
+    for network, answer in ((never, -9.0), (always, 9.0)):
+        network.refine = lambda image, hints, answer=answer: torch.full((len(hints), 1, 64, 64), answer)  # type: ignore
+    tuned = Networks(networks().propagation, always, [never, always])
+    with torch.inference_mode():
+        *_, last = segment_video(Squares(objects=2, length=3), tuned, config(crop=crop), "cpu")
+    assert set(np.unique(last)) - {0} == {2}
+
+
 def test_segmenting_is_repeatable() -> None:
     with torch.inference_mode():
         runs = [np.stack(list(segment_video(Squares(objects=2), networks(), config(), "cpu"))) for _ in range(2)]
