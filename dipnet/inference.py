@@ -47,7 +47,7 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
             box = foreground_box(found[0], config.crop_margin) or box
             scores = crop_pass.step(frame, box, object_networks, together=tell_apart)
         else:
-            scores = frame_pass.step(frame, whole(ids), object_networks or frame_networks, together=tell_apart)
+            scores = frame_pass.step(frame, whole(ids), object_networks, together=tell_apart)
         masks = label(scores, video.object_ids)
         yield masks
         if index == len(video) - 1:

@@ -29,6 +29,9 @@ _HEARTBEAT = 30.0
 
 _LOG_LINES = 12
 
+_Said = dict[str, tuple[float, str]]
+"""Key of a stage that runs → share of it that is done, and words."""
+
 
 def say(words: str) -> None:
     """A line with the time."""
@@ -109,7 +112,9 @@ class Progress:
             self._live.update(self._table(board, now))
         elif self._live is None and now >= self._beat and board.running:
             self._beat = now + _HEARTBEAT
-            say(f"{self._head(board, now)}; running: {', '.join(self._running(board, now)) or 'nothing yet'}")
+            said = self._said(board)
+            running = ", ".join(self._running(board, said, now)) or "nothing yet"
+            say(f"{self._head(board, said, now)}; running: {running}")
 
     def _tell(self, line: str) -> None:
         if self._live is None:
@@ -132,15 +137,15 @@ class Progress:
         if self._live is None or key in board.failed:
             self._tell(line)
 
-    def _head(self, board: Board, now: float) -> str:
+    def _head(self, board: Board, said: _Said, now: float) -> str:
         parts = [f"{self._cached} cached", f"{len(board.done)} done", f"{board.left} left"]
         parts += [f"{len(board.failed)} failed"] if board.failed else []
         parts += [f"{len(board.skipped)} wait for a failed one"] if board.skipped else []
-        left = self._seconds_left(board, now)
+        left = self._seconds_left(board, said, now)
         parts += [f"about {duration(left)} to go"] if left is not None else []
         return ", ".join(parts) + (" (stopping: what runs is finished first)" if board.closed else "")
 
-    def _seconds_left(self, board: Board, now: float) -> float | None:
+    def _seconds_left(self, board: Board, said: _Said, now: float) -> float | None:
         """None until every kind of stage that is left has been seen once."""
         total = longest = 0.0
         for key, stage in board.missing.items():
@@ -148,44 +153,46 @@ class Progress:
                 continue
             seen = self._took.get(_kind(stage))
             rest = fmean(seen) if seen else self._plan.items[key].seconds
-            if key in self._begun:
-                rest = self._rest(key, rest, now)
+            if key in said:
+                rest = self._rest(key, said[key][0], rest, now)
             if rest is None:
                 return None
             total += rest * (self._cpus if stage.resources.exclusive else stage.resources.cpus)
             longest = max(longest, rest)
         return max(total / self._cpus, longest)
 
-    def _rest(self, key: str, expected: float | None, now: float) -> float | None:
+    def _rest(self, key: str, share: float, expected: float | None, now: float) -> float | None:
         """Seconds that a running stage still takes: by its pace, or until that tells something by earlier ones."""
-        share, _ = self._said(key)
         rest = self._paces.setdefault(key, Pace(now, share)).rest(now, share) if share else None
         if rest is not None or expected is None:
             return rest
         return max(expected - (now - self._begun[key]), 0.0)
 
-    def _said(self, key: str) -> tuple[float, str]:
-        """Share and words of a running stage."""
-        share, words = self._store.progress(key)
-        if not share and (lease := self._lease(key)):  # it runs where this home is not seen
-            share, words = lease.share, lease.words
-        return share, words
-
-    def _running(self, board: Board, now: float) -> list[str]:
-        lines = []
-        for key, stage in board.running.items():
+    def _said(self, board: Board) -> _Said:
+        """Share and words of every stage that runs."""
+        said = {}
+        for key in board.running:
             if key not in self._begun:
                 continue
-            share, words = self._said(key)
+            share, words = self._store.progress(key)
+            if not share and (lease := self._lease(key)):  # it runs where this home is not seen
+                share, words = lease.share, lease.words
+            said[key] = share, words
+        return said
+
+    def _running(self, board: Board, said: _Said, now: float) -> list[str]:
+        lines = []
+        for key, (share, words) in said.items():
             about = f" {share:.0%}" if share else ""
             about += f" {words}" if words else ""
-            lines.append(f"{stage.label}{about} ({duration(now - self._begun[key])})")
+            lines.append(f"{board.running[key].label}{about} ({duration(now - self._begun[key])})")
         return lines
 
     def _table(self, board: Board, now: float) -> Table:
+        said = self._said(board)
         table = Table.grid(padding=(0, 1))
-        table.add_row(Text(f"{self._plan.study.name}: {self._head(board, now)}", style="bold"))
-        for line in self._running(board, now):
+        table.add_row(Text(f"{self._plan.study.name}: {self._head(board, said, now)}", style="bold"))
+        for line in self._running(board, said, now):
             table.add_row(Text(f"  ▸ {line}"))
         return table
 

@@ -82,10 +82,9 @@ def told_apart_words(videos: Iterable[Mapping[str, Identities]]) -> str:
     if not all(map(len, right.values())):
         return ""
     before, after = (f"{100 * right[phase].mean():.0f} %" for phase in PHASES)
-    chance = np.average(
-        [1 / len(set(given["after"].objects)) for given in several],
-        weights=[len(told_apart(given["after"])) for given in several],
-    )
+    objects = [len(set(given["after"].objects)) for given in several]
+    later = [len(given["after"].objects) - count for given, count in zip(several, objects, strict=True)]
+    chance = np.average([1 / count for count in objects], weights=later)
     return (
         f"Over {len(several)} {'videos' if len(several) > 1 else 'video'} of several objects, {before} of the later "
         f"vectors before training and {after} after it are nearest to the first vector of their own object "
@@ -95,9 +94,7 @@ def told_apart_words(videos: Iterable[Mapping[str, Identities]]) -> str:
 
 def told_apart(found: Identities) -> NDArray[np.bool_]:
     """For each vector but an object's first: whether that of its own object is the nearest of all first ones."""
-    ids, first = np.unique(
-        found.objects, return_index=True
-    )  # in time order, so that the first place is the first frame
+    ids, first = np.unique(found.objects, return_index=True)  # vectors are in time order
     later = np.delete(np.arange(len(found.objects)), first)
     apart = found.vectors[later, None].astype(np.float64) - found.vectors[None, first]
     return np.asarray(ids[np.square(apart).sum(2).argmin(1)] == found.objects[later], np.bool_)
