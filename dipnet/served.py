@@ -18,7 +18,7 @@ def describe(run: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Signature and files of the network that a stage leaves, by its run function and its config; None if it is none.
 
     Tensors: n images, RGB normalised as ImageNet's, square; masks 0..1; the result in 0..1."""
-    kind = run.removeprefix("dipnet.stages:run_train_")
+    kind = run.partition(":")[2].removeprefix("run_train_")
     if kind not in ("propagation", "segmentation"):
         return None
     options = config[kind]

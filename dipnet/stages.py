@@ -1,18 +1,17 @@
 """DIPNet as cached stages: train (each network, each training stage), tune (one-shot), segment, time.
 
-The only file here that knows the harness. Configs of stages hold what changes their result and nothing else, so that
-variants share what they have in common: an ω sweep shares both trained networks and every one-shot tuned one.
-Torch is imported by what runs, not by what plans: it takes seconds and half a gigabyte."""
+What they do is `dipnet.stage_runs`; no other file here knows the harness. Configs of stages hold what changes their
+result and nothing else, so that variants share what they have in common: an ω sweep shares both trained networks and
+every one-shot tuned one."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from dipnet.config import (
     ITERATIONS,
@@ -27,19 +26,12 @@ from dipnet.stage_configs import (
     IdentitiesConfig,
     PropagationTrainConfig,
     SegmentationTrainConfig,
-    TrainConfig,
     TuneConfig,
 )
 from harness.config import Same
-from harness.datasets.pixels import write_mask
 from harness.errors import NotAtHand, StudyError
 from harness.method import CellPlan, CellRequest
 from harness.stage import Data, Resources, Stage
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from harness.stage import Task
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ class DIPNet:
             name: Stage(
                 name="segment",
                 label=f"segment {name}",
-                run="dipnet.stages:run_segment",
+                run="dipnet.stage_runs:run_segment",
                 config=inference,
                 needs=before.needs[name],
                 data=video,
@@ -177,7 +169,7 @@ def _train(
     return Stage(
         name="train",
         label=f"train {network}, {WORDS[role]} on {data.name}{apart}",
-        run=f"dipnet.stages:run_train_{network}",
+        run=f"dipnet.stage_runs:run_train_{network}",
         config=PropagationTrainConfig(propagation=config.propagation, **common)
         if first
         else SegmentationTrainConfig(
@@ -199,7 +191,7 @@ def _tune(
     return Stage(
         name="tune",
         label=f"one-shot on the {'frame' if frame else 'crop' if config.crop else 'objects'} of {name}",
-        run="dipnet.stages:run_tune",
+        run="dipnet.stage_runs:run_tune",
         config=TuneConfig(
             segmentation=config.segmentation,
             one_shot=config.one_shot.model_copy(update=unread),
@@ -225,7 +217,7 @@ def _timing(
     return Stage(
         name="time",
         label=f"time {median}",
-        run="dipnet.stages:run_time",
+        run="dipnet.stage_runs:run_time",
         config=TimeConfig(
             inference=inference,
             one_shot=config.one_shot if one_shot else None,
@@ -247,7 +239,7 @@ def _analyses(config: DIPNetConfig, request: CellRequest, networks: Mapping[str,
         f"identities/{network}/{name}": Stage(
             name="identities",
             label=f"identities {network} training in {name}",
-            run="dipnet.stages:run_identities",
+            run="dipnet.stage_runs:run_identities",
             config=IdentitiesConfig(
                 network=network,
                 propagation=config.propagation,
@@ -273,127 +265,3 @@ def _weights(weights: str, backbone: str) -> tuple[str, dict[str, Data]]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return "file", {"weights": Data(name=path.name, digest=digest, value=path)}
-
-
-def run_train_propagation(task: Task) -> None:
-    """Writes `network.pt` and `curves.csv`."""
-    from dipnet.train_propagation import new_propagation, train_propagation
-
-    config: PropagationTrainConfig = task.config
-    learn = partial(train_propagation, first="before" not in task.needs)
-    _run_training(task, partial(new_propagation, config.propagation), learn)
-
-
-def run_train_segmentation(task: Task) -> None:
-    """Writes `network.pt` and `curves.csv`."""
-    from dipnet.train_segmentation import new_segmentation, train_segmentation
-
-    config: SegmentationTrainConfig = task.config
-    learn = partial(train_segmentation, coarse_size=config.coarse_size)
-    _run_training(task, partial(new_segmentation, config.segmentation), learn)
-
-
-def _run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[..., None]) -> None:
-    """With several GPUs, each has a process of its own."""
-    import torch
-
-    from dipnet.model import save_network
-    from dipnet.parallel import own_device, together
-    from dipnet.train import Training
-
-    config: TrainConfig = task.config
-    training = Training(
-        new=partial(new, weights=_initial(task), seed=config.seed),
-        learn=partial(learn, videos=task.data["videos"], config=config.training),
-        before=task.needs["before"] / "network.pt" if "before" in task.needs else None,
-        seed=config.seed,
-        amp=config.amp,
-        scratch=task.scratch,
-        cpus=task.cpus,
-    )
-    processes = max(torch.cuda.device_count(), 1) if task.device == "cuda" else 1
-    with together(processes, training, task.device, task.scratch / "meeting") as world:
-        network, run = training(world, own_device(task.device, world), task.progress)
-    save_network(network, task.folder / "network.pt")
-    run.write_curve(task.folder / "curves.csv")
-
-
-def run_tune(task: Task) -> None:
-    """Writes `network.pt`, or for the objects `network0.pt`, `network1.pt`, …: one for each."""
-    import torch
-
-    from dipnet.model import load_segmentation, save_network
-    from dipnet.one_shot import tune_on_frame, tune_on_objects
-    from dipnet.optimise import Run
-
-    config: TuneConfig = task.config
-    video, size = task.data["video"], config.coarse_size
-    network = load_segmentation(config.segmentation, task.needs["network"] / "network.pt", "cpu")
-    torch.set_num_threads(task.cpus)
-    amp = config.amp and task.device == "cuda"
-    run = Run(seed=config.seed, failures=task.scratch, device=task.device, progress=task.progress, amp=amp)
-    if config.what == "frame":
-        tuned = tune_on_frame(network, video, config.one_shot, size, run)
-        save_network(tuned, task.folder / "network.pt")
-        return
-    networks = tune_on_objects(network, video, config.one_shot, config.crop_margin, size, run)
-    for number, tuned in enumerate(networks):
-        save_network(tuned, task.folder / f"network{number}.pt")
-
-
-def run_segment(task: Task) -> None:
-    """Writes `masks/<frame>.png` for every frame."""
-    import torch
-
-    from dipnet.inference import segment_video
-    from dipnet.model import load_networks
-
-    config: InferenceConfig = task.config
-    torch.set_num_threads(task.cpus)
-    video = task.data["video"]
-    folder = task.folder / "masks"
-    folder.mkdir()
-    with torch.inference_mode():
-        for index, mask in enumerate(
-            segment_video(video, load_networks(task.needs, config, task.device), config, task.device)
-        ):
-            write_mask(folder / f"{video.frame_name(index)}.png", mask)
-            task.progress((index + 1) / len(video), video.frame_name(index))
-
-
-def run_identities(task: Task) -> None:
-    """Writes `identities.npz`."""
-    import torch
-
-    from dipnet.identities import save_identities
-    from dipnet.model import load_network
-    from dipnet.train_propagation import new_propagation
-
-    config: IdentitiesConfig = task.config
-    torch.set_num_threads(task.cpus)
-    network = new_propagation(config.propagation, _initial(task), config.seed)
-    if "propagation" in task.needs:
-        load_network(network, task.needs["propagation"] / "network.pt")
-    network.to(task.device).eval()
-    save_identities(task.folder / "identities.npz", network, task.data["video"], task.device)
-
-
-def run_time(task: Task) -> None:
-    """Writes `timing.json`: seconds per frame as the paper counts them (one-shot spread over the video)."""
-    import torch
-
-    from dipnet.model import load_networks
-    from dipnet.timing import measure_seconds
-
-    config: TimeConfig = task.config
-    torch.set_num_threads(task.cpus)
-    networks = load_networks(task.needs, config.inference, task.device)
-    result = measure_seconds(task.data["video"], networks, config, task.device)
-    (task.folder / "timing.json").write_text(json.dumps(result | {"threads": task.cpus}, indent=1, sort_keys=True))
-
-
-def _initial(task: Task) -> str:
-    kind: str = task.config.weights
-    if kind == "file":
-        return str(task.data["weights"])
-    return "none" if kind == "network" else kind

@@ -15,7 +15,7 @@ from dipnet.loss import masked_cross_entropy
 from dipnet.optimise import Batch, Objective, Run
 from dipnet.propagation import PropagationNetwork
 from dipnet.samples import Video, frames_tensor, known_tensor, masks_tensor, pair_sample
-from dipnet.train import train
+from dipnet.train import split, train
 from dipnet.view import View
 
 
@@ -35,7 +35,8 @@ def train_propagation(
     `first`: no training went before, so that the identity encoder is calibrated if its config says so."""
     batches = network.config.identity_calibration
     if first and batches:
-        calibrate_identity(network, propagation_objective(network, videos, config).draw, batches, run)
+        learnt, _ = split(videos, config.held_out)
+        calibrate_identity(network, propagation_objective(network, learnt, config).draw, batches, run)
     train(network, videos, config, run, lambda some: propagation_objective(network, some, config))
 
 

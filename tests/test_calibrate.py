@@ -102,3 +102,15 @@ def test_calibrating_is_repeatable() -> None:
         calibrate_identity(network, objective.draw, 2, Run(seed=0))
     first, second = (network.state_dict() for network in networks)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_videos_held_out_are_not_calibrated_on() -> None:
+    config = CONFIG.model_copy(update={"held_out": 0.5})
+    learnt, kept = Squares(), Squares(seed=1, objects=2)
+    biases = []
+    for videos in ([learnt, kept], [learnt, Squares(seed=2)], [kept, learnt]):
+        network = new_propagation(P, "none", 0)
+        train_propagation(network, videos, config, Run(seed=0))
+        biases.append(network.identity.head.bias.detach())
+    assert torch.allclose(biases[0], biases[1], atol=1e-6)
+    assert not torch.allclose(biases[0], biases[2], atol=1e-2)

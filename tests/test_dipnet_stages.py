@@ -95,7 +95,7 @@ def test_variants_that_differ_in_inference_share_all_that_is_trained() -> None:
 )
 def test_training_one_network_does_not_stand_on_the_code_of_the_other(network: str, others: set[str]) -> None:
     stages = [stage for target in plan().segment.values() for stage in reached(target).values()]
-    (code, *more) = [stage.code for stage in stages if stage.run == f"dipnet.stages:run_train_{network}"]
+    (code, *more) = [stage.code for stage in stages if stage.run == f"dipnet.stage_runs:run_train_{network}"]
     assert f"dipnet.{network}" in code
     assert f"dipnet.train_{network}" in code
     assert not others & set(code)
@@ -192,7 +192,7 @@ def test_what_cells_of_a_plan_share_is_what_each_would_have_alone() -> None:
 
 def run(stage: Stage, home: Path, done: dict[str, Path]) -> Path:
     """The stage and what it needs, in order, as the engine would."""
-    import dipnet.stages
+    import dipnet.stage_runs
 
     if stage.key not in done:
         needs = {role: run(need, home, done) for role, need in stage.needs.items()}
@@ -206,7 +206,7 @@ def run(stage: Stage, home: Path, done: dict[str, Path]) -> Path:
             needs=needs,
             data={role: data.value for role, data in stage.data.items()},
         )
-        getattr(dipnet.stages, stage.run.split(":")[1])(task)
+        getattr(dipnet.stage_runs, stage.run.split(":")[1])(task)
         done[stage.key] = folder
     return done[stage.key]
 

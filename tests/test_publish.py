@@ -172,7 +172,7 @@ def test_a_trained_network_is_a_model_with_a_signature_that_predicts(
     network = PropagationNetwork(config).eval()
     save_network(network, tmp_path / "network.pt")
     options = {"propagation": config.model_dump(mode="json")}
-    told = describe("dipnet.stages:run_train_propagation", options)
+    told = describe("dipnet.stage_runs:run_train_propagation", options)
     assert told is not None
     model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.served", **told}
     training = projection.Run(id="k", role="training", name="train", model=model)

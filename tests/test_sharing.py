@@ -16,12 +16,12 @@ from harness.study import load_study
 from tests.engine import ROOT
 
 SECONDS = {
-    "dipnet.stages:run_train_propagation": 60.0,
-    "dipnet.stages:run_train_segmentation": 60.0,
-    "dipnet.stages:run_tune": 4.0,
-    "dipnet.stages:run_segment": 1.5,
-    "dipnet.stages:run_time": 4.0,
-    "dipnet.stages:run_identities": 0.5,
+    "dipnet.stage_runs:run_train_propagation": 60.0,
+    "dipnet.stage_runs:run_train_segmentation": 60.0,
+    "dipnet.stage_runs:run_tune": 4.0,
+    "dipnet.stage_runs:run_segment": 1.5,
+    "dipnet.stage_runs:run_time": 4.0,
+    "dipnet.stage_runs:run_identities": 0.5,
     "harness.first_mask:segment": 0.05,
     "harness.first_mask:measure": 0.05,
     "harness.score_stage:score": 0.3,
