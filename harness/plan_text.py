@@ -95,8 +95,9 @@ def _expected(plan: Plan, cpus: int, gpus: float) -> str:
     if not found.estimated:
         return "  expected: not known, no stage of these kinds was run here before"
     machine = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+    sure = "about" if found.estimated == found.stages else "at least"
     hours = f"{found.cpu_hours:.2f} CPU-hours" + (f", {found.gpu_hours:.2f} GPU-hours" if gpus else "")
     return (
-        f"  expected: about {duration(found.wall_seconds)} on {machine}; {hours} "
+        f"  expected: {sure} {duration(found.wall_seconds)} on {machine}; {hours} "
         f"({found.estimated} of {found.stages} stages estimated from earlier ones)"
     )

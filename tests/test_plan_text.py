@@ -85,6 +85,15 @@ def test_what_is_expected_and_saved_is_told_in_seconds(tmp_path: Path, root: Pat
     assert re.search(r"sharing saves \d+ of \d+ stages, and \d+ min of stages take the place of the \d+ min", output)
 
 
+def test_where_some_stages_are_unknown_the_time_is_a_least_one(tmp_path: Path, root: Path) -> None:
+    plan, store = make(tmp_path, root)
+    (score, *_) = [key for key, item in plan.items.items() if item.stage.name == "score"]
+    (store.start(score).folder / "x").write_text("")
+    store.publish("score", score, "score", plan.items[score].stage.identity, {"seconds": 60.0})
+    again, _ = make(tmp_path, root)
+    assert "expected: at least" in told(again)
+
+
 def test_the_wall_time_is_bound_by_cores_and_by_the_longest_chain(tmp_path: Path, root: Path) -> None:
     plan, store = make(tmp_path, root)
     publish(plan, store, 10.0)
