@@ -232,6 +232,11 @@ ITERATIONS = ("frame_iterations", "crop_iterations", "instance_iterations")
 """The options that count one-shot steps."""
 
 
+def iterations_of_objects(count: int) -> Literal["crop_iterations", "instance_iterations"]:
+    """The option that counts the one-shot steps of each object, by how many there are (section 3.4)."""
+    return "crop_iterations" if count == 1 else "instance_iterations"
+
+
 class InferenceConfig(Options):
     """What decides how a video is segmented, once the networks are trained."""
 

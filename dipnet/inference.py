@@ -38,16 +38,15 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
     else:
         frame_pass.start(first_frame, objects, whole(ids))
     frame_networks = [networks.frame_segmentation]
-    object_networks = list(networks.object_segmentation)
     for index in range(1, len(video)):
         frame = video.frame(index)
         if config.crop:
             found = frame_pass.step(frame, whole(ids), frame_networks, together=False) > 0.5
             # Where nothing is found the object may still be where it was: the last box is searched.
             box = foreground_box(found[0], config.crop_margin) or box
-            scores = crop_pass.step(frame, box, object_networks, together=tell_apart)
+            scores = crop_pass.step(frame, box, networks.object_segmentation, together=tell_apart)
         else:
-            scores = frame_pass.step(frame, whole(ids), object_networks, together=tell_apart)
+            scores = frame_pass.step(frame, whole(ids), networks.object_segmentation, together=tell_apart)
         masks = label(scores, video.object_ids)
         yield masks
         if index == len(video) - 1:

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dipnet.config import OneShotConfig
+from dipnet.config import OneShotConfig, iterations_of_objects
 from dipnet.inference import foreground_box
 from dipnet.optimise import Batch, Objective, Run, optimise
 from dipnet.samples import Video, frames_tensor, view_of
@@ -37,7 +37,7 @@ def tune_on_objects(
     ids = video.mask(0)
     crop = None if margin is None else foreground_box(np.isin(ids, video.object_ids), margin)
     box = crop or whole(ids)
-    steps = config.crop_iterations if len(video.object_ids) == 1 else config.instance_iterations
+    steps = getattr(config, iterations_of_objects(len(video.object_ids)))
     return [
         tune(network, video.frame(0), (ids == i).astype(np.uint8), box, config, steps, coarse_size, run)
         for i in video.object_ids

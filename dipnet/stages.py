@@ -21,6 +21,7 @@ from dipnet.config import (
     OneShotConfig,
     TimeConfig,
     TrainingConfig,
+    iterations_of_objects,
 )
 from dipnet.stage_configs import (
     IdentitiesConfig,
@@ -185,8 +186,7 @@ def _tune(
     config: DIPNetConfig, request: CellRequest, name: str, network: Stage, what: Literal["frame", "objects"]
 ) -> Stage:
     frame = what == "frame"
-    several = len(request.sequences[name].value.object_ids) > 1
-    read = "frame_iterations" if frame else "instance_iterations" if several else "crop_iterations"
+    read = "frame_iterations" if frame else iterations_of_objects(len(request.sequences[name].value.object_ids))
     unread = {key: OneShotConfig.model_fields[key].default for key in ITERATIONS if key != read}
     return Stage(
         name="tune",

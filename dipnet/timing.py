@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dipnet.config import ITERATIONS, OneShotConfig, TimeConfig
+from dipnet.config import ITERATIONS, OneShotConfig, TimeConfig, iterations_of_objects
 from dipnet.inference import segment_video
 from dipnet.model import Networks
 from dipnet.one_shot import tune_on_frame, tune_on_objects
@@ -67,8 +67,7 @@ def _one_shot_seconds(video: Video, network: SegmentationNetwork, config: TimeCo
         tune_on_objects(network, video, schedule, margin, size, _run(device, amp=inference.amp))
         _synchronise(device)
         seconds = time.perf_counter() - begin
-        more = one_shot.crop_iterations if objects == 1 else one_shot.instance_iterations
-        total += seconds if whole else seconds / steps * more
+        total += seconds if whole else seconds / steps * getattr(one_shot, iterations_of_objects(objects))
     return total
 
 
