@@ -249,6 +249,7 @@ class InferenceConfig(Options):
     anchor: float = 0.0
     previous: float = 0.0
     test_flip: bool = False
+    search_margin: float | None = None
     coarse_size: int = 32
     propagation: PropagationConfig | None = None
     segmentation: SegmentationConfig | None = None
@@ -307,6 +308,11 @@ class DIPNetConfig(Options):
     test_flip: bool = False
     """Beyond the paper: each frame is segmented as it is and mirrored, and the probabilities are averaged."""
 
+    search_margin: float | None = Field(None, ge=0)
+    """Beyond the paper: with the crop, the foreground is looked for only in the box of the frame before's mask, grown
+    by this margin on each side, in sides of the box; in the whole frame where it is not found there. Null: always in
+    the whole frame."""
+
     weights: str = "imagenet"
     """Of the backbones before training: `imagenet` (torchvision downloads them), `none`, or a file of a state dict."""
 
@@ -336,6 +342,7 @@ class DIPNetConfig(Options):
             anchor=0.0 if static else self.anchor,
             previous=0.0 if alone else self.previous,
             test_flip=self.test_flip,
+            search_margin=self.search_margin if self.crop else None,
             coarse_size=self.propagation.coarse_size,
             propagation=None if alone else self.propagation,
             segmentation=None if self.phases == "propagation" else self.segmentation,

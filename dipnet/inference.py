@@ -23,7 +23,8 @@ from dipnet.view import Box, Image, bounding_box, clip, grow, resample, whole
 def segment_video(video: Video, networks: Networks, config: InferenceConfig, device: str) -> Iterator[Image]:
     """Masks of ids, height × width, frame by frame; the first is the given truth.
 
-    With cropping: all objects as one in the whole frame, a box around them, each object in the box (section 3.3.1)."""
+    With cropping: all objects as one in the whole frame, a box around them, each object in the box (section 3.3.1).
+    With `search_margin` the first of these looks around the frame before's mask, and elsewhere if nothing is there."""
     first_frame, ids = video.frame(0), video.mask(0)
     objects = np.stack([ids == i for i in video.object_ids])
     yield label(objects.astype(np.float32), video.object_ids)
@@ -31,7 +32,8 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
     frame_pass = Pass(networks.propagation, config, device)
     if config.crop:
         foreground = merged(objects)
-        frame_pass.start(first_frame, foreground, whole(ids))
+        region = search_region(foreground[0], config.search_margin)
+        frame_pass.start(first_frame, foreground, region)
         crop_pass = Pass(networks.propagation, config, device)
         box = foreground_box(foreground[0], config.crop_margin) or whole(ids)
         crop_pass.start(first_frame, objects, box)
@@ -41,7 +43,10 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
     for index in range(1, len(video)):
         frame = video.frame(index)
         if config.crop:
-            found = frame_pass.step(frame, whole(ids), frame_networks, together=False) > 0.5
+            found = frame_pass.step(frame, region, frame_networks, together=False) > 0.5
+            if not found.any() and region != whole(ids):
+                region = whole(ids)
+                found = frame_pass.step(frame, region, frame_networks, together=False) > 0.5
             # Where nothing is found the object may still be where it was: the last box is searched.
             box = foreground_box(found[0], config.crop_margin) or box
             scores = crop_pass.step(frame, box, networks.object_segmentation, together=tell_apart)
@@ -53,7 +58,9 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
             return
         objects = np.stack([masks == i for i in video.object_ids])
         if config.crop:
-            frame_pass.remember(frame, merged(objects), scores.max(0, keepdims=True), whole(ids))
+            foreground = merged(objects)
+            region = search_region(foreground[0], config.search_margin)
+            frame_pass.remember(frame, foreground, scores.max(0, keepdims=True), region)
             crop_pass.remember(frame, objects, scores, box)
         else:
             frame_pass.remember(frame, objects, scores, whole(ids))
@@ -191,6 +198,12 @@ def foreground_box(mask: NDArray[np.bool_], margin: float) -> Box | None:
     """The box to crop: around the mask, with the margin on each side, inside the frame; None if the mask is empty."""
     box = bounding_box(mask)
     return None if box is None else clip(grow(box, (margin,) * 4), mask.shape)
+
+
+def search_region(mask: NDArray[np.bool_], margin: float | None) -> Box:
+    """Where the foreground is looked for next: the whole frame, or with a margin the box around the mask."""
+    box = None if margin is None else foreground_box(mask, margin)
+    return box or (0, 0, *mask.shape)
 
 
 def paste(scores: NDArray[np.float32], box: Box, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import torch
 
 from dipnet.config import DIPNetConfig, OneShotConfig
 from dipnet.identity import update_identity
-from dipnet.inference import Pass, confidence, segment_video
+from dipnet.inference import Pass, confidence, foreground_box, segment_video
 from dipnet.model import Networks
 from dipnet.one_shot import tune_on_frame, tune_on_objects
 from dipnet.optimise import Run
@@ -102,6 +102,30 @@ def test_with_the_flip_a_mirrored_frame_gives_mirrored_probabilities(objects: in
     np.testing.assert_allclose(mirrored, plain[:, :, ::-1], atol=1e-4)
 
 
+@pytest.mark.parametrize("found", [True, False])
+def test_the_search_looks_around_the_mask_before_and_then_everywhere(
+    found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned, looked, step = networks(), [], Pass.step
+    answer = torch.full((1, 1, S.size, S.size), 9.0 if found else -9.0)
+    tuned.frame_segmentation.refine = lambda image, hints: answer  # type: ignore
+
+    def spied(self: Pass, frame: np.ndarray, box: tuple, *rest: Any, **options: Any) -> np.ndarray:
+        looked.append(box)
+        return step(self, frame, box, *rest, **options)
+
+    monkeypatch.setattr(Pass, "step", spied)
+    video, options = Squares(length=3), config(search_margin=0.2, crop_margin=0.1)
+    with torch.inference_mode():
+        first, second, _ = segment_video(video, tuned, options, "cpu")
+    around, crop = (foreground_box(first == 1, margin) for margin in (0.2, 0.1))
+    if found:  # every second look is at the crop
+        assert looked[::2] == [around, foreground_box(second == 1, 0.2)]
+        assert WHOLE not in looked
+    else:
+        assert looked == [around, WHOLE, crop, WHOLE, crop]
+
+
 @pytest.mark.parametrize("phases", ["propagation", "segmentation", "both"])
 def test_every_phase_can_be_flipped(phases: str) -> None:
     options = config(crop=False, phases=phases, test_flip=True)
@@ -163,6 +187,7 @@ def test_both_ways_of_tuning_reach_the_crop_and_each_object_of_it() -> None:
         ({"anchor": 0.5}, True),
         ({"previous": 0.5}, True),
         ({"test_flip": True}, True),
+        ({"search_margin": 1.0}, True),
         ({"one_shot.feature_views": 4}, False),
         ({"one_shot.patience": 2}, False),
     ],
@@ -179,12 +204,13 @@ def test_options_of_the_propagation_change_nothing_where_there_is_none() -> None
     plain = DIPNetConfig(**alone).inference(multi_object=False)
     for option in ({"confident_omega": True}, {"anchor": 0.5}, {"previous": 0.5}):
         assert DIPNetConfig(**alone, **option).inference(multi_object=False) == plain
+    assert DIPNetConfig(**alone, search_margin=1.0).inference(multi_object=False) == plain
     still = DIPNetConfig(omega=0.0).inference(multi_object=False)
     assert DIPNetConfig(omega=0.0, anchor=0.5, confident_omega=True).inference(multi_object=False) == still
 
 
 def test_all_options_together_segment_a_video() -> None:
-    options = config(confident_omega=True, anchor=0.3, previous=0.2, test_flip=True)
+    options = config(confident_omega=True, anchor=0.3, previous=0.2, test_flip=True, search_margin=1.0)
     segmentation = new_segmentation(S, "none", 0).eval()
     both = Networks(new_propagation(P, "none", 0).eval(), segmentation, [segmentation])
     with torch.inference_mode():
