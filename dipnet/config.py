@@ -250,6 +250,8 @@ class InferenceConfig(Options):
     previous: float = 0.0
     test_flip: bool = False
     search_margin: float | None = None
+    reach: float | None = None
+    frame_share: float = 0.0
     coarse_size: int = 32
     propagation: PropagationConfig | None = None
     segmentation: SegmentationConfig | None = None
@@ -313,6 +315,14 @@ class DIPNetConfig(Options):
     by this margin on each side, in sides of the box; in the whole frame where it is not found there. Null: always in
     the whole frame."""
 
+    reach: float | None = Field(None, ge=0)
+    """Beyond the paper: what the propagation finds further than this from the frame before's mask, in longer sides of
+    that mask's box, is no hint; an object that was not found there may be anywhere. Null: everywhere."""
+
+    frame_share: float = Field(0.0, ge=0, le=1)
+    """Beyond the paper: with the crop and one object, share of the first pass's probability in the mask; the crop's has
+    the rest. The first pass does not tell several objects apart."""
+
     weights: str = "imagenet"
     """Of the backbones before training: `imagenet` (torchvision downloads them), `none`, or a file of a state dict."""
 
@@ -343,6 +353,8 @@ class DIPNetConfig(Options):
             previous=0.0 if alone else self.previous,
             test_flip=self.test_flip,
             search_margin=self.search_margin if self.crop else None,
+            reach=None if alone else self.reach,
+            frame_share=self.frame_share if self.crop else 0.0,
             coarse_size=self.propagation.coarse_size,
             propagation=None if alone else self.propagation,
             segmentation=None if self.phases == "propagation" else self.segmentation,

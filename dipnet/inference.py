@@ -43,13 +43,15 @@ def segment_video(video: Video, networks: Networks, config: InferenceConfig, dev
     for index in range(1, len(video)):
         frame = video.frame(index)
         if config.crop:
-            found = frame_pass.step(frame, region, frame_networks, together=False) > 0.5
-            if not found.any() and region != whole(ids):
+            found = frame_pass.step(frame, region, frame_networks, together=False)
+            if found.max() <= 0.5 and region != whole(ids):
                 region = whole(ids)
-                found = frame_pass.step(frame, region, frame_networks, together=False) > 0.5
+                found = frame_pass.step(frame, region, frame_networks, together=False)
             # Where nothing is found the object may still be where it was: the last box is searched.
-            box = foreground_box(found[0], config.crop_margin) or box
+            box = foreground_box(found[0] > 0.5, config.crop_margin) or box
             scores = crop_pass.step(frame, box, networks.object_segmentation, together=tell_apart)
+            if config.frame_share and not tell_apart:
+                scores = (1 - config.frame_share) * scores + config.frame_share * found
         else:
             scores = frame_pass.step(frame, whole(ids), networks.object_segmentation, together=tell_apart)
         masks = label(scores, video.object_ids)
@@ -116,15 +118,17 @@ class Pass:
     def propagate(self, frame: Image, box: Box, *, together: bool) -> Float[Tensor, "objects 1 m m"]:
         """Coarse masks: of the identities, or without phase I of the masks before."""
         if self.network is None or self.dynamic is None or self.first is None:
-            return self._coarse_previous(box)
+            return self._coarse(self.previous, box)
         features = self.network.encode_frame(self._views(frame, box, self.network.config.size))
         anchor, previous = self.config.anchor, self.config.previous
-        coarse = self._coarse(self.network, features, self.dynamic, together)
+        coarse = self._propagated(self.network, features, self.dynamic, together)
         if anchor:
-            coarse = (1 - anchor) * coarse + anchor * self._coarse(self.network, features, self.first, together)
-        return (1 - previous) * coarse + previous * self._coarse_previous(box) if previous else coarse
+            coarse = (1 - anchor) * coarse + anchor * self._propagated(self.network, features, self.first, together)
+        if self.config.reach is not None:
+            coarse = coarse * self._coarse(within(self.previous, self.config.reach), box)
+        return (1 - previous) * coarse + previous * self._coarse(self.previous, box) if previous else coarse
 
-    def _coarse(
+    def _propagated(
         self, network: PropagationNetwork, features: Tensor, identity: Tensor, together: bool
     ) -> Float[Tensor, "objects 1 m m"]:
         """Coarse masks of identities in the features of all views of a frame."""
@@ -135,9 +139,9 @@ class Pass:
             views.append(coarse_probabilities(logits[:count], logits[count:] if jointly else None))
         return _mean_view(torch.stack(views))
 
-    def _coarse_previous(self, box: Box) -> Float[Tensor, "objects 1 m m"]:
-        """The masks before, scaled down."""
-        masks = [resample(np.uint8(255) * mask, box, 8 * self.config.coarse_size) for mask in self.previous]
+    def _coarse(self, objects: NDArray[np.bool_], box: Box) -> Float[Tensor, "objects 1 m m"]:
+        """Masks inside of a box, scaled down."""
+        masks = [resample(np.uint8(255) * mask, box, 8 * self.config.coarse_size) for mask in objects]
         hints = [cv2.resize(mask, (self.config.coarse_size,) * 2, interpolation=cv2.INTER_AREA) for mask in masks]
         return torch.from_numpy(np.stack(hints).astype(np.float32)[:, None] / 255).to(self.device)
 
@@ -204,6 +208,17 @@ def search_region(mask: NDArray[np.bool_], margin: float | None) -> Box:
     """Where the foreground is looked for next: the whole frame, or with a margin the box around the mask."""
     box = None if margin is None else foreground_box(mask, margin)
     return box or (0, 0, *mask.shape)
+
+
+def within(masks: Bool[np.ndarray, "objects height width"], reach: float) -> Bool[np.ndarray, "objects height width"]:
+    """Each mask and all that is near it: within `reach` longer sides of its box; everything for an empty mask."""
+    near = np.ones_like(masks)
+    for mask, target in zip(masks, near, strict=True):
+        box = bounding_box(mask)
+        if box is not None:
+            distance = cv2.distanceTransform(np.uint8(1) - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            target[...] = distance <= reach * max(box[2] - box[0], box[3] - box[1])
+    return near
 
 
 def paste(scores: NDArray[np.float32], box: Box, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import torch
 
 from dipnet.config import DIPNetConfig, OneShotConfig
 from dipnet.identity import update_identity
-from dipnet.inference import Pass, confidence, foreground_box, segment_video
+from dipnet.inference import Pass, confidence, foreground_box, segment_video, within
 from dipnet.model import Networks
 from dipnet.one_shot import tune_on_frame, tune_on_objects
 from dipnet.optimise import Run
@@ -90,6 +90,57 @@ def test_the_previous_mask_has_its_share_of_the_coarse_mask() -> None:
             coarse[previous] = way.propagate(video.frame(1), WHOLE, together=False)
     assert coarse[1.0].mean().item() == pytest.approx((Squares().mask(0) == 1).mean(), rel=0.05)
     torch.testing.assert_close(coarse[0.25], 0.75 * coarse[0.0] + 0.25 * coarse[1.0])
+
+
+def test_within_the_reach_of_a_mask_is_what_lies_so_many_of_its_longer_sides_away() -> None:
+    masks = np.zeros((2, 30, 40), np.bool_)
+    masks[0, 10:14, 10:20] = True  # 4 × 10 pixels; the second one is empty
+    near = within(masks, 0.5)
+    assert near[1].all()
+    assert np.flatnonzero(near[0, 12]).tolist() == list(range(5, 25))
+    assert np.flatnonzero(near[0, :, 15]).tolist() == list(range(5, 19))
+    assert near[0, 7, 6]  # 3 up and 4 left of a corner
+    assert not near[0, 6, 6]
+    assert (within(masks, 0)[0] == masks[0]).all()
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_out_of_reach_of_the_mask_before_nothing_is_a_hint(objects: int) -> None:
+    coarse = {}
+    for options in ({}, {"reach": 0.0}, {"reach": 0.5}, {"reach": 100.0}, {"previous": 1.0}):
+        way, video, _ = start(objects, **options)
+        with torch.inference_mode():
+            coarse[str(options)] = way.propagate(video.frame(1), WHOLE, together=objects > 1)
+    everywhere, nowhere_else, near, far, before = coarse.values()
+    torch.testing.assert_close(nowhere_else, everywhere * before)
+    torch.testing.assert_close(far, everywhere)
+    assert (near <= everywhere).all()
+    assert nowhere_else.sum() < near.sum() < everywhere.sum()
+
+
+def test_an_object_that_was_not_found_may_be_anywhere() -> None:
+    coarse = []
+    for reach in (None, 0.1):
+        way, video, masks = start(reach=reach)
+        way.remember(video.frame(1), np.zeros_like(masks), np.zeros(masks.shape, np.float32), WHOLE)
+        with torch.inference_mode():
+            coarse.append(way.propagate(video.frame(2), WHOLE, together=False))
+    torch.testing.assert_close(*coarse)
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_the_first_pass_has_its_share_of_the_mask_of_a_single_object(objects: int) -> None:
+    frame, crop = networks(), networks()
+    frame.frame_segmentation.refine = lambda image, hints: torch.full((1, 1, S.size, S.size), 9.0)  # type: ignore
+    crop.frame_segmentation.refine = lambda image, hints: torch.full((1, 1, S.size, S.size), -0.5)  # type: ignore
+    both = Networks(frame.propagation, frame.frame_segmentation, [crop.frame_segmentation])
+    found = {}
+    for share in (0.0, 0.25, 1.0):
+        with torch.inference_mode():
+            *_, last = segment_video(Squares(objects=objects, length=2), both, config(frame_share=share), "cpu")
+        found[share] = bool(last.all())
+    # .75 · σ(−.5) + .25 · σ(9) is above a half, σ(−.5) is not.
+    assert found == {0.0: False, 0.25: objects == 1, 1.0: objects == 1}
 
 
 @pytest.mark.parametrize("objects", [1, 2])
@@ -188,6 +239,8 @@ def test_both_ways_of_tuning_reach_the_crop_and_each_object_of_it() -> None:
         ({"previous": 0.5}, True),
         ({"test_flip": True}, True),
         ({"search_margin": 1.0}, True),
+        ({"reach": 0.3}, True),
+        ({"frame_share": 0.5}, True),
         ({"one_shot.feature_views": 4}, False),
         ({"one_shot.patience": 2}, False),
     ],
@@ -202,15 +255,16 @@ def test_an_option_shares_all_that_it_does_not_change(option: dict, tuned_alike:
 def test_options_of_the_propagation_change_nothing_where_there_is_none() -> None:
     alone = {"crop": False, "phases": "segmentation"}
     plain = DIPNetConfig(**alone).inference(multi_object=False)
-    for option in ({"confident_omega": True}, {"anchor": 0.5}, {"previous": 0.5}):
+    for option in ({"confident_omega": True}, {"anchor": 0.5}, {"previous": 0.5}, {"reach": 0.3}):
         assert DIPNetConfig(**alone, **option).inference(multi_object=False) == plain
-    assert DIPNetConfig(**alone, search_margin=1.0).inference(multi_object=False) == plain
+    # Nor do those of the crop without one.
+    assert DIPNetConfig(**alone, search_margin=1.0, frame_share=0.5).inference(multi_object=False) == plain
     still = DIPNetConfig(omega=0.0).inference(multi_object=False)
     assert DIPNetConfig(omega=0.0, anchor=0.5, confident_omega=True).inference(multi_object=False) == still
 
 
 def test_all_options_together_segment_a_video() -> None:
-    options = config(confident_omega=True, anchor=0.3, previous=0.2, test_flip=True, search_margin=1.0)
+    options = config(confident_omega=True, anchor=0.3, previous=0.2, test_flip=True, search_margin=1.0, reach=0.3)
     segmentation = new_segmentation(S, "none", 0).eval()
     both = Networks(new_propagation(P, "none", 0).eval(), segmentation, [segmentation])
     with torch.inference_mode():
