@@ -22,6 +22,7 @@ from dipnet.samples import (
     coarse_mask,
     crop_box,
     frames_tensor,
+    images_of,
     known_tensor,
     masks_tensor,
     one_object,
@@ -232,6 +233,27 @@ def test_a_crop_holds_the_whole_object() -> None:
 def test_frames_are_normalised_as_imagenet_s() -> None:
     tensor = frames_tensor([np.full((2, 2, 3), 255, np.uint8)])
     assert tensor[0, :, 0, 0].tolist() == pytest.approx([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
+
+
+def test_every_pixel_and_every_value_is_normalised_in_its_place() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 3), np.uint8)
+    expected = (frames / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(frames_tensor(list(frames)), expected.transpose(0, 3, 1, 2), atol=1e-5)
+    np.testing.assert_array_equal(images_of(frames_tensor(list(frames))), frames)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_change_of_colour_is_a_line_for_each_channel_that_ends_at_black_and_white(seed: int) -> None:
+    levels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
+    mask = np.ones((16, 16), np.uint8)
+    changed = vary([View(levels, mask)] * 2, AugmentationConfig(flip=0, color=0.3), np.random.default_rng(seed))
+    np.testing.assert_array_equal(changed[0].frame, changed[1].frame)
+    np.testing.assert_array_equal(changed[0].mask, mask)
+    for channel in changed[0].frame.reshape(256, 3).T.astype(int):
+        inside = np.flatnonzero((channel > 0) & (channel < 255))
+        slope, offset = np.polyfit(inside, channel[inside], 1)
+        assert 0.5 < slope < 1.5  # of .3 in all and half of that for the channel
+        np.testing.assert_allclose(channel, np.clip(slope * np.arange(256) + offset, 0, 255), atol=1.6)
 
 
 def test_outside_the_image_the_rim_repeats_and_labels_are_background() -> None:
