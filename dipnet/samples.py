@@ -97,12 +97,12 @@ def vary(views: Sequence[View], config: AugmentationConfig, rng: Generator) -> l
     for view in views:
         frame, mask = view.frame, view.mask
         if flip:
-            frame, mask = frame[:, ::-1], mask[:, ::-1]
+            frame, mask = np.ascontiguousarray(frame[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
         if angle or zoom != 1 or shift.any():
             frame, mask = warp(frame, mask, angle, zoom, shift)
         if config.color:
-            frame = np.asarray(cv2.LUT(np.ascontiguousarray(frame), changed), np.uint8)
-        result.append(View(np.ascontiguousarray(frame), np.ascontiguousarray(mask)))
+            frame = np.asarray(cv2.LUT(frame, changed), np.uint8)
+        result.append(View(frame, mask))
     return result
 
 
@@ -111,7 +111,6 @@ def warp(frame: Image, mask: Image, angle: float, zoom: float, shift: NDArray[np
     side = frame.shape[0]
     matrix = cv2.getRotationMatrix2D((side / 2, side / 2), angle, zoom)
     matrix[:, 2] += shift * side
-    frame, mask = np.ascontiguousarray(frame), np.ascontiguousarray(mask)
     mirrored = cv2.BORDER_REFLECT_101
     turned = cv2.warpAffine(frame, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=mirrored)
     labels = cv2.warpAffine(mask, matrix, (side, side), flags=cv2.INTER_NEAREST, borderMode=mirrored)
