@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.study import study_name
+from harness.planning.study import study_name
 from reports.report import write
 
 

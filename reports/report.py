@@ -16,27 +16,27 @@ from pathlib import Path
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from harness.alone import alone
 from harness.errors import StoreError
-from reports.claims import claims_file, load_claims
-from reports.content import compose, suffixes
-from reports.drawing import Figure, save
-from reports.figures import figures
-from reports.formats import as_csv
-from reports.html import html_page
-from reports.identities import identity_figure
-from reports.latex import latex
-from reports.lineage import Lineage
-from reports.pages import index_page, speed_page
-from reports.published import load_published
-from reports.rows import Part, check_rows
-from reports.scores import Scorebook, read_scorebook
-from reports.second import Here, second_process
-from reports.sheets import draw_sheets, notable
-from reports.spec import TableSet, load_tables
-from reports.tradeoff import speed_figures
-from reports.training import read_curves, training_figures
-from reports.videos import draw_videos
+from harness.files import locked
+from reports.figures.canvas import Figure, save
+from reports.figures.identities import identity_figure
+from reports.figures.scores import figures
+from reports.figures.tradeoff import speed_figures
+from reports.figures.training import read_curves, training_figures
+from reports.formats.html import html_page
+from reports.formats.latex import latex
+from reports.formats.markdown import as_csv
+from reports.formats.pages import index_page, speed_page
+from reports.inputs.cells import Part, check_rows
+from reports.inputs.claims import claims_file, load_claims
+from reports.inputs.lineage import Lineage
+from reports.inputs.published import load_published
+from reports.inputs.scores import Scorebook, read_scorebook
+from reports.inputs.spec import TableSet, load_tables
+from reports.media.background import Here, second_process
+from reports.media.sheets import draw_sheets, notable
+from reports.media.videos import draw_videos
+from reports.tables.content import compose, suffixes
 
 STAMP = ".stamp.json"
 """What a report was made from, and its files."""
@@ -45,28 +45,29 @@ STAMP = ".stamp.json"
 def write(study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
     """Brings `<home>/reports/<study>/` up to date with the recorded rows, logs it to MLflow, and returns the files.
 
-    `from_store`, `tracking`: where the rows are read, as record.read_rows says; from the store, MLflow is left alone.
+    `from_store`, `tracking`: where the rows are read, as sync.read_rows says; from the store, MLflow is left alone.
     Raises ReportError for rows that no report can be made of, StoreError where the folder cannot be written."""
-    from harness import record  # here, because it loads MLflow, which takes seconds
 
     folder = home / "reports" / study
-    frame = record.read_rows(home, study, from_store=from_store, tracking=tracking)
+    from harness.tracking import sync  # here, because it loads MLflow, which takes seconds
+
+    frame = sync.read_rows(home, study, from_store=from_store, tracking=tracking)
     try:
-        with alone(folder):  # two runs of a study may end at once
+        with locked(folder):  # two runs of a study may end at once
             files = unchanged(folder, frame)
             if not files:
                 # One thread: of many small products, threads would only wait for each other.
                 with second_process() as second, threadpool_limits(1):
                     files = write_report(frame, study, folder, second)
             if not from_store:
-                record.log_report(home, study, folder, tracking)
+                sync.log_report(home, study, folder, tracking)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
     return files
 
 
 def write_report(frame: pd.DataFrame, study: str, folder: Path, second: Executor | None = None) -> list[Path]:
-    """The files of a report in `folder`, from rows as record.read_rows gives them; what lay there before is replaced
+    """The files of a report in `folder`, from rows as sync.read_rows gives them; what lay there before is replaced
     as a whole. The first two are the pages. `second`: where videos and figures are written meanwhile."""
     second = second or Here()
     tables, published, claims = load_tables(), load_published(), load_claims()
@@ -164,7 +165,7 @@ def unchanged(folder: Path, frame: pd.DataFrame) -> list[Path]:
 def made_from(frame: pd.DataFrame) -> str:
     """SHA-256 of all that a report depends on: the rows (published results never change), and this package's files."""
     here = Path(__file__).parent
-    sources = sorted(path for path in here.iterdir() if path.suffix in {".py", ".yaml"})
+    sources = sorted(path for path in here.rglob("*") if path.suffix in {".py", ".yaml"})
     digest = hashlib.sha256(frame.to_json(orient="records", double_precision=15).encode())
     for path in (*sources, claims_file()):
         digest.update(path.name.encode() + path.read_bytes())

@@ -17,7 +17,7 @@ from PIL import Image
 
 from harness.config import Config
 from harness.stage import Resources, Stage
-from harness.store import Store
+from harness.store.local import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

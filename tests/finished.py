@@ -8,12 +8,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from harness.datasets import load_protocols
-from harness.material import gather
-from harness.plan import Plan, make_plan
-from harness.publisher import tracking_uri
-from harness.store import Store
-from harness.study import load_study
-from harness.work import make_job, work
+from harness.execution.worker import make_job, work
+from harness.planning.inputs import gather
+from harness.planning.plan import Plan, make_plan
+from harness.planning.study import load_study
+from harness.store.local import Store
+from harness.tracking.writer import tracking_uri
 
 STUDY = """
 name: try

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.datasets import load_protocols
-from harness.material import gather
-from harness.plan import Item, make_plan
-from harness.rows import is_filled, make_rows
-from harness.store import Store
-from harness.study import load_study
-from harness.work import make_job, work
+from harness.execution.worker import make_job, work
+from harness.planning.inputs import gather
+from harness.planning.plan import Item, make_plan
+from harness.planning.study import load_study
+from harness.results.cell import is_filled, make_rows
+from harness.store.local import Store
 from tests.engine import make_davis16, toy
 
 STUDY = "{name: try, method: first-mask, benchmarks: [davis16-val], variants: {one: {}}}"

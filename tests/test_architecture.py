@@ -1,4 +1,4 @@
-"""The arrows: who may import whom, and which outside service lives in which file."""
+"""The arrows: which package may import which, and which outside service lives in which file."""
 
 from __future__ import annotations
 
@@ -9,15 +9,61 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(
-    path.relative_to(ROOT) for top in ("harness", "dipnet", "reports") for path in (ROOT / top).rglob("*.py")
-)
+TOPS = ("harness", "vos", "dipnet", "rivals", "reports")
+SOURCES = sorted(path.relative_to(ROOT) for top in TOPS for path in (ROOT / top).rglob("*.py"))
 LONGEST = 400
 """Lines of a file, as a rule."""
 
+CONTRACTS = {"harness.stage", "harness.method", "harness.config", "harness.errors", "harness.fingerprint"}
+HELPERS = {"harness.files", "harness.console", "harness.hardware", "harness.yaml_file"}
+"""Modules at the root of `harness`. The contracts know the helpers at most, and every package may import both."""
+
+ALLOWED = {
+    "harness.datasets": set(),
+    "harness.score": {"harness.datasets"},
+    "harness.store": set(),
+    "harness.baselines": {"harness.datasets"},
+    "harness.planning": {"harness.store", "harness.score", "harness.datasets"},
+    "harness.execution": {"harness.planning", "harness.store"},
+    "harness.results": {"harness.planning", "harness.store", "harness.score", "harness.datasets"},
+    "harness.tracking": {"harness.results", "harness.planning", "harness.store"},
+    "harness.cli": {
+        *("harness.tracking", "harness.results", "harness.execution", "harness.planning"),
+        *("harness.store", "harness.score", "harness.datasets"),
+    },
+    "vos": {"harness.datasets"},
+    "dipnet": {"vos", "harness.datasets"},
+    "rivals": {"vos", "harness.datasets"},
+    "reports.statistics": set(),
+    "reports.inputs": {"reports.statistics", "harness.results", "harness.score", "harness.store", "harness.datasets"},
+    "reports.tables": {"reports.inputs", "reports.statistics", "harness.results", "harness.score", "harness.datasets"},
+    "reports.figures": {"reports.tables", "reports.inputs", "harness.score"},
+    "reports.formats": {"reports.figures", "reports.tables", "reports.inputs"},
+    "reports.media": {
+        *("reports.formats", "reports.figures", "reports.tables", "reports.inputs", "harness.datasets"),
+    },
+    "reports": {
+        *("reports.media", "reports.formats", "reports.figures", "reports.tables", "reports.inputs"),
+        *("reports.statistics", "harness.tracking", "harness.results", "harness.planning"),
+    },
+}
+"""Package → packages that it may import; itself, the contracts and the helpers always."""
+
+ENTRIES = {"harness.run", "harness.explain", "harness.record"}
+"""Modules that exist for `python -m` only, as `__main__` does: they may import `harness.cli` and nothing else."""
+
+TO_REMOVE = {
+    ("harness.store", "harness.planning"),
+    ("harness.store", "harness.results"),
+    ("harness.results", "harness.tracking"),
+    ("harness.tracking", "harness.execution"),
+    ("reports.figures", "reports.media"),
+    ("reports.inputs", "reports.tables"),
+}
+
 
 def imported(path: Path) -> set[str]:
-    """Every module that a file names in an import, with the names that it takes from it."""
+    """Return every module that a file names in an import, with the names that it takes from it."""
     return set(_imported(path))
 
 
@@ -38,40 +84,74 @@ def _is_in(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-def test_the_harness_knows_neither_the_method_nor_the_reports() -> None:
-    assert not {path for path in users("dipnet") | users("reports") if path.startswith("harness/")}
+def module_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-def test_the_method_knows_the_harness_in_its_stages_only() -> None:
-    pixels = {
-        path
-        for path in SOURCES
-        if path.parts[0] == "dipnet"
-        and path.name not in ("stages.py", "stage_runs.py")
-        and not {name for name in imported(path) if _is_in(name, "harness")}
-        <= {name for name in imported(path) if _is_in(name, "harness.errors") or _is_in(name, "harness.datasets")}
+def package_of(name: str) -> str:
+    """Return the package of a module, as `ALLOWED` names it, or the module itself at the root of `harness`."""
+    parts = name.split(".")
+    if parts[0] not in ("harness", "reports"):
+        return parts[0]
+    inner = ".".join(parts[:2])
+    return inner if inner in ALLOWED or parts[0] == "harness" else parts[0]
+
+
+def edges() -> Iterator[tuple[str, str, str]]:
+    """Yield package, imported package and file of every import inside the project."""
+    for path in SOURCES:
+        own = package_of(module_of(path))
+        for name in imported(path):
+            if name.split(".")[0] in TOPS and package_of(name) != own:
+                yield own, package_of(name), str(path)
+
+
+def test_every_import_follows_an_allowed_arrow() -> None:
+    wrong = {
+        f"{own} -> {other} ({path})"
+        for own, other, path in edges()
+        if own not in ENTRIES
+        and not path.endswith("__main__.py")
+        and other not in CONTRACTS | HELPERS | ALLOWED.get(own, set())
+        and (own, other) not in TO_REMOVE
     }
-    assert not pixels
+    assert not wrong
 
 
-def test_reports_do_not_know_the_method() -> None:
-    assert not {path for path in users("dipnet") if path.startswith("reports/")}
+def test_modules_for_python_m_import_the_command_line_only() -> None:
+    mains = {path for path in SOURCES if path.name == "__main__.py" and path.parts[0] == "harness"}
+    entries = mains | {path for path in SOURCES if module_of(path) in ENTRIES}
+    assert not {f"{path}: {name}" for path in entries for name in imported(path) if not _is_in(name, "harness.cli")}
+
+
+def test_contracts_and_helpers_know_no_package() -> None:
+    assert not {f"{own} -> {other}" for own, other, _ in edges() if own in CONTRACTS | HELPERS and other in ALLOWED}
+
+
+def test_the_table_of_arrows_has_no_circle() -> None:
+    def below(package: str, above: tuple[str, ...] = ()) -> None:
+        assert package not in above, f"circle: {' -> '.join((*above, package))}"
+        for other in ALLOWED[package]:
+            below(other, (*above, package))
+
+    for package in ALLOWED:
+        below(package)
 
 
 @pytest.mark.parametrize(
     ("service", "homes"),
     [
-        ("ray", {"harness/cluster.py", "harness/schedule.py"}),
-        ("mlflow", {"harness/publisher.py"}),
-        ("fsspec", {"harness/remote.py"}),
+        ("ray", {"harness/execution/cluster.py", "harness/execution/tune.py"}),
+        ("mlflow", {"harness/tracking/writer.py"}),
+        ("fsspec", {"harness/store/objects.py"}),
     ],
 )
 def test_each_outside_service_lives_in_files_of_its_own(service: str, homes: set[str]) -> None:
     assert users(service) == homes
 
 
-def test_torch_lives_in_the_method_only() -> None:
-    assert {path.split("/")[0] for path in users("torch") | users("torchvision")} == {"dipnet"}
+def test_torch_lives_in_network_packages_only() -> None:
+    assert {path.split("/")[0] for path in users("torch") | users("torchvision")} <= {"vos", "dipnet", "rivals"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)

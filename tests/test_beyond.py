@@ -18,7 +18,7 @@ from dipnet.optimise import Run
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from harness.datasets import load_protocols
-from harness.study import load_study, shipped_studies
+from harness.planning.study import load_study, shipped_studies
 from tests.test_dipnet_stages import keys, plan
 from tests.test_inference import P, S, config, networks
 from tests.videos import Squares

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import Cluster, Node, check_nodes, joined_ray, look_around
 from harness.errors import ResourceError
+from harness.execution.cluster import Cluster, Node, check_nodes, joined_ray, look_around
 from harness.stage import Resources
-from harness.store import Store
+from harness.store.local import Store
 from tests.engine import toy
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets.__main__ import main
+from harness.cli.data import main
 from tests.test_datasets_layouts import make_davis16, make_davis17, make_voc
 
 

@@ -16,15 +16,15 @@ from harness.datasets.compose import _tracks as read_tracks
 from harness.datasets.compose import plan as plan_composition
 from harness.datasets.protocol import load_training_sets
 from harness.errors import DataError
-from harness.material import gather
-from harness.plan import make_plan
-from harness.rows import make_rows
-from harness.store import Store
-from harness.study import load_study
-from harness.work import make_job, work
-from reports.rows import check_rows
-from reports.rows import split as split_rows
-from reports.words import describe
+from harness.execution.worker import make_job, work
+from harness.planning.inputs import gather
+from harness.planning.plan import make_plan
+from harness.planning.study import load_study
+from harness.results.cell import make_rows
+from harness.store.local import Store
+from reports.inputs.captions import describe
+from reports.inputs.cells import check_rows
+from reports.inputs.cells import split as split_rows
 
 SPLITS = {"train": ("bear", "boat", "bus", "cat"), "val": ("cow", "dog", "duck", "goat")}
 SIZE = (96, 160)

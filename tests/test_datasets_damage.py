@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.cli.data import main
 from harness.datasets import load_protocols
-from harness.datasets.__main__ import main
 from harness.datasets.inventory import check_part, find_parts, list_entries
 from harness.datasets.pixels import read_mask
 from harness.errors import DataError
-from harness.material import gather
+from harness.planning.inputs import gather
 from tests.test_datasets_check import replace_by_folder, save_header, save_mode, truncate
 from tests.test_datasets_layouts import make_davis16, make_davis17, make_voc, save_frame, save_grey, save_palette
 from tests.test_datasets_sbd import make_sbd

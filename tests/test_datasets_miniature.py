@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from harness.datasets import Sequence, check_sequences, data_kind, embed, load_benchmark, load_protocols, load_training
-from harness.datasets.miniature.direct import direct
+from harness.datasets.miniature.scenario import direct
 from harness.datasets.miniature.scene import render
 from harness.datasets.miniature.themes import DAVIS17, FILM
 from harness.errors import StoreError

@@ -19,7 +19,7 @@ from harness.datasets import Sequence, check_sequences, load_protocols, load_tra
 from harness.datasets.matlab import read_instances
 from harness.datasets.protocol import is_at_hand, list_readers
 from harness.errors import DataError
-from harness.material import gather
+from harness.planning.inputs import gather
 from tests.test_datasets_layouts import make_davis16, make_voc, save_frame, save_palette
 
 SIZE = (24, 40)

@@ -164,7 +164,7 @@ def test_a_weights_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_plan_needs_no_torch() -> None:
-    program = "import dipnet.stages, harness.run, sys; sys.exit('torch' in sys.modules)"
+    program = "import dipnet.stages, harness.cli.run, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.explain import main
 from harness.datasets import load_protocols
-from harness.explain import main
-from harness.ledger import keep_plan
-from harness.material import gather
-from harness.plan import Plan, make_plan
-from harness.rows import keep_rows, make_rows
-from harness.store import Store
-from harness.study import load_study
-from harness.work import make_job, work
+from harness.execution.worker import make_job, work
+from harness.planning.inputs import gather
+from harness.planning.plan import Plan, make_plan
+from harness.planning.study import load_study
+from harness.results.cell import keep_rows, make_rows
+from harness.results.plan_record import keep_plan
+from harness.store.local import Store
 from tests.engine import make_davis16
 
 STUDY = """
@@ -82,9 +82,9 @@ def test_it_goes_from_the_number_to_masks_data_code_and_machine(told: Told, ask:
         assert (folder / "masks").is_dir()
     assert cell.score is not None
     assert f"scores: {told.home / 'store' / 'score' / cell.score.key}" in output
-    assert "run harness.first_mask:segment, version 1; revision abcdef" in output
+    assert "run harness.baselines.first_mask:segment, version 1; revision abcdef" in output
     assert "numpy " in output
-    assert "harness.first_mask " in output
+    assert "harness.baselines.first_mask " in output
     assert "values=binary averaging=sequences" in output
     assert "seconds measured on a machine" in output
 

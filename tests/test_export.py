@@ -14,13 +14,13 @@ from PIL import Image
 from harness.datasets import load_protocols
 from harness.datasets.pixels import davis_palette, read_mask, write_mask
 from harness.errors import DataError, StoreError
-from harness.export import export, require_usable
-from harness.material import gather
-from harness.plan import Plan, make_plan
-from harness.rows import is_filled, is_planned, make_rows
-from harness.store import Store
-from harness.study import load_study
-from harness.work import make_job, work
+from harness.execution.worker import make_job, work
+from harness.planning.inputs import gather
+from harness.planning.plan import Plan, make_plan
+from harness.planning.study import load_study
+from harness.results.cell import is_filled, is_planned, make_rows
+from harness.results.export import export, require_usable
+from harness.store.local import Store
 from tests.test_datasets_layouts import make_davis17
 
 STUDY = "name: try\nmethod: first-mask\nbenchmarks: [davis17-val, davis17-test-dev]\nvariants: {one: {}}\n"

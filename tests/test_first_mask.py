@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.baselines.first_mask import METHOD
 from harness.datasets import digest, load_benchmark, load_protocols
 from harness.datasets.pixels import read_mask
-from harness.first_mask import METHOD
+from harness.execution.worker import make_job, work
 from harness.method import CellRequest, Method, find_method
-from harness.score_stage import score_stage
+from harness.score.stage import score_stage
 from harness.stage import Data, Stage
-from harness.store import Store
-from harness.work import make_job, work
+from harness.store.local import Store
 from tests.engine import make_davis16
 
 

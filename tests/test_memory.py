@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.memory import give_memory_back
+from harness.execution.memory import give_memory_back
 
 KIB = 1024
 

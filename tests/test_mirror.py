@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from harness.errors import RemoteError, StoreError
-from harness.mirror import Mirror
-from harness.remote import Remote
-from harness.remote_care import litter, remove
+from harness.execution.worker import make_job, work
 from harness.stage import Stage, key_of
-from harness.store import Store
-from harness.work import make_job, work
+from harness.store.local import Store
+from harness.store.mirror import Mirror
+from harness.store.objects import ObjectStore
+from harness.store.remote_gc import litter, remove
 from tests.engine import ROOT, runs, toy
 from tests.s3 import S3, s3_server
 from tests.test_race import plan
@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def mirror_of(home: Path, url: str, *, run: str = "", lasts: float = 3600.0) -> Mirror:
-    return Mirror(Store(home), Remote(url), run=run or home.name, lasts=lasts)
+    return Mirror(Store(home), ObjectStore(url), run=run or home.name, lasts=lasts)
 
 
 def go(stage: Stage, mirror: Mirror) -> bool:
@@ -134,7 +134,7 @@ def test_of_two_who_finish_one_stage_the_first_counts_for_both(url: str, tmp_pat
     with b.store.claim(stage.key):
         assert b.share(stage.name, stage.key, late, is_driver_s=True)
     assert files(a, stage) == files(b, stage)
-    objects = Remote(url).sizes(f"files/{stage.name}/{stage.key}")
+    objects = ObjectStore(url).sizes(f"files/{stage.name}/{stage.key}")
     assert len(objects) == 1  # what came too late is not left lying there
 
 
@@ -142,33 +142,33 @@ def test_files_without_a_manifest_are_not_used(url: str, tmp_path: Path) -> None
     stage = toy(tmp_path / "log", "one")
     a, b = (mirror_of(tmp_path / home, url) for home in "ab")
     assert go(stage, a)
-    Remote(url).remove([f"manifests/{stage.name}/{stage.key}.json"])  # as if killed before it
+    ObjectStore(url).remove([f"manifests/{stage.name}/{stage.key}.json"])  # as if killed before it
     assert not b.fetch(stage.name, stage.key)
     assert go(stage, b)
     assert runs(tmp_path / "log") == ["one", "one"]
 
 
 def _change_file(url: str, stage: Stage) -> None:
-    (name,) = Remote(url).sizes(f"files/{stage.name}/{stage.key}")
-    content = Remote(url).read(name)
+    (name,) = ObjectStore(url).sizes(f"files/{stage.name}/{stage.key}")
+    content = ObjectStore(url).read(name)
     assert content is not None
-    Remote(url).replace(name, content[::-1])
+    ObjectStore(url).replace(name, content[::-1])
 
 
 def _cut_file(url: str, stage: Stage) -> None:
-    (name,) = Remote(url).sizes(f"files/{stage.name}/{stage.key}")
-    Remote(url).replace(name, b"")
+    (name,) = ObjectStore(url).sizes(f"files/{stage.name}/{stage.key}")
+    ObjectStore(url).replace(name, b"")
 
 
 def _lose_file(url: str, stage: Stage) -> None:
-    Remote(url).remove(Remote(url).sizes(f"files/{stage.name}/{stage.key}"))
+    ObjectStore(url).remove(ObjectStore(url).sizes(f"files/{stage.name}/{stage.key}"))
 
 
 def _change_manifest(url: str, stage: Stage, change: Callable[[dict], None]) -> None:
     name = f"manifests/{stage.name}/{stage.key}.json"
-    manifest = json.loads(Remote(url).read(name) or b"")
+    manifest = json.loads(ObjectStore(url).read(name) or b"")
     change(manifest)
-    Remote(url).replace(name, json.dumps(manifest).encode())
+    ObjectStore(url).replace(name, json.dumps(manifest).encode())
 
 
 def _change_config(url: str, stage: Stage) -> None:
@@ -180,7 +180,7 @@ def _lead_out_of_the_home(url: str, stage: Stage) -> None:
 
 
 def _cut_manifest(url: str, stage: Stage) -> None:
-    Remote(url).replace(f"manifests/{stage.name}/{stage.key}.json", b'{"key": ')
+    ObjectStore(url).replace(f"manifests/{stage.name}/{stage.key}.json", b'{"key": ')
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,9 @@ def test_a_worker_whose_driver_does_not_see_its_home_tells_it_of_failures_and_of
     driver = mirror_of(tmp_path / "driver", url)
     monkeypatch.setenv("HARNESS_NODE_HOME", str(tmp_path / "node"))
     # As in a worker on another node, which is a process of its own.
-    program = "import pickle, sys; from harness.work import work; print(work(pickle.load(sys.stdin.buffer)))"
+    program = (
+        "import pickle, sys; from harness.execution.worker import work\nprint(work(pickle.load(sys.stdin.buffer)))"
+    )
     jobs = [make_job(stage, driver.store, 1, "", mirror=driver) for stage in (fails, works)]
     for job in jobs:
         subprocess.run([sys.executable, "-c", program], input=pickle.dumps(job), cwd=ROOT, check=True)

@@ -10,13 +10,13 @@ import pytest
 
 from harness.datasets import load_protocols
 from harness.errors import DataError
-from harness.material import Material, gather
-from harness.plan import Plan, make_plan
-from harness.reasons import Reasons
+from harness.execution.worker import make_job, work
+from harness.planning.inputs import Inputs, gather
+from harness.planning.invalidation import Reasons
+from harness.planning.plan import Plan, make_plan
+from harness.planning.study import load_study
 from harness.stage import Data, Stage
-from harness.store import Failure, Store
-from harness.study import load_study
-from harness.work import make_job, work
+from harness.store.local import Failure, Store
 from tests.engine import make_davis16, toy
 
 STUDY = """
@@ -36,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_davis16(tmp_path_factory.mktemp("data"))
 
 
-def material(root: Path, cache: Path, *names: str) -> Material:
+def material(root: Path, cache: Path, *names: str) -> Inputs:
     protocols = load_protocols()
     return gather([protocols[name] for name in names or ("davis16-val", "davis17-val")], root, cache)
 

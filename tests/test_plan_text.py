@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from harness.datasets import load_protocols
-from harness.estimate import Pace, estimate, sharing
-from harness.material import gather
-from harness.plan import Plan, make_plan
-from harness.plan_json import SCHEMA, plan_json
-from harness.plan_text import plan_text
-from harness.store import Failure, Store
-from harness.study import load_study
+from harness.planning.estimate import Pace, estimate, sharing
+from harness.planning.inputs import gather
+from harness.planning.plan import Plan, make_plan
+from harness.planning.schema import SCHEMA, plan_json
+from harness.planning.study import load_study
+from harness.planning.text import plan_text
+from harness.store.local import Failure, Store
 from tests.engine import ROOT, make_davis16
 
 STUDY = """

@@ -25,12 +25,13 @@ from dipnet.config import PropagationConfig
 from dipnet.model import save_network
 from dipnet.propagation import PropagationNetwork
 from dipnet.served import describe
-from harness import projection
-from harness.board import Board
-from harness.live import recording
-from harness.projection import parent_run, project
-from harness.publisher import Publisher, errors, tracking_uri, uncollected
-from harness.record import main, record, resync
+from harness.cli.mlflow import main
+from harness.execution.queue import ReadyQueue
+from harness.tracking import run_spec
+from harness.tracking.background import recording
+from harness.tracking.run_spec import parent_run, project
+from harness.tracking.sync import record, resync
+from harness.tracking.writer import Publisher, errors, tracking_uri, uncollected
 from tests.engine import ROOT
 from tests.finished import make, recorded, shown
 
@@ -144,7 +145,7 @@ def test_a_cell_is_written_as_soon_as_it_is_complete(tmp_path: Path, data: Path,
     home = tmp_path / "home"
     plan, store = make(home, data)
     shutil.copy(finished / "mlflow.db", home / "mlflow.db")
-    board = Board(missing={stage.key: stage for stage in plan.missing}, expected={})
+    board = ReadyQueue(missing={stage.key: stage for stage in plan.missing}, expected={})
     first = plan.cells[0]
     assert first.score is not None
     shutil.copytree(finished / "store", home / "store", dirs_exist_ok=True)
@@ -175,11 +176,11 @@ def test_a_trained_network_is_a_model_with_a_signature_that_predicts(
     told = describe("dipnet.stage_runs:run_train_propagation", options)
     assert told is not None
     model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.served", **told}
-    training = projection.Run(id="k", role="training", name="train", model=model)
-    cell = projection.Run(id="c", role="cell", name="cell", uses=("k",))
+    training = run_spec.Run(id="k", role="training", name="train", model=model)
+    cell = run_spec.Run(id="c", role="cell", name="cell", uses=("k",))
     publisher = Publisher(home, "try")
     with publisher.alone():
-        publisher.publish([projection.Run(id="try", role="study", name="try"), training, cell])
+        publisher.publish([run_spec.Run(id="try", role="study", name="try"), training, cell])
     (run,) = recorded(home, "training")
     used = MlflowClient(tracking_uri(home)).get_run(recorded(home, "cell")[0].info.run_id)
     assert [made.model_id for made in run.outputs.model_outputs] == [run.data.tags["model"]]

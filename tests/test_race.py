@@ -7,15 +7,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from harness.store import Store
+from harness.store.local import Store
 from tests.engine import ROOT, runs, toy
 
 COUNT = 12
 PROGRAM = """
 import sys
 from pathlib import Path
-from harness.store import Store
-from harness.work import make_job, work
+from harness.store.local import Store
+from harness.execution.worker import make_job, work
 from tests.test_race import plan
 store = Store(Path(sys.argv[1]))
 sys.exit(0 if all([work(make_job(stage, store, 1, "")) for stage in plan(Path(sys.argv[2]))]) else 1)

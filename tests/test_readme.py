@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from harness.run import _parser
+from harness.cli.run import _parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

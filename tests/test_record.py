@@ -13,12 +13,12 @@ import pytest
 from mlflow import MlflowClient
 
 from harness.errors import ResourceError, StudyError
-from harness.plan import Item
-from harness.publisher import tracking_uri
-from harness.record import log_report, read_rows, record
-from harness.rows import COLUMNS
+from harness.planning.plan import Item
+from harness.results.cell import COLUMNS
 from harness.stage import Stage
-from harness.store import Failure, Store
+from harness.store.local import Failure, Store
+from harness.tracking.sync import log_report, read_rows, record
+from harness.tracking.writer import tracking_uri
 from tests.engine import toy
 from tests.finished import STUDY, make, recorded
 

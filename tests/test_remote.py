@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import RemoteError
-from harness.remote import Remote
+from harness.store.objects import ObjectStore
 from tests.s3 import s3_server
 
 
@@ -24,39 +24,39 @@ from tests.s3 import s3_server
 )
 def test_a_url_that_cannot_serve_is_refused(url: str, words: str) -> None:
     with pytest.raises(RemoteError, match=words) as raised:
-        Remote(url)
+        ObjectStore(url)
     assert "secret" not in str(raised.value)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(RemoteError, match="pip install gcsfs"):
-        Remote("gs://bucket/prefix")
+        ObjectStore("gs://bucket/prefix")
 
 
 def test_a_folder_that_is_not_mounted_is_told(tmp_path: Path) -> None:
     with pytest.raises(RemoteError, match="is it mounted"):
-        Remote(f"file://{tmp_path}/share/store").check()
+        ObjectStore(f"file://{tmp_path}/share/store").check()
 
 
 def test_a_missing_bucket_missing_keys_and_a_dead_server_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with s3_server() as server:
-        Remote(server.new_url()).check()
+        ObjectStore(server.new_url()).check()
         with pytest.raises(RemoteError, match="no bucket 'absent'"):
-            Remote("s3://absent/prefix").check()
+            ObjectStore("s3://absent/prefix").check()
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         with pytest.raises(RemoteError, match="AWS_ACCESS_KEY_ID"):
-            Remote(server.new_url()).check()
+            ObjectStore(server.new_url()).check()
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         url = server.new_url()
         server.down()
         try:
             with pytest.raises(RemoteError, match="connect"):
-                Remote(url).check()
+                ObjectStore(url).check()
         finally:
             server.up()
 
@@ -64,7 +64,7 @@ def test_a_missing_bucket_missing_keys_and_a_dead_server_are_told(
 def test_a_file_system_that_makes_objects_over_others_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remote = Remote(f"file://{tmp_path}")
+    remote = ObjectStore(f"file://{tmp_path}")
     monkeypatch.setattr("os.link", lambda source, target: Path(target).write_bytes(Path(source).read_bytes()))
     with pytest.raises(RemoteError, match="If-None-Match"):
         remote.check()

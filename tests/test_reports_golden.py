@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from reports.inputs.spec import MEASURES
 from reports.report import STAMP, write_report
-from reports.spec import MEASURES
 
 GOLDEN = Path(__file__).with_name("golden") / "reports"
 NUMBERS = (*MEASURES, "seconds_per_frame", "timed_objects")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.latex import escape
+from reports.formats.latex import escape
 from reports.report import write_report
 from tests.test_reports_golden import frozen_rows
 

@@ -8,13 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.store import read_json
-from reports import lineage
-from reports.identities import Identities, find_identities, identity_figure, load, spread, told_apart, told_apart_words
-from reports.lineage import Lineage
+from harness.files import read_json
+from reports.figures.identities import (
+    Identities,
+    find_identities,
+    identity_figure,
+    load,
+    spread,
+    told_apart,
+    told_apart_words,
+)
+from reports.figures.training import read_curves, smoothed, training_figures
+from reports.inputs import lineage
+from reports.inputs.cells import Part, ReportError, check_rows, split
+from reports.inputs.lineage import Lineage
 from reports.report import write_report
-from reports.rows import Part, ReportError, check_rows, split
-from reports.training import read_curves, smoothed, training_figures
 from tests.test_reports_tables import row
 
 

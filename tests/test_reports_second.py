@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.drawing import Figure, one_panel, save, style
-from reports.second import Here, second_process
+from reports.figures.canvas import Figure, one_panel, save, style
+from reports.media.background import Here, second_process
 
 
 def figure() -> Figure:

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from harness.datasets.pixels import write_mask
-from reports.html import embedded
+from reports.formats.html import embedded
+from reports.media.sheets import COLOURS, FRAMES, LABEL, LINE, TILE, evenly, overlay
+from reports.media.videos import HARMLESS, without_line
 from reports.report import write_report
-from reports.sheets import COLOURS, FRAMES, LABEL, LINE, TILE, evenly, overlay
-from reports.videos import HARMLESS, without_line
 from tests.test_reports_tables import row
 
 SIZE = (48, 64)

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from harness.plan import Item
-from harness.projection import TRAININGS, project
-from harness.publisher import Publisher, tracking_uri
-from harness.record import read_rows, record
-from reports.identities import find_identities
-from reports.lineage import Lineage
+from harness.planning.plan import Item
+from harness.tracking.run_spec import TRAININGS, project
+from harness.tracking.sync import read_rows, record
+from harness.tracking.writer import Publisher, tracking_uri
+from reports.figures.identities import find_identities
+from reports.figures.training import read_curves
+from reports.inputs.cells import Part, check_rows, split
+from reports.inputs.lineage import Lineage
 from reports.report import STAMP, write
-from reports.rows import Part, check_rows, split
-from reports.training import read_curves
 from tests.finished import make, recorded
 from tests.test_record import trained
 from tests.test_reports_lineage import vectors

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StudyError
-from harness.rows import plain
-from reports.bootstrap import FEWEST, holm, interval
-from reports.claims import Verdict, judge, load_claims
-from reports.published import load_published
-from reports.rows import check_rows, split
-from reports.scores import read_scorebook
-from reports.spec import load_tables
+from harness.results.cell import plain
+from reports.inputs.cells import check_rows, split
+from reports.inputs.claims import Verdict, judge, load_claims
+from reports.inputs.published import load_published
+from reports.inputs.scores import read_scorebook
+from reports.inputs.spec import load_tables
+from reports.statistics.bootstrap import FEWEST, holm, interval
 from tests.test_reports_tables import row
 
 SHARES = st.lists(st.floats(0, 1), min_size=2, max_size=12)

@@ -5,16 +5,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.rows import SUBMITTED, plain
-from reports.claims import judge, load_claims
-from reports.content import compose
-from reports.formats import as_csv, markdown
-from reports.published import load_published
+from harness.results.cell import SUBMITTED, plain
+from reports.formats.markdown import as_csv, markdown
+from reports.inputs.cells import Row, check_rows, split
+from reports.inputs.claims import judge, load_claims
+from reports.inputs.published import load_published
+from reports.inputs.scores import read_scorebook
+from reports.inputs.spec import load_tables
 from reports.report import write_report
-from reports.rows import Row, check_rows, split
-from reports.scores import read_scorebook
-from reports.spec import load_tables
-from reports.tables import Table
+from reports.tables.content import compose
+from reports.tables.model import Table
 from tests.test_reports_tables import row
 
 TABLES = load_tables()

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from harness.errors import StudyError
-from reports.figures import shown_variants
-from reports.formats import as_csv, markdown, number
-from reports.published import load_published
+from reports.figures.scores import shown_variants
+from reports.formats.markdown import as_csv, markdown, number
+from reports.inputs.cells import COLUMNS, ReportError, check_rows, split
+from reports.inputs.published import load_published
+from reports.inputs.spec import MEASURES, load_tables
 from reports.report import STAMP, unchanged, write_report
-from reports.rows import COLUMNS, ReportError, check_rows, split
-from reports.spec import MEASURES, load_tables
-from reports.tables import Table, build_tables
+from reports.tables.model import Table, build_tables
 
 TABLES = load_tables()
 
@@ -76,7 +76,7 @@ def test_equal_as_printed_is_equal_in_rank() -> None:
 
 
 def test_lower_is_better_for_decay() -> None:
-    from reports.overview import all_cells
+    from reports.tables.overview import all_cells
 
     (part,) = split(check_rows(pd.DataFrame(BOTH), TABLES.variants))
     (made,) = all_cells(part, TABLES)
@@ -246,8 +246,8 @@ def test_the_papers_tables_are_printed_where_nothing_of_them_was_run(tmp_path: P
 
 
 def test_options_beyond_the_paper_are_compared_with_the_nearest_variant_and_claim_nothing() -> None:
-    from reports.beyond import beyond
-    from reports.scores import Scorebook
+    from reports.inputs.scores import Scorebook
+    from reports.tables.options import beyond
 
     options = {"no-crop": '{"crop": false}', "flip": '{"crop": false, "test_flip": true}', "full": "{}"}
     rows = [row(name, 0.5, options=text, method_label="DIPNet") for name, text in options.items()]
@@ -261,7 +261,7 @@ def test_options_beyond_the_paper_are_compared_with_the_nearest_variant_and_clai
 
 
 def test_means_over_classes_weigh_every_class_alike(tmp_path: Path) -> None:
-    from reports.scores import read_scorebook
+    from reports.inputs.scores import read_scorebook
 
     values = {"bird-0001-001": 0.2, "bird-0001-002": 0.4, "cat-0001-001": 0.9}
     lines = [f"{name},1,{value}" for name, value in values.items()]

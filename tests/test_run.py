@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from harness.run import main
+from harness.cli.run import main
 from tests.command import install, published, start, wait_for
 from tests.engine import make_davis16
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from harness.board import Board
-from harness.cluster import check_resources, local_ray, ray_folder
 from harness.errors import ResourceError
-from harness.schedule import RETRIES, _gentle_interrupt, run_stages
+from harness.execution.cluster import check_resources, local_ray, ray_folder
+from harness.execution.queue import ReadyQueue
+from harness.execution.tune import RETRIES, _gentle_interrupt, run_stages
 from harness.stage import Resources, Stage
-from harness.store import Failure, Store
+from harness.store.local import Failure, Store
 from tests.engine import runs, toy
 
 
@@ -34,8 +34,8 @@ def chain(log: Path, *tags: str) -> list[Stage]:
     return stages
 
 
-def board(*stages: Stage) -> Board:
-    return Board(missing={stage.key: stage for stage in stages}, expected={})
+def board(*stages: Stage) -> ReadyQueue:
+    return ReadyQueue(missing={stage.key: stage for stage in stages}, expected={})
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Outcome:
     store: Store
     runs: list[str]
     stages: dict[str, Stage]
-    board: Board
-    interrupted: Board
+    board: ReadyQueue
+    interrupted: ReadyQueue
     """Of a second run, of i1, i2, … i9 for a while each, that got a SIGINT when one was running."""
 
     def tags(self, keys: Iterable[str]) -> set[str]:
@@ -89,8 +89,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return Outcome(store, runs(log), by_tag, board, interrupted)
 
 
-def _interrupt_once(log: Path) -> Callable[[Board], None]:
-    def watch(board: Board) -> None:
+def _interrupt_once(log: Path) -> Callable[[ReadyQueue], None]:
+    def watch(board: ReadyQueue) -> None:
         if not board.closed and any(tag[0] == "i" for tag in runs(log)):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -210,14 +210,14 @@ def test_the_longest_chain_is_handed_out_first(log: Path) -> None:
 
 def test_expected_seconds_weigh_more_than_the_length_of_a_chain(log: Path) -> None:
     slow, quick = toy(log, "slow"), chain(log, "q1", "q2")
-    taken = Board(missing={s.key: s for s in [*quick, slow]}, expected={slow.key: 60.0})
+    taken = ReadyQueue(missing={s.key: s for s in [*quick, slow]}, expected={slow.key: 60.0})
     assert taken.take() is slow
 
 
 def test_a_stage_that_another_run_holds_waits_until_it_is_published(log: Path) -> None:
     held = toy(log, "held")
     state = {"held": True, "published": False}
-    taken = Board(
+    taken = ReadyQueue(
         missing={held.key: held},
         expected={},
         is_published=lambda stage: state["published"],

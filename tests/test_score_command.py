@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+from harness.cli.score import main
 from harness.datasets.pixels import write_mask
-from harness.score.command import main
 
 FRAMES = 6
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.rows import kept_rows
-from harness.run import main
-from harness.store_command import main as store_main
+from harness.cli.run import main
+from harness.cli.store import main as store_main
+from harness.results.cell import kept_rows
 from tests.command import install, published
 from tests.engine import ROOT, make_davis16, runs
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from harness.datasets import embed, load_protocols
-from harness.estimate import Sharing, sharing
-from harness.material import gather
-from harness.plan import make_plan
+from harness.planning.estimate import Sharing, sharing
+from harness.planning.inputs import gather
+from harness.planning.plan import make_plan
+from harness.planning.study import load_study
 from harness.stage import Stage
-from harness.store import Store
-from harness.study import load_study
+from harness.store.local import Store
 from tests.engine import ROOT
 
 SECONDS = {
@@ -22,9 +22,9 @@ SECONDS = {
     "dipnet.stage_runs:run_segment": 1.5,
     "dipnet.stage_runs:run_time": 4.0,
     "dipnet.stage_runs:run_identities": 0.5,
-    "harness.first_mask:segment": 0.05,
-    "harness.first_mask:measure": 0.05,
-    "harness.score_stage:score": 0.3,
+    "harness.baselines.first_mask:segment": 0.05,
+    "harness.baselines.first_mask:measure": 0.05,
+    "harness.score.stage:score": 0.3,
 }
 """About what stages take at mini scale on two idle cores, in round figures; training is counted low."""
 

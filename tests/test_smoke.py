@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.record import read_rows
+from harness.tracking.sync import read_rows
 
 ROOT = Path(__file__).parent.parent
 

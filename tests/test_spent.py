@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.spent import spent
+from harness.execution.timing import spent
 
 SPANS = st.lists(
     st.tuples(st.floats(10, 90), st.floats(0, 10)).map(lambda pair: (pair[0], pair[0] + pair[1])), min_size=1

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.store import Store
-from harness.work import make_job, work
+from harness.execution.worker import make_job, work
+from harness.store.local import Store
 from tests.engine import ROOT, is_published, runs, toy
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from harness.store import Store
-from harness.work import make_job, work
+from harness.store.local import Store
+from harness.execution.worker import make_job, work
 from tests.engine import toy
 store = Store(Path(sys.argv[1]))
 stage = toy(Path(sys.argv[2]), "slow", seconds=float(sys.argv[3]))

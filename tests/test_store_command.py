@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.store import human, main
 from harness.datasets import load_protocols
-from harness.ledger import keep_plan
-from harness.material import gather
-from harness.plan import Plan, make_plan
-from harness.rows import rows_file
+from harness.execution.worker import make_job, work
+from harness.planning.inputs import gather
+from harness.planning.plan import Plan, make_plan
+from harness.planning.study import load_study
+from harness.results.cell import rows_file
+from harness.results.plan_record import keep_plan
 from harness.stage import Stage
-from harness.store import Failure, Store
-from harness.store_command import human, main
-from harness.study import load_study
-from harness.work import make_job, work
+from harness.store.local import Failure, Store
 from tests.engine import make_davis16, toy
 
 STUDY = "name: try\nmethod: first-mask\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.datasets import load_protocols
 from harness.errors import StudyError
-from harness.study import Study, load_study, shipped_studies, study_name
+from harness.planning.study import Study, load_study, shipped_studies, study_name
 
 GOOD = """
 name: try

@@ -9,16 +9,16 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from harness.care import referred
+from harness.cli.score import main
 from harness.datasets import load_protocols
-from harness.material import gather
-from harness.plan import make_plan
-from harness.record import read_rows, record, resync, tracking_uri
-from harness.rows import COLUMNS, SUBMITTED
-from harness.score.command import main
-from harness.store import Store
-from harness.study import load_study
-from harness.work import make_job, work
+from harness.execution.worker import make_job, work
+from harness.planning.inputs import gather
+from harness.planning.plan import make_plan
+from harness.planning.study import load_study
+from harness.results.cell import COLUMNS, SUBMITTED
+from harness.store.gc import referred
+from harness.store.local import Store
+from harness.tracking.sync import read_rows, record, resync, tracking_uri
 from tests.engine import make_davis16
 
 STUDY = "{name: try, method: first-mask, benchmarks: [davis16-val], variants: {one: {}}}"

@@ -21,15 +21,16 @@ variants:
 PROGRAM = """
 import sys
 from pathlib import Path
-from harness import explain, store_command
+from harness.cli import store as store_command
+from harness.cli import explain
 from harness.datasets import load_protocols
-from harness.ledger import keep_plan
-from harness.material import gather
-from harness.plan import make_plan
-from harness.rows import is_filled, keep_rows, make_rows
-from harness.store import Store
-from harness.study import load_study
-from harness.work import make_job, work
+from harness.results.plan_record import keep_plan
+from harness.planning.inputs import gather
+from harness.planning.plan import make_plan
+from harness.results.cell import is_filled, keep_rows, make_rows
+from harness.store.local import Store
+from harness.planning.study import load_study
+from harness.execution.worker import make_job, work
 place = Path(sys.argv[1])
 protocols, store = load_protocols(), Store(place / "home")
 study = load_study(place / "try.yaml", protocols)

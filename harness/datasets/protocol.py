@@ -14,14 +14,14 @@ from typing import Any, Literal
 import yaml
 
 from harness.config import Config, resolve
-from harness.datasets.davis import davis16, davis17
 from harness.datasets.digest import annotation_digest
-from harness.datasets.layout import Layout, Reader
-from harness.datasets.sbd import sbd
-from harness.datasets.segtrack import segtrack
+from harness.datasets.layouts.base import Layout, Reader
+from harness.datasets.layouts.davis import davis16, davis17
+from harness.datasets.layouts.sbd import sbd
+from harness.datasets.layouts.segtrack import segtrack
+from harness.datasets.layouts.voc import voc
+from harness.datasets.layouts.youtube_objects import youtube_objects
 from harness.datasets.sequence import Sequence
-from harness.datasets.voc import voc
-from harness.datasets.youtube_objects import youtube_objects
 from harness.errors import DataError, StudyError
 
 LAYOUTS: Mapping[str, Layout] = {

@@ -1,6 +1,6 @@
-"""Score folders of masks: python -m harness.score --truth DIR --pred DIR --protocol NAME."""
+"""Score folders of masks: `python -m harness.score --truth DIR --pred DIR --protocol NAME`."""
 
-from harness.score.command import main
+from harness.cli.score import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

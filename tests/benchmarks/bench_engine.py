@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import joined_ray, local_ray
-from harness.schedule import run_stages
+from harness.execution.cluster import joined_ray, local_ray
+from harness.execution.tune import run_stages
 from harness.stage import Resources
-from harness.store import MANIFEST, Store
+from harness.store.local import MANIFEST, Store
 from tests.engine import toy
 
 COUNT = int(os.environ.get("BENCH_STAGES", "500"))

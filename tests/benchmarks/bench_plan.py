@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from harness.datasets import embed, load_protocols
-from harness.material import gather
-from harness.plan import make_plan
-from harness.store import Store
-from harness.study import load_study
+from harness.planning.inputs import gather
+from harness.planning.plan import make_plan
+from harness.planning.study import load_study
+from harness.store.local import Store
 
 VARIANTS = int(os.environ.get("BENCH_VARIANTS", "1000"))
 HEAD = """
@@ -73,7 +73,7 @@ def test_study_and_plan(benchmark, place):
 def test_command(benchmark, place, more):
     """The whole command, imports and the look at the data included; megabytes at its peak (Linux)."""
     peak = "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0], file=sys.stderr)"
-    code = f"import sys\nfrom pathlib import Path\nfrom harness.run import main\nmain(sys.argv[1:])\n{peak}"
+    code = f"import sys\nfrom pathlib import Path\nfrom harness.cli.run import main\nmain(sys.argv[1:])\n{peak}"
     options = [place / "study.yaml", "--data", place / "data", "--home", place / "home", "--plan", *more]
     command = [sys.executable, "-c", code, *map(str, options)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

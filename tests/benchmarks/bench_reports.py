@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.rows import COLUMNS, NUMBERS
-from reports.spec import MEASURES
+from harness.results.cell import COLUMNS, NUMBERS
+from reports.inputs.spec import MEASURES
 
 STUDY = "bench"
 VARIANTS = (

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.datasets.miniature.direct import direct, direct_still
+from harness.datasets.miniature.scenario import direct, direct_still
 from harness.datasets.miniature.scene import Scene, render
 from harness.datasets.miniature.shapes import KINDS
 from harness.datasets.miniature.themes import (

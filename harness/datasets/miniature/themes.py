@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.datasets.miniature.direct import Film, Theme
+from harness.datasets.miniature.scenario import Film, Theme
 
 FILM = Film()
 SPARSE_FILM = Film(frames=21)

@@ -1,0 +1,1 @@
+"""One command with verbs."""

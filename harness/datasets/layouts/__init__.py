@@ -1,0 +1,1 @@
+"""Readers of the datasets as they are distributed."""

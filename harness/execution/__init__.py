@@ -1,0 +1,1 @@
+"""A plan's missing stages, run by Ray Tune."""

@@ -1,0 +1,151 @@
+"""What a study reads: benchmarks and training sets under the data root, checked and digested before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.datasets import (
+    Protocol,
+    Sequence,
+    TrainingSet,
+    data_kind,
+    digests,
+    load_training_sets,
+    require_sound,
+)
+from harness.datasets.check import Problem, check_sequences
+from harness.datasets.inventory import read_sequences
+from harness.datasets.protocol import find_root, is_at_hand
+from harness.errors import DataError
+from harness.stage import Data
+
+ROLES = ("pretraining", "offline")
+"""The training stages that a protocol names a training set for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkInputs:
+    """One benchmark as it lies on disk."""
+
+    protocol: Protocol
+    data_kind: str
+    """`embedded`, `derived` or `real`."""
+
+    fingerprint: str
+    """Of the protocol with its truth: rows that differ in it do not belong in one table."""
+
+    sequences: Mapping[str, Data]
+    training: Mapping[str, Data | None]
+    missing: Mapping[str, str]
+    """For every None in `training`: what was looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """All that a study reads."""
+
+    root: Path
+    data_kind: str
+    benchmarks: Mapping[str, BenchmarkInputs]
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Benchmark → why it is left out."""
+
+    notes: tuple[str, ...] = ()
+    """What the check found that is odd but no error."""
+
+
+def gather(
+    protocols: Iterable[Protocol], root: Path, cache: Path, tell: Callable[[str], None] = lambda words: None
+) -> Inputs:
+    """The material of these benchmarks under `root`. `cache`: file for what is known of unchanged files.
+
+    A benchmark that is not at hand is left out if another one is. Raises DataError if none is, if `root` is missing, or
+    with every defect of all that will be read."""
+    root = root.absolute()
+    found: dict[str, BenchmarkInputs] = {}
+    absent: dict[str, str] = {}
+    missing: list[str] = []
+    problems: list[Problem] = []
+    training: dict[str, Data | str] = {}
+    sets = load_training_sets()
+    for protocol in protocols:
+        try:
+            find_root(root, protocol)
+        except DataError as error:
+            absent[protocol.name] = f"no {protocol.dataset.title} under the data root"
+            missing.append(str(error))
+            continue
+        for role in ROLES:
+            name = getattr(protocol, role)
+            if name is not None and name not in training:
+                training[name] = _training(name, root, sets[name], cache, problems, tell)
+        if (material := _benchmark(protocol, root, cache, training, problems, tell)) is not None:
+            found[protocol.name] = material
+    require_sound(problems)
+    if not found:
+        raise DataError("\n".join(missing) or f"{root}: no benchmark asked for")
+    notes = tuple(dict.fromkeys(problem.message for problem in problems))
+    return Inputs(root=root, data_kind=data_kind(root), benchmarks=found, absent=absent, notes=notes)
+
+
+def _benchmark(
+    protocol: Protocol,
+    root: Path,
+    cache: Path,
+    training: Mapping[str, Data | str],
+    problems: list[Problem],
+    tell: Callable[[str], None],
+) -> BenchmarkInputs | None:
+    """None if it is damaged: then the defects are among the problems."""
+    tell(f"checking {protocol.title}")
+    sequences = _read(protocol, root, cache, problems)
+    if not sequences:
+        return None
+    contents = digests(sequences, cache)
+    sets: dict[str, Data | None] = {}
+    missing: dict[str, str] = {}
+    for role in ROLES:
+        name = getattr(protocol, role)
+        material = training[name] if name is not None else f"{protocol.title} names no training set for it"
+        sets[role] = material if isinstance(material, Data) else None
+        if isinstance(material, str):
+            missing[role] = material
+    return BenchmarkInputs(
+        protocol=protocol,
+        data_kind=data_kind(root, protocol),
+        fingerprint=protocol.fingerprint(sequences, cache),
+        sequences={
+            sequence.name: Data(name=f"{protocol.name}/{sequence.name}", digest=content, value=sequence)
+            for sequence, content in zip(sequences, contents, strict=True)
+        },
+        training=sets,
+        missing=missing,
+    )
+
+
+def _training(
+    name: str, root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], tell: Callable[[str], None]
+) -> Data | str:
+    """The training set, or in words why there is none."""
+    if not is_at_hand(entry, root):
+        return f"no {entry.title} under the data root"
+    tell(f"checking {entry.title}")
+    sequences = _read(entry, root, cache, problems)
+    if not sequences:
+        return f"{entry.title} is damaged"
+    together = "\n".join(digests(sequences, cache))
+    return Data(name=name, digest=hashlib.sha256(together.encode()).hexdigest(), value=sequences)
+
+
+def _read(entry: Protocol | TrainingSet, root: Path, cache: Path, problems: list[Problem]) -> tuple[Sequence, ...]:
+    """The sequences, every file of them looked at; none if any is damaged. What was found is put to the problems."""
+    sequences, found = read_sequences(entry, root)
+    found += check_sequences(sequences, cache)
+    if not sequences and not found:
+        words = f"{root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
+        found.append(Problem(severity="error", sequence="", message=words))
+    problems += found
+    return () if any(problem.severity == "error" for problem in found) else sequences

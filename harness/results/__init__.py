@@ -1,0 +1,1 @@
+"""What a study has come to: cells, provenance, submissions, export."""

@@ -1,0 +1,154 @@
+"""A study's masks as the DAVIS site takes them: palette PNG, one a frame, a folder a sequence; a zip where only the
+site can score them.
+
+<out>/<benchmark>/<variant>/<sequence>/<frame>.png     `<variant>-seed<n>` in a study of several seeds
+<out>/<benchmark>/<variant>.zip                        where the truth is not public (DAVIS17 test-dev)
+<out>/export.json                                      what each folder holds: scale, kind of data, protocol"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.datasets import Sequence
+from harness.datasets.digest import cores
+from harness.datasets.files import require_name
+from harness.datasets.pixels import read_mask, write_mask
+from harness.errors import DataError, StoreError
+from harness.files import read_json, write_json
+from harness.planning.plan import Cell, Plan
+from harness.store.local import Store
+
+INDEX = "export.json"
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+"""The earliest that zip knows: equal masks make equal files."""
+
+
+def require_usable(out: Path) -> None:
+    """Raises StoreError if `out` holds something else than an export, or cannot be written: before hours of work."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        used = any(out.iterdir())
+        if used and not (out / INDEX).is_file():
+            raise StoreError(f"{out}: holds something else than exported masks; give --export a new or empty folder")
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror}); give --export another folder") from None
+
+
+def export(plan: Plan, store: Store, out: Path) -> Iterator[str]:
+    """Writes the masks of every cell that is segmented; yields in words what was written, kept or left out.
+
+    What is there already and has not changed is kept. Raises DataError for a mask that the site would refuse: missing,
+    of another size than the first frame's, or with an id that the first frame lacks. StoreError as require_usable."""
+    require_usable(out)
+    known = (read_json(out / INDEX) or {}).get("cells", {})
+    try:
+        for cell in plan.cells:
+            if not cell.segment:
+                continue
+            place = _place(cell, plan)
+            entry = _entry(cell, plan)
+            folders = {name: store.find(stage.name, stage.key) for name, stage in cell.segment.items()}
+            if missing := [name for name, folder in folders.items() if folder is None]:
+                yield f"{place}: not exported, {len(missing)} of {len(folders)} sequences are not segmented yet"
+                continue
+            if known.get(place) == entry and all(target.exists() for target in _targets(out, place, cell, plan)):
+                yield f"{place}: {len(folders)} sequences, as before"
+                continue
+            known.pop(place, None)
+            write_json(out / INDEX, {"study": plan.study.name, "cells": known}, indent=1)
+            frames = _write(out, place, cell, plan, {name: folder for name, folder in folders.items() if folder})
+            known[place] = entry
+            write_json(out / INDEX, {"study": plan.study.name, "cells": known}, indent=1)
+            yield f"{place}: {len(folders)} sequences, {frames} masks"
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror}); give --export another folder") from None
+
+
+def _place(cell: Cell, plan: Plan) -> str:
+    name = cell.variant.name if len(plan.study.seeds) == 1 else f"{cell.variant.name}-seed{cell.seed}"
+    require_name(name, Path(INDEX))
+    return f"{cell.benchmark}/{name}"
+
+
+def _entry(cell: Cell, plan: Plan) -> dict[str, Any]:
+    material = plan.material.benchmarks[cell.benchmark]
+    keys = json.dumps({name: stage.key for name, stage in sorted(cell.segment.items())})
+    return {
+        "variant": cell.variant.name,
+        "benchmark": material.protocol.title,
+        "seed": cell.seed,
+        "scale": plan.study.scale.name,
+        "data_kind": material.data_kind,
+        "protocol": material.fingerprint,
+        "stages": hashlib.sha256(keys.encode()).hexdigest(),
+    }
+
+
+def _targets(out: Path, place: str, cell: Cell, plan: Plan) -> list[Path]:
+    zipped = not plan.material.benchmarks[cell.benchmark].protocol.scored
+    return [out / place, *([out / f"{place}.zip"] if zipped else [])]
+
+
+def _write(out: Path, place: str, cell: Cell, plan: Plan, folders: dict[str, Path]) -> int:
+    """Number of masks. The folder and the zip are there whole or not at all."""
+    sequences = plan.material.benchmarks[cell.benchmark].sequences
+    targets = _targets(out, place, cell, plan)
+    targets[0].parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{targets[0].name}.", dir=targets[0].parent) as draft:
+        masks = Path(draft) / "masks"
+        masks.mkdir()
+
+        def copy(name: str) -> int:
+            return _copy(sequences[name].value, folders[name] / "masks", masks / name)
+
+        with ThreadPoolExecutor(cores()) as pool:
+            frames = sum(pool.map(copy, folders))
+        for target in targets[1:]:
+            _zip(masks, Path(draft) / "zip")
+            os.replace(Path(draft) / "zip", target)
+        shutil.rmtree(targets[0], ignore_errors=True)
+        masks.rename(targets[0])
+    return frames
+
+
+def _copy(sequence: Sequence, source: Path, target: Path) -> int:
+    """Number of masks, one for every frame; written anew, so that each has the palette whatever the method wrote."""
+    target.mkdir()
+    shape = sequence.mask(0).shape
+    allowed = {0, *sequence.object_ids}
+    for index in range(len(sequence)):
+        name = f"{sequence.frame_name(index)}.png"
+        if not (source / name).is_file():
+            raise DataError(f"{source / name}: mask missing; the method has to write one for every frame")
+        ids = read_mask(source / name)
+        if ids.shape != shape:
+            raise DataError(
+                f"{source / name}: {ids.shape[1]}×{ids.shape[0]}, but the first frame is {shape[1]}×{shape[0]}; "
+                "the method has to write masks of the frame's size"
+            )
+        if extra := sorted({int(value) for value in np.flatnonzero(np.bincount(ids.ravel()))} - allowed):
+            raise DataError(f"{source / name}: ids {extra}; expected those of the first frame, {sorted(allowed)}")
+        write_mask(target / name, ids)
+    return len(sequence)
+
+
+def _zip(folder: Path, path: Path) -> None:
+    """The sequences' folders at the top, as the site expects."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
+        for file in sorted(folder.rglob("*.png")):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _ZIP_DATE)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, file.read_bytes())

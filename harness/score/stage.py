@@ -1,0 +1,52 @@
+"""The stage that scores a cell: masks of its sequences in; frames.csv, objects.csv, sequences.csv, total.json out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from harness.config import Config
+from harness.datasets import Protocol
+from harness.score import Averaging, Values, rules_of, score_video, write_scores
+from harness.stage import Data, Stage
+
+if TYPE_CHECKING:
+    from harness.stage import Task
+
+
+class ScoreConfig(Config):
+    """How a benchmark is scored. Which frames count is in the sequences."""
+
+    values: Values
+    averaging: Averaging
+    alternative: Averaging | None = None
+    """A second mean, where published scorers differ."""
+
+
+def score_stage(protocol: Protocol, segments: Mapping[str, Stage], sequences: Mapping[str, Data]) -> Stage:
+    """The score stage over these segment stages; both mappings by sequence name."""
+    return Stage(
+        name="score",
+        label=f"score {protocol.title}",
+        run="harness.score.stage:score",
+        config=_config(protocol),
+        needs=segments,
+        data=sequences,
+    )
+
+
+@cache
+def _config(protocol: Protocol) -> ScoreConfig:
+    rules = rules_of(protocol)
+    return ScoreConfig(values=rules.values, averaging=rules.averaging, alternative=rules.alternative)
+
+
+def score(task: Task) -> None:
+    """Raises DataError if a mask is missing or does not fit its frame."""
+    config: ScoreConfig = task.config
+    scores = []
+    for done, (name, video) in enumerate(task.data.items(), start=1):
+        scores.append(score_video(video, task.needs[name] / "masks", config.values))
+        task.progress(done / len(task.data), name)
+    write_scores(task.folder, scores, config.averaging, alternative=config.alternative)

@@ -1,0 +1,1 @@
+"""Finished stages, one folder each, in a home and at a URL."""

@@ -1,0 +1,1 @@
+"""Results into MLflow, and back from it."""

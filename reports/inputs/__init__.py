@@ -1,0 +1,1 @@
+"""What a report reads: cells, scores, published numbers, claims, specifications."""
