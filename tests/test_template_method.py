@@ -51,7 +51,7 @@ store_command.main(["verify", "--home", str(store.home)])
 
 def test_it_is_short_and_the_page_on_methods_shows_it() -> None:
     assert len(TEMPLATE.read_text().splitlines()) < 60
-    assert TEMPLATE.read_text() in (ROOT / "docs" / "methods.md").read_text()
+    assert TEMPLATE.read_text() in (ROOT / "docs" / "own-method.md").read_text()
 
 
 def test_it_is_found_run_scored_timed_explained_and_verified(tmp_path: Path) -> None:
