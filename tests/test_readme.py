@@ -1,31 +1,142 @@
-"""What the README tells people to type is there, and is what CI runs."""
+"""Commands, files and examples in the README and in the documentation are what they claim to be."""
+
+from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from harness.cli.run import _parser
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from harness.cli.main import VERBS, make_parser
+from harness.datasets import load_benchmark, load_protocols, load_training
+from harness.planning.study import load_study
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
+BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 
 
-def test_every_study_that_the_readme_runs_exists_and_its_options_are_understood() -> None:
-    runs = [words for block in COMMANDS for words in re.findall(r"-m harness\.run (.*)", block)]
-    assert len(runs) >= 2
-    for words in runs:
-        options = _parser().parse_args(words.split())
+def blocks(language: str, page: str = "") -> list[str]:
+    """Return the code blocks of one language, of one page or of all."""
+    texts = [PAGES[page]] if page else PAGES.values()
+    return [code for text in texts for found, code in BLOCK.findall(text) if found == language]
+
+
+def commands() -> Iterator[list[str]]:
+    """Yield verb and arguments of every command of the harness in a code block, however it is spelled."""
+    for block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in line.split("&&"):
+                words = shlex.split(part, comments=True)
+                if words[:1] == ["vos-harness"]:
+                    yield words[1:]
+                elif words[1:3] == ["-m", "harness.run"]:
+                    yield ["run", *words[3:]]
+
+
+def inline_commands() -> Iterator[list[str]]:
+    """Yield verb and arguments of every command in running text; of alternatives (`list|size`) the first."""
+    for text in PAGES.values():
+        for code in re.findall(r"`(vos-harness [a-z][^`]*)`", BLOCK.sub("", text)):
+            yield [word.split("|")[0] for word in shlex.split(code)[1:]]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_in_a_code_block_is_understood(words: list[str]) -> None:
+    options = make_parser(words[0]).parse_args(words)
+    if str(getattr(options, "study", "")).endswith(".yaml"):
         assert (ROOT / options.study).is_file()
-        assert options.scale is None or (ROOT / "studies" / "scales" / f"{options.scale}.yaml").is_file()
+    if scale := getattr(options, "scale", None):
+        assert (ROOT / "studies" / "scales" / f"{scale}.yaml").is_file()
 
 
-def test_ci_runs_the_readme_s_test_command() -> None:
-    gate = (ROOT / ".ci" / "run").read_text()
-    assert any("tests/run" in block for block in COMMANDS)
-    assert "tests/run" in gate
+@pytest.mark.parametrize("words", inline_commands(), ids=" ".join)
+def test_every_command_in_the_text_names_verbs_and_options_that_exist(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb, *rest = words
+    assert verb in VERBS
+    inner = [word for word in rest[:1] if re.fullmatch("[a-z]+", word)]
+    with pytest.raises(SystemExit) as end:
+        make_parser(verb).parse_args([verb, *inner, "--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert [word for word in rest if word.startswith("--") and word not in shown] == []
 
 
-def test_every_file_that_the_readme_names_exists() -> None:
-    named = set(re.findall(r"\b((?:docs|studies|harness|dipnet|tests)/[\w./-]+\w)", README))
-    assert named
-    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+def test_the_readme_starts_with_its_two_commands() -> None:
+    first, second = blocks("sh", "README.md")[:2]
+    assert first.endswith("-m harness.run studies/ablation.yaml\n")
+    assert second.endswith("tests/run\n")
+
+
+def test_the_command_that_draws_samples_exists() -> None:
+    command = [sys.executable, "-m", "dipnet.contact_sheet", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "ROOT" in done.stdout
+
+
+def test_ci_and_pre_commit_run_the_gate() -> None:
+    gate = (ROOT / "tests" / "run").read_text()
+    assert "tests/run" in (ROOT / ".ci" / "run").read_text()
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["gate"]["steps"]
+    assert "bash .ci/run" in [step.get("run") for step in steps]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert [hook["entry"] for hook in hooks if hook["entry"] not in gate] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", PAGES[page])
+    named = re.findall(r"\b((?:docs|studies|harness|dipnet|vos|reports|tests)/[\w./*-]+[\w*])", BLOCK.sub("", PAGES[page]))
+    assert [name for name in linked if not (ROOT / page).parent.joinpath(name).exists()] == []
+    assert [name for name in named if not any(ROOT.glob(name)) and not name.startswith("reports/ablation")] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_to_a_heading_leads_to_one(page: str) -> None:
+    for name, anchor in re.findall(r"\]\(([^)#:]*)#([^)]*)\)", PAGES[page]):
+        target = (ROOT / page).parent.joinpath(name) if name else ROOT / page
+        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+        assert anchor in [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings]
+
+
+def test_pictures_of_the_readme_are_small() -> None:
+    pictures = [ROOT / name for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", PAGES["README.md"])]
+    assert pictures
+    assert sum(path.stat().st_size for path in pictures) < 300_000
+
+
+def test_the_example_of_a_benchmark_works(tmp_path: Path) -> None:
+    videos = tmp_path / "my-videos"
+    for folder in ("JPEGImages", "Annotations"):
+        (videos / folder / "480p" / "one").mkdir(parents=True)
+    (videos / "ImageSets" / "2017").mkdir(parents=True)
+    for split in ("train", "val"):
+        (videos / "ImageSets" / "2017" / f"{split}.txt").write_text("one\n")
+    ids = np.pad(np.full((8, 8), 2, np.uint8), 12)
+    for index in range(4):
+        Image.new("RGB", ids.shape).save(videos / "JPEGImages" / "480p" / "one" / f"{index:05d}.jpg")
+        Image.fromarray(ids).save(videos / "Annotations" / "480p" / "one" / f"{index:05d}.png")
+    content = yaml.safe_load((ROOT / "studies" / "protocols.yaml").read_text())
+    for part, entries in yaml.safe_load(blocks("yaml", "docs/own-data.md")[0]).items():
+        content[part] |= entries
+    file = tmp_path / "protocols.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    (sequence,) = load_benchmark(load_protocols(file)["my-videos-val"], tmp_path)
+    assert (len(sequence), len(sequence.scored)) == (4, 3)
+    assert len(load_training("my-videos-train", tmp_path, file)) == 1
+
+
+def test_the_example_of_a_study_loads(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(blocks("yaml", "docs/own-data.md")[1])
+    study = load_study(file, load_protocols())
+    assert [variant.name for variant in study.variants] == ["first-mask", "crop", "no-crop"]
