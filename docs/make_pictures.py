@@ -8,12 +8,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from reports.media.sheets import LABEL, LINE, TILE
+
 DOCS = Path(__file__).parent
 ROWS = 4
 """Rows of the contact sheet that are kept: the truth, the copied first mask, and the first two variants."""
 
 WIDTH = 1000
-"""Pixels across both pictures."""
+"""Largest width of either picture, in pixels."""
+
+ASPECT = 96 / 160
+"""Height of an embedded frame over its width."""
 
 
 def main() -> None:
@@ -30,11 +35,9 @@ def main() -> None:
 
 
 def first_rows(sheet: Image.Image, count: int) -> Image.Image:
-    """Return the line of frame names and the first rows of a contact sheet, whose tiles are TILE pixels wide."""
-    from reports.media.sheets import LABEL, LINE, TILE
-
+    """Return the line of frame names and the first rows of a contact sheet."""
     columns = (sheet.width - LABEL) // TILE
-    return sheet.crop((0, 0, LABEL + columns * TILE, LINE + count * TILE * 96 // 160))
+    return sheet.crop((0, 0, LABEL + columns * TILE, LINE + count * round(TILE * ASPECT)))
 
 
 def save(picture: Image.Image, path: Path) -> None:
