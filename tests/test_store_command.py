@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.store import human, main
+from harness.cli.main import main
+from harness.cli.store import human
 from harness.datasets import load_protocols
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
@@ -52,7 +53,7 @@ def stray(tmp_path: Path, store: Store) -> Stage:
 
 
 def command(store: Store, *words: str) -> int:
-    return main([*words, "--home", str(store.home)])
+    return main(["store", *words, "--home", str(store.home)])
 
 
 def published(store: Store) -> set[str]:
@@ -158,7 +159,7 @@ def test_sizes_add_up(store: Store, plan: Plan, stray: Stage, capsys: pytest.Cap
 
 
 def test_a_folder_that_is_no_home_is_a_named_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["list", "--home", str(tmp_path / "absent")]) == 2
+    assert main(["store", "list", "--home", str(tmp_path / "absent")]) == 2
     assert "absent" in capsys.readouterr().err
     assert not (tmp_path / "absent").exists()
 

@@ -21,8 +21,7 @@ variants:
 PROGRAM = """
 import sys
 from pathlib import Path
-from harness.cli import store as store_command
-from harness.cli import explain
+from harness.cli.main import main
 from harness.datasets import load_protocols
 from harness.results.plan_record import keep_plan
 from harness.planning.inputs import gather
@@ -44,8 +43,8 @@ keep_rows(store.home, "try", rows)
 assert all(is_filled(row) and row["seconds_per_frame"] > 0 for row in rows)
 print("J", *(f"{row['J_mean']:.2f}" for row in rows))
 print("left", len(make_plan(study, material, store, machine="a machine").missing))
-explain.main(["try", "half", "--home", str(store.home)])
-store_command.main(["verify", "--home", str(store.home)])
+main(["explain", "try", "half", "--home", str(store.home)])
+main(["store", "verify", "--home", str(store.home)])
 """
 
 

@@ -1,16 +1,17 @@
-"""The command `python -m harness.score`. Exit status: 0 all scored, 1 some sequences not (with --keep-going), 2 an
-error that ended it."""
+"""`vos-harness score`: J and F of a folder of masks, exactly as the official DAVIS evaluator computes them."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import DataError, HarnessError, StoreError, StudyError
+from harness.cli.arguments import add_home
+from harness.console import command_line
+from harness.errors import DataError, StoreError, StudyError
+from harness.hardware import cpu_count
 from harness.score.folders import find_videos
 from harness.score.processes import score_all
 from harness.score.rules import rules_of
@@ -23,21 +24,37 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Problems printed in full."""
 
+EPILOG = """\
+Exits with status 0 if all was scored, 1 if some sequences were not (with --keep-going), and 2 for a named error.
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+example:
+  %(prog)s --truth DAVIS2017/Annotations/480p --pred masks --protocol davis17-val"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the folders, the protocol and how to record the scores."""
+    parser.epilog = EPILOG
+    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of <sequence>/<frame>.png")
+    parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
+    parser.add_argument("--jobs", type=_jobs, default=cpu_count(), metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--keep-going", action="store_true", help="score what can be; exit with 1 if not all")
+    record = parser.add_argument_group(
+        "recording", "show the masks of any method as a row of a study, in MLflow and in the tables of its report"
+    )
+    record.add_argument("--record", action="store_true", help="record the scores; needs --method")
+    record.add_argument("--method", metavar="NAME", help="the method's name as its paper spells it")
+    record.add_argument(
+        "--study", default="submitted", metavar="STUDY", help="a study's YAML file or name (default: %(default)s)"
+    )
+    add_home(record)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Score the masks and return the exit status. Raises HarnessError for masks or options that do not fit."""
     if bool(options.record) != bool(options.method):
-        parser.error("--record and --method NAME go together")
-    try:
-        return _score(options)
-    except HarnessError as error:
-        print(error, file=sys.stderr)
-        return 2
-
-
-def _score(options: argparse.Namespace) -> int:
+        raise StudyError("--record and --method NAME go together")
     protocol = _find_protocol(options.protocol)
     rules = rules_of(protocol)
     submission = None
@@ -65,8 +82,8 @@ def _score(options: argparse.Namespace) -> int:
         from harness.results.submission import hand_in
 
         hand_in(submission, scores, rules, options.pred)
-        print(f"recorded: {submission.method}, study {submission.study}; its report: ", end="")
-        print(f"python -m reports {options.study} --home {options.home}")
+        report = command_line("report", options.study, "--home", options.home)
+        print(f"recorded: {submission.method}, study {submission.study}; its report: {report}")
     return 1 if problems else 0
 
 
@@ -125,31 +142,7 @@ def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems
         print(f"{len(problems)} sequences not scored, so there is no total:\n{_list(problems)}", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.score", description="J and F of masks, exactly as the official DAVIS evaluator."
-    )
-    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of <sequence>/<frame>.png")
-    parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
-    parser.add_argument("--jobs", type=_jobs, default=_cores(), metavar="N", help="processes (default: all cores)")
-    parser.add_argument("--keep-going", action="store_true", help="score what can be; exit with 1 if not all")
-    record = parser.add_argument_group(
-        "recording", "the masks of any method as a row of a study: in MLflow, and in the tables of its report"
-    )
-    record.add_argument("--record", action="store_true", help="record the scores; needs --method")
-    record.add_argument("--method", metavar="NAME", help="whose masks they are, as its paper spells it")
-    record.add_argument("--study", default="submitted", metavar="STUDY", help="a study's YAML file or name")
-    record.add_argument("--home", type=Path, default=Path("runs"), metavar="DIR", help="as given to harness.run")
-    return parser
-
-
 def _jobs(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} found, a number of processes from 1 expected")
     return int(text)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

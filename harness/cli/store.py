@@ -1,42 +1,67 @@
-"""`python -m harness.store list|size|prune|verify [--home DIR] [--remote]`: looks after the finished stages of a home,
-or of the URL that it shares them at.
-
-Exit status 0; 1 if `verify` finds damage; 2 for a named error."""
+"""`vos-harness store list|size|prune|verify`: the finished stages of a home, or of the URL that it shares them at."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from harness.errors import HarnessError, StoreError
+from harness.cli.arguments import add_home
+from harness.errors import StoreError
 from harness.store import remote_gc
 from harness.store.gc import damage, entries, remove, size_of, waste
 from harness.store.local import Store
 from harness.store.mirror import Mirror
 from harness.store.sharing import open_mirror
 
+EPILOG = """\
+Exits with status 0, 1 if `verify` finds damage, and 2 for a named error.
+
+examples:
+  %(prog)s list --kind segment
+  %(prog)s prune --yes"""
+
 _DAY = 86400.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    home: Path = options.home.absolute()
-    try:
-        if not (home / "store").is_dir():
-            raise StoreError(f"{home}: no home of runs; give --home the folder that runs were given")
-        store = Store(home)
-        mirror = _mirror(store) if options.remote else None
-        status: int = options.do(store, mirror, options)
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return status
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    parser.epilog = EPILOG
+    commands = parser.add_subparsers(required=True, metavar="list|size|prune|verify", title="subcommands")
+    for name, action, summary in (
+        ("list", show, "List every finished stage and the studies that refer to it."),
+        ("size", size, "Add up bytes per kind of stage."),
+        ("prune", prune, "Show what no study refers to and what killed attempts left behind; --yes removes it."),
+        ("verify", verify, "Hash every finished stage again."),
+    ):
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.set_defaults(action=action)
+        add_home(command)
+        command.add_argument("--remote", action="store_true", help="at the URL that the home shares its stages with")
+        if name == "list":
+            command.add_argument("--kind", help="only one kind of stage, for example segment")
+            command.add_argument("--json", action="store_true", help="print JSON")
+        elif name == "prune":
+            command.add_argument("--yes", action="store_true", help="remove what is shown")
+            command.add_argument(
+                "--older-than",
+                metavar="DAYS",
+                type=float,
+                default=7.0,
+                help="least age of attempts and damaged folders, with --remote of everything (default: %(default)s)",
+            )
+        elif name == "verify":
+            command.add_argument("--set-aside", action="store_true", help="move damaged folders away")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Do what the subcommand says and return its exit status."""
+    home = options.home.absolute()
+    if not (home / "store").is_dir():
+        raise StoreError(f"{home}: no home of runs; give --home the folder that a run was given")
+    store = Store(home)
+    return int(options.action(store, _mirror(store) if options.remote else None, options))
 
 
 def _mirror(store: Store) -> Mirror:
@@ -137,36 +162,3 @@ def human(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.store", description="Look after finished stages.")
-    commands = parser.add_subparsers(required=True, metavar="list|size|prune|verify")
-    asked = {
-        "list": (show, "every finished stage, and the studies that refer to it"),
-        "size": (size, "bytes by kind of stage"),
-        "prune": (prune, "show what no study refers to, and what killed attempts left; --yes removes it"),
-        "verify": (verify, "hash every finished stage again"),
-    }
-    for name, (do, words) in asked.items():
-        command = commands.add_parser(name, help=words, description=words)
-        command.set_defaults(do=do)
-        command.add_argument("--home", metavar="DIR", type=Path, default=Path("runs"))
-        command.add_argument(
-            "--remote", action="store_true", help="not of the home, but at the URL that it shares with"
-        )
-        if name == "list":
-            command.add_argument("--kind", help="of one kind only: train, segment, …")
-            command.add_argument("--json", action="store_true")
-        if name == "prune":
-            command.add_argument("--yes", action="store_true", help="remove it")
-            command.add_argument(
-                "--older-than",
-                metavar="DAYS",
-                type=float,
-                default=7.0,
-                help="of attempts and damaged folders, with --remote of everything; default 7",
-            )
-        if name == "verify":
-            command.add_argument("--set-aside", action="store_true", help="move damaged folders away")
-    return parser

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shlex
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.console import command_line
 from harness.errors import StudyError
 from harness.planning.invalidation import flatten
 from harness.results.cell import NUMBERS, kept_rows
@@ -194,12 +194,12 @@ def _commands(home: Path, kept: Kept) -> Iterator[str]:
     clean = kept.revision.removesuffix("+changes")
     changed = "  # there were changes beside it, which no revision holds" if kept.revision != clean else ""
     yield f"  git checkout {clean}{changed}" if clean else "  (run outside a git checkout: the revision is not known)"
-    words = ["python", "-m", "harness.run", kept.study_file, "--scale", kept.scale]
+    words = [kept.study_file, "--scale", kept.scale]
     if kept.data_kind != "embedded":
         words += ["--data", kept.data_root]
     for option, value in kept.options.items():
         words += ["--option", f"{option}={json.dumps(value)}"]
-    yield f"  {shlex.join([*words, '--home', f'{home}-again'])}"
+    yield f"  {command_line('run', *words, '--home', f'{home}-again')}"
     path = Path(kept.study_file)
     if not path.is_file() or path.read_text(encoding="utf-8") != kept.study_text:
         yield f"  ({path} is not what it was; the text of that time is in {home / 'plans' / (kept.study + '.json')})"

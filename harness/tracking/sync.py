@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.console import command_line
 from harness.errors import ResourceError, StudyError
 from harness.planning.plan import Plan
 from harness.results.cell import (
@@ -120,7 +121,7 @@ def _rows_of(home: Path, study: str) -> list[Row]:
 def _tell_beside(home: Path, study: str, why: str) -> None:
     print(
         f"warning: the rows are those kept beside the store: {why}; "
-        f"`python -m harness.record resync {study} --home {home}` brings MLflow up to date",
+        f"`{command_line('mlflow', 'resync', study, '--home', home)}` brings MLflow up to date",
         file=sys.stderr,
     )
 
@@ -190,7 +191,7 @@ def complaint(home: Path, study: str, error: Exception) -> str:
     place = tracking_uri(home) if is_remote() else str(home / "mlflow.db")
     return (
         f"warning: MLflow at {place}: {_first_line(error)}; the study is not harmed, and when MLflow is back, "
-        f"`python -m harness.record resync {study} --home {home}` catches up"
+        f"`{command_line('mlflow', 'resync', study, '--home', home)}` catches up"
     )
 
 
