@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from pydantic import BaseModel
+from torch import nn
 
+from dipnet.config import PropagationConfig, SegmentationConfig
+from dipnet.propagation import PropagationNetwork
+from dipnet.segmentation import SegmentationNetwork
 from harness.cli.main import VERBS, make_parser
 from harness.datasets import load_benchmark, load_protocols, load_training
 from harness.planning.study import load_study
+from vos.checkpoint import save_network
 
 ROOT = Path(__file__).parent.parent
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
@@ -140,3 +148,32 @@ def test_the_example_of_a_study_loads(tmp_path: Path) -> None:
     file.write_text(blocks("yaml", "docs/own-data.md")[1])
     study = load_study(file, load_protocols())
     assert [variant.name for variant in study.variants] == ["first-mask", "crop", "no-crop"]
+
+
+def test_the_python_example_segments_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    propagation = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
+    segmentation = SegmentationConfig(backbone="mini", size=64, channels=8, units=1, finest_stride=2)
+    sizes = {"coarse_size": propagation.coarse_size}
+    store = Path("runs/store/train")
+    save_stage(store / "PROPAGATION_KEY", PropagationNetwork(propagation), {"propagation": propagation})
+    save_stage(store / "SEGMENTATION_KEY", SegmentationNetwork(segmentation), {"segmentation": segmentation, **sizes})
+    frames = Path("my-video/frames")
+    frames.mkdir(parents=True)
+    for index in range(3):
+        Image.new("RGB", (48, 32), (90, 40 * index, 0)).save(frames / f"{index:05d}.jpg")
+    first = np.pad(np.ones((8, 8), np.uint8), ((12, 12), (20, 20)))
+    Image.fromarray(first).save("my-video/first-mask.png")
+    (code,) = blocks("python", "docs/python.md")
+    exec(code, {})
+    masks = [np.asarray(Image.open(f"my-video/masks/{index:05d}.png")) for index in range(3)]
+    assert [mask.shape for mask in masks] == [(32, 48)] * 3
+    assert (masks[0] == first).all()
+
+
+def save_stage(folder: Path, network: nn.Module, config: dict[str, Any]) -> None:
+    """Write what a training stage publishes, as far as loading reads it."""
+    folder.mkdir(parents=True)
+    save_network(network, folder / "network.pt")
+    plain = {name: one.model_dump(mode="json") if isinstance(one, BaseModel) else one for name, one in config.items()}
+    (folder / "manifest.json").write_text(json.dumps({"identity": {"config": plain}}))
