@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StoreError
-from harness.results.cell import SUBMITTED, kept_rows
+from harness.results.rows import SUBMITTED, kept_rows
 from harness.results.plan_record import kept_plans
 from harness.store.local import MANIFEST, Store
 
