@@ -27,7 +27,7 @@ from harness.execution.progress import print_failures, progress
 from harness.execution.queue import ReadyQueue
 from harness.execution.timing import spans_of, spent
 from harness.files import locked
-from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
+from harness.hardware import code_revision, cores, describe_hardware, gpu_names
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.schema import plan_json
@@ -85,7 +85,7 @@ def _run(
     mirror: Mirror | None,
     begin: float,
 ) -> int:
-    cpus = cluster.cpus if cluster else cpu_count() if options.cpus is None else options.cpus
+    cpus = cluster.cpus if cluster else cores() if options.cpus is None else options.cpus
     gpus = cluster.gpus if cluster else len(gpu_names()) if options.gpus is None else options.gpus
     if cpus < 1:
         raise ResourceError(f"--cpus {cpus}: at least one is needed")
