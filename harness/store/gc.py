@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StoreError
-from harness.results.rows import SUBMITTED, kept_rows
-from harness.results.plan_record import kept_plans
+from harness.results.plan_record import load_plans
+from harness.results.saved import load_results
 from harness.store.local import MANIFEST, Store
 
 
@@ -49,7 +49,7 @@ class Waste:
 
 
 def entries(store: Store) -> Iterator[Entry]:
-    """Every published folder. Raises StoreError as kept_plans does."""
+    """Every published folder. Raises StoreError as load_plans does."""
     users = referred(store.home)
     for name, key in store.published():
         manifest = store.manifest(name, key) or {}
@@ -71,7 +71,7 @@ def referred(home: Path) -> dict[str, tuple[str, ...]]:
     Raises StoreError if a study was run here and its plan was not kept: nobody knows then what it stands on."""
     users: dict[str, dict[str, None]] = defaultdict(dict)
     known = set()
-    for kept in kept_plans(home):
+    for kept in load_plans(home):
         known.add(kept.study)
         for key in kept.stages:
             users[key][kept.study] = None
@@ -87,8 +87,8 @@ def referred(home: Path) -> dict[str, tuple[str, ...]]:
 
 def _was_run(home: Path, study: str) -> bool:
     """Not where all its rows are of masks that were handed in: these stand on no stage."""
-    rows = kept_rows(home, study)
-    return not rows or any(row["scale"] != SUBMITTED for row in rows)
+    results = load_results(home, study)
+    return not results or any(not one.submitted for one in results)
 
 
 def waste(store: Store, older: float) -> Iterator[Waste]:
