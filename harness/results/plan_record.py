@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from harness.errors import StoreError
 from harness.hardware import code_revision
 from harness.planning.plan import Cell, Plan
+from harness.results.saved import load_results
 from harness.results.study_file import Content, StudyFile, studies_in
 from harness.store.local import Store
 
@@ -78,6 +80,29 @@ def load_plans(home: Path, study: str | None = None) -> Iterator[PlanRecord]:
             yield from [PlanRecord(**document) for document in file.load().get("plans", [])]
         except TypeError:
             raise StoreError(f"{file.path}: not a record of plans; delete it and run its study again") from None
+
+
+def referenced_stages(home: Path) -> dict[str, tuple[str, ...]]:
+    """Return key → studies whose recorded plans contain the stage.
+
+    Raises StoreError if a study was run here without a record of its plan: nobody knows what it is based on then."""
+    users: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in load_plans(home):
+        for key in record.stages:
+            users[key][record.study] = None
+    run = {study for study in studies_in(home, "rows") if _was_run(home, study)}
+    if unknown := sorted(run - set(studies_in(home, FOLDER))):
+        raise StoreError(
+            f"{home}: studies without a record of their stages: {', '.join(unknown)}; "
+            f"give their run command once again, or delete {home / 'rows'}/<study>.json of those that can go"
+        )
+    return {key: tuple(studies) for key, studies in users.items()}
+
+
+def _was_run(home: Path, study: str) -> bool:
+    """Return whether a study has results of its own; submitted masks are based on no stage."""
+    results = load_results(home, study)
+    return not results or any(not one.submitted for one in results)
 
 
 def _same_group(document: Mapping[str, Any], record: PlanRecord) -> bool:
