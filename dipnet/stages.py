@@ -30,7 +30,7 @@ from dipnet.stage_configs import (
     TuneConfig,
 )
 from harness.config import Same
-from harness.errors import NotAtHand, StudyError
+from harness.errors import DataUnavailableError, StudyError
 from harness.method import CellPlan, CellRequest
 from harness.stage import Data, Resources, Stage
 
@@ -126,7 +126,7 @@ def _trained(config: DIPNetConfig, request: CellRequest) -> tuple[dict[str, Stag
     missing = [role for role in wanted if role not in at_hand]
     reasons = tuple(f"{WORDS[role]} left out: {request.missing.get(role, 'no data for it')}" for role in missing)
     if not at_hand:
-        raise NotAtHand("; ".join(reasons))
+        raise DataUnavailableError("; ".join(reasons))
     networks: dict[str, Stage] = {}
     for role, data in at_hand.items():
         if config.phases != "segmentation":

@@ -14,7 +14,7 @@ class DataError(HarnessError):
     """A dataset file or folder is missing, unreadable or inconsistent."""
 
 
-class NotAtHand(HarnessError):
+class DataUnavailableError(HarnessError):
     """A cell cannot be filled with the data that is there; it is left out, visibly, and the study goes on."""
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from harness.errors import StudyError
 
@@ -24,6 +26,16 @@ CONTRACT = frozenset({"harness.stage", "harness.method", "harness.fingerprint"})
 _WHOLE = "*"
 _INSTALLED = {"site-packages", "dist-packages"}
 _TYPING_ONLY = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "kind", "ctx"}
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 of a text, 64 hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of(content: Any) -> str:
+    """Return the SHA-256 of a value that JSON can hold, 64 hex digits; the order of keys does not count."""
+    return text_digest(json.dumps(content, sort_keys=True))
 
 
 def code_fingerprint(run: str, modules: list[str]) -> dict[str, str]:
@@ -112,7 +124,7 @@ class _Reach:
             lines = sorted({unit.text for unit in units if unit.is_import})
             lines += [unit.text for unit in units if not unit.is_import]
             if lines:
-                result[module] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+                result[module] = text_digest("\n".join(lines))
         return result
 
     def _targets(self, item: _Import) -> Iterator[tuple[str, str]]:

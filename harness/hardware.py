@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 
-def cpu_count() -> int:
-    """CPU cores that this process may use."""
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -36,7 +36,7 @@ def gpu_names() -> tuple[str, ...]:
 
 def describe_hardware(*, gpu: bool) -> str:
     """On one line: the GPU where one is used, the CPU and its cores."""
-    cpu = f"{_cpu_name()}, {cpu_count()} cores"
+    cpu = f"{_cpu_name()}, {cores()} cores"
     return f"{gpu_names()[0]} ({cpu})" if gpu and gpu_names() else cpu
 
 

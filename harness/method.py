@@ -95,7 +95,7 @@ class Method(Protocol):
     def plan(self, request: CellRequest) -> CellPlan:
         """The stages that fill the cell. Stages shared between cells come out equal by key; nothing is run.
 
-        Raises StudyError for a config that makes no sense on this benchmark, and NotAtHand where the data that is there
+        Raises StudyError for a config that makes no sense on this benchmark, and DataUnavailableError where the data that is there
         leaves nothing to train with."""
         ...
 

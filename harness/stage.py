@@ -5,10 +5,8 @@ result, so the store keeps one folder for both."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.config import Same
-from harness.fingerprint import code_fingerprint
+from harness.fingerprint import code_fingerprint, digest_of, text_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +56,49 @@ class Data:
         return frozenset(_types(self.value))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What the key of a stage stands for: kept with its result, and compared to say why a stage must run."""
+
+    name: str = ""
+    version: int = 1
+    run: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """Role → key."""
+
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Role → digest."""
+
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Module → digest of the part of it that the stage reaches."""
+
+    machine: str = ""
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Identity:
+        """Return the identity with these fields; unknown ones are ignored."""
+        return cls(**{name: content[name] for name in _IDENTITY_FIELDS & content.keys()})
+
+    @cached_property
+    def config_digest(self) -> str:
+        """SHA-256 of the config, 64 hex digits."""
+        return digest_of(self.config)
+
+    @cached_property
+    def code_digest(self) -> str:
+        """SHA-256 of the code digests, 64 hex digits."""
+        return digest_of(self.code)
+
+    @property
+    def key(self) -> str:
+        """Key of a stage with this identity: an identity that was changed after publication has another one."""
+        return _key(self, sorted(self.needs.items()), sorted(self.data.items()))
+
+
+_IDENTITY_FIELDS = frozenset(one.name for one in fields(Identity))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stage:
     """One cached piece of work. Two stages are the same if their keys are."""
@@ -94,27 +135,25 @@ class Stage:
         return dict(self._code[0])
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What the key stands for, readable: kept in the stage's folder, compared to say why a stage must run."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "run": self.run,
-            "config": self.config.model_dump(mode="json"),
-            "needs": {role: need.key for role, need in sorted(self.needs.items())},
-            "data": {role: data.digest for role, data in sorted(self.data.items())},
-            "code": self.code,
-            "machine": self.machine,
-        }
+    def identity(self) -> Identity:
+        """What the key stands for, as plain values."""
+        return Identity(
+            name=self.name,
+            version=self.version,
+            run=self.run,
+            config=self.config.model_dump(mode="json"),
+            needs={role: need.key for role, need in sorted(self.needs.items())},
+            data={role: data.digest for role, data in sorted(self.data.items())},
+            code=self.code,
+            machine=self.machine,
+        )
 
     @cached_property
     def key(self) -> str:
         """SHA-256 of the identity, with digests of config and code in their place; 64 hex digits."""
         needs = sorted([(role, need.key) for role, need in self.needs.items()])
         data = sorted([(role, data.digest) for role, data in self.data.items()])
-        digests = self.config_digest, self.code_digest
-        identity = self.name, self.version, self.run, *digests, needs, data, self.machine
-        return hashlib.sha256(ascii(identity).encode()).hexdigest()
+        return _key(self, needs, data)
 
     @property
     def config_digest(self) -> str:
@@ -156,17 +195,24 @@ class Task:
     """Tell how far it is: share in 0..1, and a few words. Cheap; call it as often as you like."""
 
 
-def digest_of(content: Any) -> str:
-    """SHA-256 of a value that JSON can hold, 64 hex digits; the order of keys does not count."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def closure(stages: Iterable[Stage]) -> dict[str, Stage]:
+    """Return key → stage of these stages and of all that they need, directly or not; needs come first."""
+    found: dict[str, Stage] = {}
+
+    def add(stage: Stage) -> None:
+        if stage.key not in found:
+            for need in stage.needs.values():
+                add(need)
+            found[stage.key] = stage
+
+    for stage in stages:
+        add(stage)
+    return found
 
 
-def key_of(identity: Mapping[str, Any]) -> str:
-    """The key of a stage with that identity, as it was kept: tells a manifest that was changed afterwards."""
-    digests = digest_of(identity["config"]), digest_of(identity["code"])
-    needs, data = (sorted(identity[which].items()) for which in ("needs", "data"))
-    plain = identity["name"], identity["version"], identity["run"], *digests, needs, data, identity["machine"]
-    return hashlib.sha256(ascii(plain).encode()).hexdigest()
+def _key(one: Stage | Identity, needs: list[tuple[str, str]], data: list[tuple[str, str]]) -> str:
+    digests = one.config_digest, one.code_digest
+    return text_digest(ascii((one.name, one.version, one.run, *digests, needs, data, one.machine)))
 
 
 @lru_cache(maxsize=4096)

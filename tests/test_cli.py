@@ -195,7 +195,7 @@ def test_a_run_whose_report_crashes_keeps_its_results(tmp_path: Path, data: Path
     (tmp_path / "try.yaml").write_text("name: try\nmethod: empty\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n")
     status, output, errors = shell(tmp_path, "harness.run", "try.yaml", "--data", str(data), "--home", "home")
     assert status == 1
-    assert "0/0 cells filled, 1 left out" in output
+    assert "0/0 cells filled, 1 skipped" in output
     assert "ValueError: a figure is wrong" in errors
     assert (tmp_path / "home" / "rows" / "try.json").is_file()
 

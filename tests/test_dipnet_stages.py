@@ -16,7 +16,7 @@ from dipnet.served import describe
 from dipnet.stages import METHOD
 from harness.config import resolve
 from harness.datasets.pixels import read_mask
-from harness.errors import NotAtHand, StudyError
+from harness.errors import DataUnavailableError, StudyError
 from harness.method import CellPlan, CellRequest, find_method
 from harness.stage import Data, Stage, Task
 from tests.engine import ROOT
@@ -149,9 +149,9 @@ def test_a_stage_without_data_is_left_out_and_said() -> None:
 
 
 def test_a_cell_that_no_training_is_left_for_is_not_at_hand() -> None:
-    with pytest.raises(NotAtHand, match="no VOC"):
+    with pytest.raises(DataUnavailableError, match="no VOC"):
         plan(pretraining=None, training="pretraining")
-    with pytest.raises(NotAtHand, match="no DAVIS"):
+    with pytest.raises(DataUnavailableError, match="no DAVIS"):
         plan(pretraining=None, offline=None)
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from harness.cli.arguments import add_home
 from harness.console import command_line
 from harness.errors import DataError, StoreError, StudyError
-from harness.hardware import cpu_count
+from harness.hardware import cores
 from harness.score.folders import find_videos
+from harness.score.measures import MEASURES
 from harness.score.processes import score_all
 from harness.score.rules import rules_of
 from harness.score.sequence import SequenceScores
-from harness.score.tables import COMBINED, STATISTICS, Row, sequence_row, total, write_scores
+from harness.score.tables import Row, sequence_row, total, write_scores
 
 if TYPE_CHECKING:
     from harness.datasets import Protocol
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
     parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
-    parser.add_argument("--jobs", type=_jobs, default=cpu_count(), metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--jobs", type=_jobs, default=cores(), metavar="N", help="processes (default: all cores)")
     parser.add_argument("--keep-going", action="store_true", help="score what can be; exit with 1 if not all")
     record = parser.add_argument_group(
         "recording", "show the masks of any method as a row of a study, in MLflow and in the tables of its report"
@@ -59,9 +60,9 @@ def execute(options: argparse.Namespace) -> int:
     rules = rules_of(protocol)
     submission = None
     if options.record:
-        from harness.results.submission import announce  # MLflow and the engine, which scoring alone does without
+        from harness.results import check_submission  # imports the engine, which scoring does not need
 
-        submission = announce(options.method, options.study, options.home, protocol, options.truth)
+        submission = check_submission(options.method, options.study, options.home, protocol, options.truth)
     names = _listed_names(options.truth, protocol)
     videos, problems = find_videos(options.truth, options.pred, rules, names)
     if problems and not options.keep_going:
@@ -79,9 +80,12 @@ def execute(options: argparse.Namespace) -> int:
     if submission is not None and problems:
         print("not recorded: a row needs every sequence", file=sys.stderr)
     elif submission is not None:
-        from harness.results.submission import hand_in
+        from harness.results import masks_digest, save_scores
+        from harness.tracking import record_submission
 
-        hand_in(submission, scores, rules, options.pred)
+        result = save_scores(submission, scores, rules, options.pred)
+        masks = {"masks": str(options.pred.absolute()), "masks_sha256": masks_digest(result)}
+        record_submission(submission.home, result, masks)
         report = command_line("report", options.study, "--home", options.home)
         print(f"recorded: {submission.method}, study {submission.study}; its report: {report}")
     return 1 if problems else 0
@@ -118,7 +122,7 @@ def _list(problems: Mapping[str, str]) -> str:
 
 
 def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems: Mapping[str, str]) -> None:
-    columns = (COMBINED, *STATISTICS)
+    columns = sorted(MEASURES, key=lambda name: not MEASURES[name].mean_of)
     rows = [(one.name, *(f"{sequence_row(one)[column]:.3f}" for column in columns)) for one in scores]
     last = (f"mean over {protocol.averaging}", *(f"{whole[column]:.3f}" if whole else "–" for column in columns))
     if sys.stdout.isatty():

@@ -19,9 +19,9 @@ from typing import Any
 
 from harness.errors import RemoteError
 from harness.execution.cluster import Cluster, Node, ray_folder
-from harness.execution.memory import give_memory_back
 from harness.execution.queue import ReadyQueue
 from harness.execution.worker import Job, is_stopped, make_job, work
+from harness.memory import release_memory
 from harness.stage import Stage
 from harness.store.leases import Lease
 from harness.store.local import Failure, Store
@@ -118,7 +118,7 @@ def _trial(config: dict[str, Any]) -> None:
     parcel: _Parcel = config["job"]
     if not parcel.stop.exists() and not is_stopped(parcel.job):  # Tune cannot take back a trial that waits for its turn
         work(parcel.job, wait=False)
-        give_memory_back()
+        release_memory()
 
 
 class _Parcel:

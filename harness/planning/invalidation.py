@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from harness.stage import Stage, digest_of
+from harness.fingerprint import digest_of
+from harness.stage import Stage
 from harness.store.local import Store
 
 _LOOKED_AT = 300

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from harness.errors import NotAtHand
+from harness.errors import DataUnavailableError
 from harness.method import CellRequest, find_method
 from harness.planning.inputs import BenchmarkInputs, Inputs
 from harness.planning.invalidation import Reason, Reasons
@@ -217,7 +217,7 @@ def _cell(
     )
     try:
         plan = find_method(variant.method, f"variant {variant.name}").plan(request)
-    except NotAtHand as error:
+    except DataUnavailableError as error:
         return Cell(variant=variant, benchmark=protocol.name, seed=seed, reason=str(error))
     return Cell(
         variant=variant,
