@@ -158,7 +158,7 @@ def execute(options: argparse.Namespace) -> int:
 def read_options(options: argparse.Namespace) -> RunOptions:
     """Return the parsed options as a value. Raises StudyError or ResourceError for options that do not fit."""
     if (options.json or options.all) and not options.plan:
-        raise StudyError("--json and --all say how --plan prints; give --plan too")
+        raise StudyError("--json and --all are options of --plan; give --plan too")
     if options.time_limit is not None and options.time_limit <= 0:
         raise ResourceError(f"--time-limit {options.time_limit:g}: expected seconds above zero")
     values = {field.name: getattr(options, field.name) for field in fields(RunOptions)}
@@ -166,7 +166,7 @@ def read_options(options: argparse.Namespace) -> RunOptions:
 
 
 def make_session_plan(session: Session) -> Plan:
-    """Check machine and data, and return the plan; unless it is only shown, it is recorded in the home."""
+    """Check machine and data and return the plan, which is recorded in the home unless it is only shown."""
     options, store = session.options, session.store
     if session.cpus < 1:
         raise ResourceError(f"--cpus {session.cpus}: at least one is needed")
