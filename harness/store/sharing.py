@@ -242,7 +242,7 @@ def open_store(home: Path, url: str | None = None) -> Store:
     if two machines could compute one stage there; StoreError if the home cannot be written.
     """
     store = Store(home)
-    chosen = shared_url(store.home) if url is None else "" if url == NONE else url
+    chosen = url_of(store.home) if url is None else "" if url == NONE else url
     if not chosen:
         if url == NONE:
             _url_file(store.home).unlink(missing_ok=True)
@@ -253,7 +253,7 @@ def open_store(home: Path, url: str | None = None) -> Store:
     except RemoteError as error:
         hint = f"; --store {NONE} goes on without it" if url is None else ""
         raise RemoteError(f"{error}{hint}") from None
-    if chosen != shared_url(store.home):
+    if chosen != url_of(store.home):
         _url_file(store.home).write_text(chosen + "\n", encoding="utf-8")
     return SharedStore(home, objects, run=secrets.token_hex(8))
 
@@ -284,7 +284,7 @@ def check_node(address: StoreAddress, probe: str) -> str:
     return ""
 
 
-def shared_url(home: Path) -> str:
+def url_of(home: Path) -> str:
     """Return the URL at which the last run of a home shared its stages; empty if it did not."""
     try:
         return _url_file(home).read_text(encoding="utf-8").strip()
