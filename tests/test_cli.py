@@ -135,13 +135,13 @@ def test_wrong_usage_ends_with_status_2(words: list[str], capsys: pytest.Capture
 PLUGIN = """
 import signal
 from harness.config import Config
-from harness.errors import NotAtHand, StudyError
+from harness.errors import DataUnavailableError, StudyError
 
 class Empty:
     label = "empty"
     config = Config
     def plan(self, request):
-        raise NotAtHand("nothing to train with")
+        raise DataUnavailableError("nothing to train with")
 
 class Report:
     def write(self, study, home, *, from_store=False, tracking=""):

@@ -91,7 +91,7 @@ def test_it_goes_from_the_number_to_masks_data_code_and_machine(told: Told, ask:
 
 def test_it_ends_with_the_commands_that_compute_it_again(told: Told, ask: Callable) -> None:
     output = ask("try", "one/davis16-val/1")[1]
-    root = told.plan.material.root
+    root = told.plan.inputs.root
     again = ("run", told.study, "--scale", "mini", "--data", root, "--option", 'weights="none"')
     assert f"  {command_line(*again, '--home', f'{told.home}-again')}\n" in output
     assert re.search(r"git checkout [0-9a-f]{40}", output) or "the revision is not known" in output

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.cli.arguments import add_home
 from harness.console import command_line
 from harness.errors import StudyError
-from harness.planning.study import study_name
+from harness.planning import study_name
 from harness.tracking import (
     errors,
     failure_message,

@@ -16,22 +16,35 @@ from typing import Any
 from harness.cli.arguments import add_home
 from harness.cli.report import write_report
 from harness.console import command_line, note, say
-from harness.datasets import Protocol, load_protocols
-from harness.datasets.embedded import embedded_data
+from harness.datasets import Protocol, embedded_data, load_protocols
 from harness.errors import HarnessError, ResourceError, StudyError
-from harness.execution.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
-from harness.execution.progress import failure_lines, progress
-from harness.execution.queue import ReadyQueue
-from harness.execution.timing import spans_of, summarize_time
+from harness.execution import (
+    Cluster,
+    ReadyQueue,
+    check_nodes,
+    check_resources,
+    failure_lines,
+    joined_ray,
+    local_ray,
+    progress,
+    run_stages,
+    spans_of,
+    summarize_time,
+)
 from harness.hardware import code_revision, cores, describe_hardware, gpu_names
-from harness.planning.inputs import gather
-from harness.planning.plan import Plan, make_plan
-from harness.planning.schema import plan_json
-from harness.planning.study import Study, check_scale, load_study, parse_options
-from harness.planning.text import plan_text
+from harness.planning import (
+    Plan,
+    Study,
+    check_scale,
+    gather,
+    load_study,
+    make_plan,
+    parse_options,
+    plan_json,
+    plan_text,
+)
 from harness.results import CellResult, export, require_usable, save_plan
-from harness.store.local import Store
-from harness.store.sharing import open_store, send_results
+from harness.store import Store, open_store, send_results
 
 INTERRUPTED = 130
 """Exit status if Ctrl-C ended the run early; what was running has been finished and kept."""
@@ -204,7 +217,7 @@ def print_plan(plan: Plan, session: Session) -> None:
 
 def run_plan(plan: Plan, session: Session) -> int:
     """Run what is missing, record the results, write report and export; return the exit status."""
-    from harness.tracking import record  # MLflow takes seconds to load
+    from harness.tracking import record
 
     store, out = session.store, session.options.export
     planned = time.time()
@@ -225,8 +238,7 @@ def run_plan(plan: Plan, session: Session) -> int:
 
 def run_missing(plan: Plan, session: Session) -> ReadyQueue:
     """Run the missing stages on Ray, showing and recording progress; print what failed."""
-    from harness.execution.tune import run_stages
-    from harness.tracking import TIMEOUT, recording  # MLflow takes seconds to load
+    from harness.tracking import TIMEOUT, recording
 
     store, joined = session.store, session.cluster
     if joined is None:

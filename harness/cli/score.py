@@ -12,12 +12,10 @@ from harness.cli.arguments import add_home
 from harness.console import command_line
 from harness.errors import DataError, StoreError, StudyError
 from harness.hardware import cores
+from harness.score import MEASURES, ScoringRules, SequenceScores, rules_of, sequence_row, total, write_scores
 from harness.score.folders import find_videos
-from harness.score.measures import MEASURES
 from harness.score.processes import score_all
-from harness.score.rules import ScoringRules, rules_of
-from harness.score.sequence import SequenceScores
-from harness.score.tables import Row, sequence_row, total, write_scores
+from harness.score.tables import Row
 
 if TYPE_CHECKING:
     from harness.datasets import Protocol

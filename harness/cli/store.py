@@ -14,11 +14,8 @@ from pathlib import Path
 from harness.cli.arguments import add_home
 from harness.errors import StoreError
 from harness.results import referenced_stages
-from harness.store import gc, remote_gc
-from harness.store.gc import Entry, Garbage
-from harness.store.local import Store
-from harness.store.mirror import Mirror
-from harness.store.sharing import SharedStore, open_store
+from harness.store import Garbage, SharedStore, Store, gc, open_store, remote_gc
+from harness.store.gc import Entry
 
 EPILOG = """\
 Exits with status 0, 1 if `verify` finds damage, and 2 for a named error.
@@ -123,15 +120,15 @@ def prune(store: Store, options: argparse.Namespace) -> int:
 
 def verify(store: Store, options: argparse.Namespace) -> int:
     """Hash every byte of the finished stages again and print what is damaged; return 1 if anything is."""
-    mirror = store.mirror if isinstance(store, SharedStore) else None
+    place = store.mirror if isinstance(store, SharedStore) else store
     checked = damaged = 0
-    for name, key in sorted(mirror.published()) if mirror else store.published():
+    for name, key in sorted(place.published()):
         checked += 1
-        problem = _damage_at(mirror, store, name, key) if mirror else gc.damage(store, name, key)
+        problem = _find_damage(store, name, key)
         if problem is None:
             continue
         damaged += 1
-        is_aside = options.set_aside and (mirror or store).set_aside(name, key)
+        is_aside = options.set_aside and place.set_aside(name, key)
         print(f"damaged: {name} {key[:12]}: {problem}{' (set aside)' if is_aside else ''}")
     print(f"{checked} finished stages checked, {damaged} damaged")
     if damaged and not options.set_aside:
@@ -139,9 +136,11 @@ def verify(store: Store, options: argparse.Namespace) -> int:
     return 1 if damaged else 0
 
 
-def _damage_at(mirror: Mirror, store: Store, name: str, key: str) -> str | None:
+def _find_damage(store: Store, name: str, key: str) -> str | None:
+    if not isinstance(store, SharedStore):
+        return gc.damage(store, name, key)
     with tempfile.TemporaryDirectory(prefix="verify-", dir=store.root / "work") as scratch:
-        return mirror.find_damage(name, key, Path(scratch) / "files")
+        return store.mirror.find_damage(name, key, Path(scratch) / "files")
 
 
 def _entries(store: Store) -> Iterator[Entry]:

@@ -22,7 +22,7 @@ from harness.results.plan_record import PlanRecord, load_plans
 from harness.results.saved import load_results
 from harness.store.local import Store
 from harness.store.manifest import Manifest
-from harness.store.sharing import shared_url
+from harness.store.sharing import url_of
 
 _WIDTH = 110
 
@@ -89,7 +89,7 @@ def explain(home: Path, record: PlanRecord, cell: str) -> Iterator[str]:
         groups.setdefault(one.kind, []).append(one)
     for group in groups.values():
         yield from _stages(group)
-    if url := shared_url(home):
+    if url := url_of(home):
         yield f"shared at {url}: manifests/<stage>/<key>.json of each"
     yield from _commands(home, record)
 
