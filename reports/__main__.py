@@ -1,9 +1,6 @@
-"""`python -m reports STUDY [--home DIR] [--tracking-uri URI | --from-store]`: writes the report of a study.
+"""`python -m reports STUDY [--home DIR] [--tracking-uri URI | --from-store]`: write the report of a study.
 
-Its rows come from MLflow, where it shows what was recorded (else from beside the store, and a warning says so); with a
-tracking URI, from the MLflow there; from the store alone, MLflow is neither asked nor given the report.
-
-STUDY is a study's YAML file or its name. Exit status 0 if the report was written, 2 for a named error."""
+Exits with status 0 if the report was written, 2 for a named error."""
 
 from __future__ import annotations
 
@@ -14,26 +11,25 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.planning.study import study_name
-from reports.report import write
+from reports.report import REPORT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m reports", description="Write the report of a study.")
     parser.add_argument("study", metavar="STUDY", help="a study's YAML file, or its name")
     parser.add_argument(
         "--home", type=Path, default=Path("runs"), help="folder with store, MLflow database and reports"
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--tracking-uri", metavar="URI", default="", help="read the rows that the MLflow there holds")
-    where.add_argument("--from-store", action="store_true", help="read the rows from the store, without MLflow")
+    where.add_argument("--tracking-uri", metavar="URI", default="", help="read the results from the MLflow there")
+    where.add_argument("--from-store", action="store_true", help="read the results from the store, without MLflow")
     options = parser.parse_args(arguments)
     try:
-        files = write(
-            study_name(options.study), options.home, from_store=options.from_store, tracking=options.tracking_uri
-        )
+        name = study_name(options.study)
+        files = REPORT.write(name, options.home, from_store=options.from_store, tracking=options.tracking_uri)
     except HarnessError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     for path in files[:2]:
         print(path)
