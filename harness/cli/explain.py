@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.results.provenance import explain, find_cell
+from harness.results import explain, find_cell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,8 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     home = options.home.absolute()
     try:
-        kept, cell = find_cell(home, options.study, options.cell, options.scale)
-        for line in explain(home, kept, cell):
+        record, cell = find_cell(home, options.study, options.cell, options.scale)
+        for line in explain(home, record, cell):
             print(line)
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)

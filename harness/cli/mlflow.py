@@ -9,9 +9,15 @@ from pathlib import Path
 
 from harness.errors import HarnessError, StudyError
 from harness.planning.study import study_name
-from harness.tracking.run_spec import kept, kept_studies
-from harness.tracking.sync import complaint, log_report, resync
-from harness.tracking.writer import errors, tracking_uri
+from harness.tracking import (
+    errors,
+    failure_message,
+    load_runs,
+    log_report,
+    recorded_studies,
+    resync,
+    tracking_uri,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,16 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give either a study or --all")
     home = options.home.absolute()
     try:
-        for study in kept_studies(home) if options.all else [_name(options.study, home)]:
+        for study in recorded_studies(home) if options.all else [_name(options.study, home)]:
             written = resync(home, study)
-            print(f"{study}: {len(kept(home, study))} runs in MLflow at {tracking_uri(home)}, {written} written")
+            print(f"{study}: {len(load_runs(home, study))} runs in MLflow at {tracking_uri(home)}, {written} written")
             if (home / "reports" / study).is_dir():
                 log_report(home, study, home / "reports" / study)
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except errors() as error:
-        print(f"error: {complaint(home, study, error)}", file=sys.stderr)
+        print(f"error: {failure_message(home, study, error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -44,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _name(study: str, home: Path) -> str:
     """Raises StudyError where nothing is kept of that study."""
     name = study_name(study)
-    known = kept_studies(home)
+    known = recorded_studies(home)
     if name not in known:
         raise StudyError(f"{study}: never run in {home}; known there: {', '.join(known) or 'none'}")
     return name

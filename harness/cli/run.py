@@ -33,8 +33,7 @@ from harness.planning.plan import Plan, make_plan
 from harness.planning.schema import plan_json
 from harness.planning.study import Scale, Study, load_study
 from harness.planning.text import plan_text
-from harness.results.export import export, require_usable
-from harness.results.plan_record import keep_plan
+from harness.results import export, require_usable, save_plan
 from harness.store.local import Store
 from harness.store.mirror import Mirror
 from harness.store.sharing import leases_at, level_first, level_last, open_mirror
@@ -103,7 +102,7 @@ def _run(
         with store.planning():
             plan = make_plan(study, material, store, gpus=share, machine=machine, elsewhere=elsewhere)
             if not options.plan:
-                keep_plan(plan, store, options.study, read_options(options.option))
+                save_plan(plan, store, options.study, read_options(options.option))
         if options.plan or mirror is None:
             break
         if level_first(mirror, plan, tell):
@@ -147,9 +146,7 @@ def execute(
 ) -> int:
     """Runs a plan, records it, writes the report; the exit status. `cluster`: the one that was joined, if any;
     `mirror`: where the store is shared, if it is."""
-    from harness.results.rows import is_filled, is_planned
-    from harness.tracking.sync import record
-    from harness.tracking.writer import tracking_uri  # MLflow takes seconds to load
+    from harness.tracking import record, tracking_uri  # MLflow takes seconds to load
 
     limit = time_limit if time_limit is not None else plan.study.scale.time_limit
     planned_at = time.time()
@@ -157,15 +154,15 @@ def execute(
     is_level = level_last(mirror, plan) if mirror and plan.missing else True
     rows = record(plan, store)
     reported = write_report(study_file, store.home)
-    planned = [row for row in rows if is_planned(row)]
-    filled = sum(is_filled(row) for row in planned)
-    unscored = sum(row["status"] == "not scored" for row in rows)
+    planned = [row for row in rows if row.planned]
+    filled = sum(row.filled for row in planned)
+    unscored = sum(row.status == "not scored" for row in rows)
     apart = f", {unscored} segmented but not scored" if unscored else ""
     left_out = len(rows) - len(planned) - unscored
     print(f"{filled}/{len(planned)} cells filled{apart}, {left_out} left out, {time.monotonic() - begin:.1f} s")
     for row in planned:
-        if not is_filled(row):
-            print(f"  {row['status']}: {row['variant']} × {row['benchmark']} × seed {row['seed']}: {row['reason']}")
+        if not row.filled:
+            print(f"  {row.status}: {row.variant} × {row.benchmark} × seed {row.seed}: {row.reason}")
     print(f"tables: {store.home / 'reports' / plan.study.name / 'index.md'}")
     print(f"MLflow: {sys.executable} -m mlflow ui --host 127.0.0.1 --backend-store-uri {tracking_uri(store.home)}")
     spans = spans_of(board, store) if board else ()
@@ -230,8 +227,7 @@ def _run_missing(
 ) -> ReadyQueue:
     """Runs what is missing, and says what failed."""
     from harness.execution.tune import run_stages
-    from harness.tracking.background import recording  # MLflow takes seconds to load
-    from harness.tracking.sync import PATIENCE
+    from harness.tracking import TIMEOUT, recording  # MLflow takes seconds to load
 
     if joined is None:
         check_resources(plan.missing, gpus)
@@ -243,7 +239,7 @@ def _run_missing(
     with (
         nullcontext(joined) if joined else local_ray(cpus, gpus) as cluster,
         leases_at(mirror) as lease,
-        recording(plan, store, PATIENCE, mirror) as recorder,
+        recording(plan, store, TIMEOUT) as recorder,
         progress(plan, store, cpus, lease) as display,
     ):
 

@@ -43,9 +43,9 @@ def _score(options: argparse.Namespace) -> int:
     rules = rules_of(protocol)
     submission = None
     if options.record:
-        from harness.results.submission import announce  # MLflow and the engine, which scoring alone does without
+        from harness.results import check_submission  # imports the engine, which scoring does not need
 
-        submission = announce(options.method, options.study, options.home, protocol, options.truth)
+        submission = check_submission(options.method, options.study, options.home, protocol, options.truth)
     names = _listed_names(options.truth, protocol)
     videos, problems = find_videos(options.truth, options.pred, rules, names)
     if problems and not options.keep_going:
@@ -63,9 +63,12 @@ def _score(options: argparse.Namespace) -> int:
     if submission is not None and problems:
         print("not recorded: a row needs every sequence", file=sys.stderr)
     elif submission is not None:
-        from harness.results.submission import hand_in
+        from harness.results import masks_digest, save_scores
+        from harness.tracking import record_submission
 
-        hand_in(submission, scores, rules, options.pred)
+        result = save_scores(submission, scores, rules, options.pred)
+        masks = {"masks": str(options.pred.absolute()), "masks_sha256": masks_digest(result)}
+        record_submission(submission.home, result, masks)
         print(f"recorded: {submission.method}, study {submission.study}; its report: ", end="")
         print(f"python -m reports {options.study} --home {options.home}")
     return 1 if problems else 0
