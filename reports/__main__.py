@@ -1,6 +1,7 @@
 """`python -m reports STUDY [--home DIR] [--tracking-uri URI | --from-store]`: write the report of a study.
 
-Exits with status 0 if the report was written, 2 for a named error."""
+Exits with status 0 if the report was written, 2 for a named error.
+"""
 
 from __future__ import annotations
 

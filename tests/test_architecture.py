@@ -57,8 +57,6 @@ TO_REMOVE = {
     ("harness.store", "harness.results"),
     ("harness.results", "harness.tracking"),
     ("harness.tracking", "harness.execution"),
-    ("reports.figures", "reports.media"),
-    ("reports.inputs", "reports.tables"),
 }
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from numpy.typing import NDArray
 
 from harness.results import CellResult
 from harness.score import SequenceScores, over_length

@@ -43,9 +43,7 @@ def quoted_points(published: Published, benchmark: str) -> Iterator[tuple[str, f
             yield row.method, float(speed.strip("(>)")), sum(values) / len(values), ">" in speed
 
 
-def _figure(
-    part: Part, benchmark: str, tables: TableSet, scores: Scorebook, published: Published
-) -> Figure | None:
+def _figure(part: Part, benchmark: str, tables: TableSet, scores: Scorebook, published: Published) -> Figure | None:
     measured = list(_measured(part, benchmark, tables, scores))
     if not measured:
         return None

@@ -1,4 +1,4 @@
-"""Text that tables and figures share: scale, kind of data, protocol and coverage of what they show, names of variants."""
+"""Text that tables and figures share: scale, kind of data, protocol, coverage, names of variants, numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def format_number(value: float, decimals: int = 3) -> str:
 def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
     """Return scale, kind of data and protocol fingerprints of a table on one benchmark or on all, as sentences.
 
-    `masks`: whether the table shows submitted masks, if there are any."""
+    `masks`: whether the table shows submitted masks, if there are any.
+    """
     sizes = "the paper's sizes" if part.scale == "paper" else "smaller networks and shorter training than in the paper"
     scale = f"Scale: {part.scale} ({sizes})." if part.scale else "Scale: submitted masks, at their methods' own sizes."
     cells = part.select(benchmark) if benchmark else part.cells
@@ -46,7 +47,7 @@ def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
 
 
 def coverage(cells: Iterable[CellResult]) -> str:
-    """Return how many planned cells are filled and how many are not planned to be: `Cells filled: 28/30, 2 skipped.`."""
+    """Return how many planned cells are filled and how many are not planned: `Cells filled: 28/30, 2 skipped.`."""
     cells = list(cells)
     planned = [cell for cell in cells if cell.planned]
     counts = {status: sum(cell.status == status for cell in cells) for status in ("skipped", "not scored")}

@@ -42,7 +42,8 @@ def draw_videos(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Write `<folder>/videos/<benchmark>/<sequence>.webm` for the given `sheets/<benchmark>/<sequence>.png`.
 
-    Returns path of a sheet → path of its video, and title → reason for videos that cannot be written."""
+    Returns path of a sheet → path of its video, and title → reason for videos that cannot be written.
+    """
     made: dict[str, str] = {}
     protocols = load_protocols()
     for part in parts:
@@ -63,7 +64,8 @@ def draw_videos(
 def write_video(path: Path, sequence: Sequence, cells: tuple[CellResult, ...]) -> bool:
     """Write all frames of a sequence. Return False if OpenCV cannot write such a video.
 
-    Raises DataError for an unreadable file."""
+    Raises DataError for an unreadable file.
+    """
     first = sequence.frame(0)
     height = round(PANEL * first.shape[0] / first.shape[1] / 2) * 2
     lines = (1 + len(cells) + 1) // 2
@@ -112,7 +114,9 @@ def panels(sequence: Sequence, index: int, cells: tuple[CellResult, ...], height
     frame = sequence.frame(index)
     truth = sequence.mask(index) if sequence.masks[index] is not None else None
     shown = [("truth", overlay(frame, truth, height, "no truth", PANEL))]
-    shown += [(name_of(cell), overlay(frame, predicted(cell, sequence, index), height, "no mask", PANEL)) for cell in cells]
+    shown += [
+        (name_of(cell), overlay(frame, predicted(cell, sequence, index), height, "no mask", PANEL)) for cell in cells
+    ]
     picture = np.full((lines * height, 2 * PANEL, 3), 255, np.uint8)
     for place, (label, tile) in enumerate(shown):
         cv2.putText(tile, label, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)

@@ -8,9 +8,7 @@ from reports.tables.model import Line, Table, Value
 from reports.tables.paper import PaperTable
 from reports.tables.values import interval_values
 
-METHOD = (
-    "95 % intervals from a seeded bootstrap over sequences, with their objects inside and over seeds if there are several."
-)
+METHOD = "95 % intervals from a seeded bootstrap over sequences (with all their objects) and seeds."
 
 MEAN_OVER = {
     "sequences": "Mean over the sequences.",
@@ -60,8 +58,9 @@ def differences(made: PaperTable, scores: Scorebook) -> Table | None:
     for line in table.lines:
         if spec.reference and line.variant and line.variant != spec.reference:
             for column, title in zip(spec.columns, table.columns, strict=True):
-                pair = (part.select(column.benchmark, variant) for variant in (line.variant, spec.reference))
-                difference = scores.difference(*pair, column.measure)
+                cells = part.select(column.benchmark, line.variant)
+                others = part.select(column.benchmark, spec.reference)
+                difference = scores.difference(cells, others, column.measure)
                 if difference:
                     found.append((line, title, difference))
     if not found:

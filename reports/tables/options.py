@@ -1,7 +1,8 @@
 """Options beyond the paper: variants that no table of the paper lists, and what each changes.
 
 They bear on none of the paper's numbers. Each is compared with the paper's variant whose options are closest, so that
-the difference shows the effect of the option."""
+the difference shows the effect of the option.
+"""
 
 from __future__ import annotations
 
@@ -74,4 +75,6 @@ def changes(variant: str, other: str, part: Part, benchmark: str) -> str:
     cell, base = (part.select(benchmark, one)[0] for one in (variant, other))
     options = flat(cell.options)
     keys = differing_options(cell, base)
-    return ", ".join(f"{key} = {options[key]}" if key in options else f"{key} at its default" for key in keys) or "nothing"
+    return (
+        ", ".join(f"{key} = {options[key]}" if key in options else f"{key} at its default" for key in keys) or "nothing"
+    )

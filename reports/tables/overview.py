@@ -125,8 +125,8 @@ def paper_speed(spec: TableSpec, part: Part, tables: TableSet, published: Publis
     return Table(
         name=f"{spec.name}-speed{part.suffix}",
         title=f"{spec.title}: seconds per frame",
-        caption=f"{describe(part, benchmark, masks=False)} Quoted seconds were measured on other hardware; brackets: as "
-        "reported by the method's own paper.",
+        caption=f"{describe(part, benchmark, masks=False)} Quoted seconds were measured on other hardware; brackets: "
+        "as reported by the method's own paper.",
         facts=("hardware",),
         columns=("s/frame",),
         lines=tuple(lines),

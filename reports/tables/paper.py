@@ -44,7 +44,8 @@ def build_tables(
 ) -> tuple[tuple[PaperTable, ...], Mapping[str, str]]:
     """Return the tables that the cells allow, one per part, and title → reason for the others.
 
-    The paper's own tables are made even if nothing in them was measured."""
+    The paper's own tables are made even if nothing in them was measured.
+    """
     cells = tuple(cells)
     made: list[PaperTable] = []
     absent: dict[str, str] = {}
@@ -136,16 +137,17 @@ def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) 
     known = {normalized(row.method) for row in quoted.values()}
     submitted = [name for name in part.submitted if any(part.select(one, name) for one in spec.benchmarks)]
     lines += [_submitted(name, spec, part, tables) for name in submitted if name not in known]
-    for row in quoted.values():
-        lines += [_submitted(name, spec, part, tables, row) for name in submitted if name == normalized(row.method)]
-        lines.append(_quoted(row, spec, published))
+    for one in quoted.values():
+        lines += [_submitted(name, spec, part, tables, one) for name in submitted if name == normalized(one.method)]
+        lines.append(_quoted(one, spec, published))
     return lines
 
 
 def _unmeasured(spec: TableSpec, parts: tuple[Part, ...]) -> str:
     """Return why nothing in a table was measured; empty if something was.
 
-    A table of the paper needs one of its variants, or submitted masks if it quotes rivals; a comparison needs all."""
+    A table of the paper needs one of its variants, or submitted masks if it quotes rivals; a comparison needs all.
+    """
     if not parts:
         return f"the study has no benchmark {' or '.join(spec.benchmarks)}"
     if spec.published and any(part.submitted for part in parts):
