@@ -22,9 +22,8 @@ from harness.planning.plan import make_plan
 from harness.planning.study import load_study
 from harness.results.rows import make_rows
 from harness.store.local import Store
-from reports.inputs.captions import describe
-from reports.inputs.cells import check_rows
-from reports.inputs.cells import split as split_rows
+from reports.inputs import describe
+from reports.inputs import split as split_cells
 
 SPLITS = {"train": ("bear", "boat", "bus", "cat"), "val": ("cow", "dog", "duck", "goat")}
 SIZE = (96, 160)

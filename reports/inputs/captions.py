@@ -39,7 +39,7 @@ def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
     cells = part.select(benchmark) if benchmark else part.cells
     submitted = ""
     if masks and part.scale and any(cell.submitted for cell in cells):
-        submitted = f" Rows {FROM_MASKS}: at their methods' own sizes."
+        submitted = f" Rows marked as {FROM_MASKS}: at their methods' own sizes."
     kind = KINDS.get(part.data_kind, f"Data: {part.data_kind or 'of unknown kind'}.")
     shown = {name: value for name, value in part.protocols.items() if benchmark in {"", name}}
     prints = ", ".join(f"{name} {value[:8]}" for name, value in sorted(shown.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ HARMLESS = b"OpenCV: FFMPEG: tag 0x30385056/'VP80' is not supported"
 
 
 def draw_videos(
-    parts: Iterable[Part], baseline: str, sheets: Container[str], folder: Path
+    parts: Iterable[Part], baseline: str, sheets: Collection[str], folder: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Write `<folder>/videos/<benchmark>/<sequence>.webm` for the given `sheets/<benchmark>/<sequence>.png`.
 
@@ -48,10 +48,13 @@ def draw_videos(
     protocols = load_protocols()
     for part in parts:
         for benchmark in part.benchmarks:
+            place = f"{benchmark}{part.suffix}"
+            if not any(sheet.startswith(f"sheets/{place}/") for sheet in sheets):
+                continue
             cells = cells_with_masks(part, benchmark, baseline)
-            root = next((cell.data_root for cell in cells if cell.data_root), "")
-            for sequence in load_benchmark(protocols[benchmark], Path(root)) if root else ():
-                name = f"{benchmark}{part.suffix}/{sequence.name}"
+            root = next(cell.data_root for cell in cells if cell.data_root)  # the sheet was drawn from it
+            for sequence in load_benchmark(protocols[benchmark], Path(root)):
+                name = f"{place}/{sequence.name}"
                 if f"sheets/{name}.png" in sheets:
                     path = folder / f"videos/{name}.webm"
                     path.parent.mkdir(parents=True, exist_ok=True)
