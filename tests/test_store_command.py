@@ -15,8 +15,7 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.rows import rows_file
-from harness.results.plan_record import keep_plan
+from harness.results import save_plan
 from harness.stage import Stage
 from harness.store.local import Failure, Store
 from tests.engine import make_davis16, toy
@@ -39,7 +38,7 @@ def plan(tmp_path: Path, store: Store) -> Plan:
     plan = make_plan(study, gather([protocols["davis16-val"]], tmp_path / "data", tmp_path / "facts"), store)
     for stage in plan.missing:
         assert work(make_job(stage, store, 1, ""))
-    keep_plan(plan, store, tmp_path / "try.yaml", {})
+    save_plan(plan, store, tmp_path / "try.yaml", {})
     return plan
 
 
@@ -105,8 +104,8 @@ def test_pruning_removes_attempts_that_were_given_up_on_long_ago(store: Store, p
 def test_pruning_is_refused_where_a_study_left_no_record_of_its_stages(
     store: Store, stray: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows_file(store.home, "older").parent.mkdir()
-    rows_file(store.home, "older").write_text('{"rows": []}')
+    (store.home / "rows").mkdir()
+    (store.home / "rows" / "older.json").write_text('{"version": 1, "results": []}')
     assert command(store, "prune", "--yes") == 2
     assert "older" in capsys.readouterr().err
     assert published(store) == {stray.key}
