@@ -1,6 +1,6 @@
 """A report from frozen cells is the frozen report.
 
-After an intended change, run this file with `UPDATE_GOLDEN=1 pytest` to rewrite the golden files, and review the diff."""
+After an intended change, `UPDATE_GOLDEN=1 pytest` of this file rewrites the golden files; review the diff."""
 
 import csv
 import json

@@ -93,9 +93,7 @@ def test_vectors_are_those_of_the_network_that_segmented(store: Path) -> None:
     }
 
 
-def test_every_manifest_is_read_once(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_manifest_is_read_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     monkeypatch.setattr(lineage, "read_manifest", lambda path: read.append(path) or read_manifest(path))
     known = Lineage()

@@ -107,9 +107,7 @@ def test_the_page_embeds_a_video_of_all_frames(davis: Path) -> None:
     assert video_bytes(davis) == first
 
 
-def test_harmless_messages_of_opencv_are_suppressed(
-    davis: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_harmless_messages_of_opencv_are_suppressed(davis: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write_report(scored(davis), "s", davis / "report")
     assert video_bytes(davis)
     assert "VP80" not in capfd.readouterr().err

@@ -131,7 +131,13 @@ def test_seeds_are_averaged_and_a_failed_one_is_noted() -> None:
 
 
 def test_no_file_depends_on_the_order_of_the_cells(tmp_path: Path) -> None:
-    rows = [*BOTH, cell("omega-0.50", 0.3, options={"omega": 0.5}), cell("omega-0.10", 0.2, options={"omega": 0.1}), cell("full", 0.4, seed=1), cell("full", 0.9)]
+    rows = [
+        *BOTH,
+        cell("omega-0.50", 0.3, options={"omega": 0.5}),
+        cell("omega-0.10", 0.2, options={"omega": 0.1}),
+        cell("full", 0.4, seed=1),
+        cell("full", 0.9),
+    ]
     for name, ordered in {"a": rows, "b": rows[::-1]}.items():
         write_report(ordered, "s", tmp_path / name)
     found = (path for path in (tmp_path / "a").rglob("*") if path.is_file() and path.name != STAMP)
