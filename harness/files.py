@@ -1,4 +1,4 @@
-"""Files of our own: written whole or not at all, read without surprises, locked against other processes."""
+"""Files that the harness writes: complete or absent, read without surprises, locked against other processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,28 +16,58 @@ from typing import Any
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file or folder, which need not exist, against every other process that locks it; a kernel lock (flock).
+    """Hold a kernel lock (flock) on a file or folder, which need not exist, against every other process.
 
-    It is free again the moment this process dies. Not reentrant. Raises OSError where nothing can be written."""
+    The lock is free again the moment this process dies. Not reentrant. Raises OSError if nothing can be written there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None, durable: bool = True) -> None:
-    """All of it or nothing: under another name, then renamed. `durable`: after a power cut too."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=indent))
+@contextmanager
+def atomic_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a draft next to `path` to write to; rename it to `path` afterwards, or remove it after an exception.
+
+    A reader finds the former file or the whole new one. With `durable`, that also holds after a power cut.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        yield draft
         if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    draft.replace(path)
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty draft folder next to `path`; rename it to `path` afterwards, or remove it after an exception.
+
+    It replaces a folder of that name. Raises OSError if it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        shutil.rmtree(path, ignore_errors=True)
+        draft.rename(path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None, durable: bool = True) -> None:
+    """Write a JSON object in full or not at all; with `durable`, that also holds after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, durable=durable) as draft:
+        draft.write_text(json.dumps(content, indent=indent), encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """None where there is no such file, or it is no JSON object: for a record, both mean that there is none."""
+    """Return the JSON object in a file; None if there is no such file, or something else is in it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -44,6 +76,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's bytes, 64 hex digits."""
+    """Return the SHA-256 of a file's bytes, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_files(files: Mapping[str, Path]) -> str:
+    """Return the SHA-256 over the names and contents of files, 64 hex digits; their order counts."""
+    total = hashlib.sha256()
+    for name, path in files.items():
+        total.update(f"{name}\0".encode() + bytes.fromhex(sha256_of(path)))
+    return total.hexdigest()

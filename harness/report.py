@@ -1,6 +1,7 @@
 """What a report offers to the harness: one method that turns the results of a study into files.
 
-A report is found by its entry point (group `harness.reports`), as methods are; the harness itself knows no report."""
+A report is found by its entry point (group `harness.reports`), as methods are; the harness itself knows no report.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.config import Config
 from harness.datasets.pixels import write_mask
-from harness.errors import NotAtHand
+from harness.errors import DataUnavailableError
 from harness.method import CellPlan
 from harness.stage import Resources, Stage
 
@@ -22,7 +22,7 @@ class Template:
 
     def plan(self, request):
         if (videos := request.training["offline"]) is None:
-            raise NotAtHand(request.missing["offline"])
+            raise DataUnavailableError(request.missing["offline"])
 
         def stage(name, config, data, **more):
             label, run = f"{name} template on {data.name}", f"tests.template_method:{name}"

@@ -135,13 +135,13 @@ def test_wrong_usage_ends_with_status_2(words: list[str], capsys: pytest.Capture
 PLUGIN = """
 import signal
 from harness.config import Config
-from harness.errors import NotAtHand, StudyError
+from harness.errors import DataUnavailableError, StudyError
 
 class Empty:
     label = "empty"
     config = Config
     def plan(self, request):
-        raise NotAtHand("nothing to train with")
+        raise DataUnavailableError("nothing to train with")
 
 class Report:
     def write(self, study, home, *, from_store=False, tracking=""):
@@ -195,7 +195,7 @@ def test_a_run_whose_report_crashes_keeps_its_results(tmp_path: Path, data: Path
     (tmp_path / "try.yaml").write_text("name: try\nmethod: empty\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n")
     status, output, errors = shell(tmp_path, "harness.run", "try.yaml", "--data", str(data), "--home", "home")
     assert status == 1
-    assert "0/0 cells filled, 1 left out" in output
+    assert "0/0 cells filled, 1 skipped" in output
     assert "ValueError: a figure is wrong" in errors
     assert (tmp_path / "home" / "rows" / "try.json").is_file()
 

@@ -16,7 +16,7 @@ from dipnet.served import describe
 from dipnet.stages import METHOD
 from harness.config import resolve
 from harness.datasets.pixels import read_mask
-from harness.errors import NotAtHand, StudyError
+from harness.errors import DataUnavailableError, StudyError
 from harness.method import CellPlan, CellRequest, find_method
 from harness.stage import Data, Stage, Task
 from tests.engine import ROOT
@@ -144,14 +144,14 @@ def test_several_objects_are_tuned_on_each_with_and_without_the_crop() -> None:
 
 def test_a_stage_without_data_is_left_out_and_said() -> None:
     cell = plan(pretraining=None)
-    assert cell.left_out == ("pre-training left out: no VOC",)
+    assert cell.omitted == ("pre-training left out: no VOC",)
     assert len(keys(cell, "train")) == 2
 
 
 def test_a_cell_that_no_training_is_left_for_is_not_at_hand() -> None:
-    with pytest.raises(NotAtHand, match="no VOC"):
+    with pytest.raises(DataUnavailableError, match="no VOC"):
         plan(pretraining=None, training="pretraining")
-    with pytest.raises(NotAtHand, match="no DAVIS"):
+    with pytest.raises(DataUnavailableError, match="no DAVIS"):
         plan(pretraining=None, offline=None)
 
 
@@ -271,6 +271,6 @@ def test_identities_are_one_vector_for_each_object_that_a_frame_shows(tmp_path: 
 def test_every_training_stage_leaves_a_network_that_can_be_served() -> None:
     cell = plan()
     stages = {key: s for stage in cell.segment.values() for key, s in reached(stage).items()}
-    told = [describe(stage.run, stage.identity["config"]) for stage in stages.values() if stage.name == "train"]
+    told = [describe(stage.run, stage.identity.config) for stage in stages.values() if stage.name == "train"]
     assert sorted(entry["kind"] for entry in told if entry) == ["propagation"] * 2 + ["segmentation"] * 2
-    assert all(describe(s.run, s.identity["config"]) is None for s in stages.values() if s.name != "train")
+    assert all(describe(s.run, s.identity.config) is None for s in stages.values() if s.name != "train")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.execution.memory import give_memory_back
+from harness.memory import release_memory
 
 KIB = 1024
 
@@ -22,6 +22,6 @@ def test_what_a_trial_has_freed_goes_back_to_the_system() -> None:
     kept = blocks[999::1000]  # some, all over: without them freed memory would go back by itself
     del blocks
     assert resident() - before > 100 * KIB * KIB
-    give_memory_back()
+    release_memory()
     assert resident() - before < 50 * KIB * KIB
     assert len(kept) == 50

@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.cli.main import main
-from harness.results.cell import kept_rows
+from harness.results import load_results
 from tests.command import install, published
 from tests.engine import ROOT, make_davis16, runs
 
@@ -62,7 +63,7 @@ def test_nodes_without_a_common_folder_fill_the_driver_s_home_and_another_home_h
     assert "7 finished stages fetched" in run("b")
     assert published(tmp_path, "a").keys() == published(tmp_path, "b").keys()
     numbers = [
-        [{**row, "score_folder": "", "masks": ""} for row in kept_rows(tmp_path / home, "shared")] for home in "ab"
+        [replace(one, score_folder="", masks={}) for one in load_results(tmp_path / home, "shared")] for home in "ab"
     ]
     assert numbers[0] == numbers[1]
     assert main(["store", "verify", "--remote", "--home", str(tmp_path / "b")]) == 0

@@ -65,7 +65,7 @@ def check(options: argparse.Namespace) -> int:
     console.print(_table(parts))
     found = {part.entry.name for part in parts}
     if absent := [entry.title for entry in list_entries() if entry.name not in found]:
-        console.print(f"not there: {', '.join(absent)}", soft_wrap=True)
+        console.print(f"not found: {', '.join(absent)}", soft_wrap=True)
     for part in parts:
         _print_problems(part, console)
     errors = sum(len(part.errors) for part in parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from harness.cli.arguments import add_home
-from harness.results.provenance import explain, find_cell
+from harness.results import explain, find_cell
 
 EPILOG = """\
 Everything is read from the home: neither the data nor the study's file is needed.

@@ -10,10 +10,17 @@ from pathlib import Path
 from harness.cli.arguments import add_home
 from harness.console import command_line
 from harness.errors import StudyError
-from harness.planning.study import study_name
-from harness.tracking.run_spec import kept, kept_studies
-from harness.tracking.sync import complaint, log_report, resync
-from harness.tracking.writer import errors, is_remote, tracking_uri
+from harness.planning import study_name
+from harness.tracking import (
+    errors,
+    failure_message,
+    is_remote,
+    load_runs,
+    log_report,
+    recorded_studies,
+    resync,
+    tracking_uri,
+)
 
 EPILOG = """\
 examples:
@@ -67,14 +74,14 @@ def ui_command(home: Path) -> str:
 def resynchronize(options: argparse.Namespace) -> int:
     """Bring MLflow up to date and return 0, or 1 if MLflow failed."""
     home = options.home.absolute()
-    for study in kept_studies(home) if options.all else [_recorded_name(options.study, home)]:
+    for study in recorded_studies(home) if options.all else [_recorded_name(options.study, home)]:
         try:
             written = resync(home, study)
-            print(f"{study}: {len(kept(home, study))} runs in MLflow at {tracking_uri(home)}, {written} written")
+            print(f"{study}: {len(load_runs(home, study))} runs in MLflow at {tracking_uri(home)}, {written} written")
             if (home / "reports" / study).is_dir():
                 log_report(home, study, home / "reports" / study)
         except errors() as error:
-            print(f"error: {complaint(home, study, error)}", file=sys.stderr)
+            print(f"error: {failure_message(home, study, error)}", file=sys.stderr)
             return 1
     return 0
 
@@ -82,7 +89,7 @@ def resynchronize(options: argparse.Namespace) -> int:
 def _recorded_name(study: str, home: Path) -> str:
     """Return the name of a study. Raises StudyError if nothing is recorded of it."""
     name = study_name(study)
-    known = kept_studies(home)
+    known = recorded_studies(home)
     if name not in known:
         raise StudyError(f"{study}: never run in {home}; studies there: {', '.join(known) or 'none'}")
     return name

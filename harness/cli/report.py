@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from harness.cli.arguments import add_home
-from harness.planning.study import study_name
+from harness.planning import study_name
 from harness.report import find_report
 
 EPILOG = """\

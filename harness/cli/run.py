@@ -16,25 +16,35 @@ from typing import Any
 from harness.cli.arguments import add_home
 from harness.cli.report import write_report
 from harness.console import command_line, note, say
-from harness.datasets import Protocol, load_protocols
-from harness.datasets.embedded import embedded_data
+from harness.datasets import Protocol, embedded_data, load_protocols
 from harness.errors import HarnessError, ResourceError, StudyError
-from harness.execution.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
-from harness.execution.progress import print_failures, progress
-from harness.execution.queue import ReadyQueue
-from harness.execution.timing import spans_of, spent
-from harness.hardware import code_revision, cpu_count, describe_hardware, gpu_names
-from harness.planning.inputs import gather
-from harness.planning.plan import Plan, make_plan
-from harness.planning.schema import plan_json
-from harness.planning.study import Study, check_scale, load_study, parse_options
-from harness.planning.text import plan_text
-from harness.results.cell import Row, is_filled, is_planned
-from harness.results.export import export, require_usable
-from harness.results.plan_record import keep_plan
-from harness.store.local import Store
-from harness.store.mirror import Mirror
-from harness.store.sharing import leases_at, level_first, level_last, open_mirror
+from harness.execution import (
+    Cluster,
+    ReadyQueue,
+    check_nodes,
+    check_resources,
+    failure_lines,
+    joined_ray,
+    local_ray,
+    progress,
+    run_stages,
+    spans_of,
+    summarize_time,
+)
+from harness.hardware import code_revision, cores, describe_hardware, gpu_names
+from harness.planning import (
+    Plan,
+    Study,
+    check_scale,
+    gather,
+    load_study,
+    make_plan,
+    parse_options,
+    plan_json,
+    plan_text,
+)
+from harness.results import CellResult, export, require_usable, save_plan
+from harness.store import Store, open_store, send_results
 
 INTERRUPTED = 130
 """Exit status if Ctrl-C ended the run early; what was running has been finished and kept."""
@@ -78,7 +88,6 @@ class Session:
     study: Study
     protocols: Mapping[str, Protocol]
     store: Store
-    mirror: Mirror | None
     cluster: Cluster | None
     """The cluster that was joined; None for this machine."""
 
@@ -141,18 +150,16 @@ def execute(options: argparse.Namespace) -> int:
     given = read_options(options)
     protocols = load_protocols()
     study = load_study(given.study, protocols, given.scale, options=given.method_options)
-    store = Store(given.home)
-    mirror = open_mirror(store, given.store)
-    joined = given.address and joined_ray(given.address, store, gpu=study.scale.gpus > 0, mirror=mirror)
+    store = open_store(given.home, given.store)
+    joined = given.address and joined_ray(given.address, store, gpu=study.scale.gpus > 0)
     with joined or nullcontext() as cluster:
         session = Session(
             options=given,
             study=study,
             protocols=protocols,
             store=store,
-            mirror=mirror,
             cluster=cluster,
-            cpus=cluster.cpus if cluster else cpu_count() if given.cpus is None else given.cpus,
+            cpus=cluster.cpus if cluster else cores() if given.cpus is None else given.cpus,
             gpus=cluster.gpus if cluster else len(gpu_names()) if given.gpus is None else given.gpus,
             begun=begun,
         )
@@ -164,7 +171,7 @@ def execute(options: argparse.Namespace) -> int:
 def read_options(options: argparse.Namespace) -> RunOptions:
     """Return the parsed options as a value. Raises StudyError or ResourceError for options that do not fit."""
     if (options.json or options.all) and not options.plan:
-        raise StudyError("--json and --all say how --plan prints; give --plan too")
+        raise StudyError("--json and --all are options of --plan; give --plan too")
     if options.time_limit is not None and options.time_limit <= 0:
         raise ResourceError(f"--time-limit {options.time_limit:g}: expected seconds above zero")
     values = {field.name: getattr(options, field.name) for field in fields(RunOptions)}
@@ -172,8 +179,8 @@ def read_options(options: argparse.Namespace) -> RunOptions:
 
 
 def make_session_plan(session: Session) -> Plan:
-    """Check machine and data, and return the plan; unless it is only shown, it is recorded in the home."""
-    options, store, mirror = session.options, session.store, session.mirror
+    """Check machine and data and return the plan, which is recorded in the home unless it is only shown."""
+    options, store = session.options, session.store
     if session.cpus < 1:
         raise ResourceError(f"--cpus {session.cpus}: at least one is needed")
     check_scale(session.study.scale, session.gpus, insist=options.yes)
@@ -185,15 +192,17 @@ def make_session_plan(session: Session) -> Plan:
     inputs = gather((session.protocols[name] for name in names), root, store.home / "facts.sqlite", notify)
     share = session.study.scale.gpus if session.gpus else 0.0
     machine = session.cluster.hardware if session.cluster else describe_hardware(gpu=share > 0)
-    elsewhere = mirror.seconds if mirror else None
     while True:
-        with store.planning():
-            plan = make_plan(session.study, inputs, store, gpus=share, machine=machine, elsewhere=elsewhere)
+        with store.planning_lock():
+            plan = make_plan(session.study, inputs, store, gpus=share, machine=machine)
             if not options.plan:
-                keep_plan(plan, store, options.study, options.method_options)
-        if options.plan or mirror is None:
+                save_plan(plan, store, options.study, options.method_options)
+        if options.plan:
             return plan
-        if level_first(mirror, plan, notify):
+        done = store.synchronize(item.stage for item in plan.items.values() if item.state == "cached")
+        if done.fetched or done.sent:
+            notify(f"{store.url}: {done.fetched} finished stages fetched, {done.sent} sent")
+        if not done.damaged:
             return replace(plan, elsewhere=frozenset())
 
 
@@ -208,32 +217,30 @@ def print_plan(plan: Plan, session: Session) -> None:
 
 def run_plan(plan: Plan, session: Session) -> int:
     """Run what is missing, record the results, write report and export; return the exit status."""
-    from harness.tracking.sync import record  # MLflow takes seconds to load
+    from harness.tracking import record
 
     store, out = session.store, session.options.export
     planned = time.time()
     queue = run_missing(plan, session) if plan.missing else None
-    is_level = level_last(session.mirror, plan) if session.mirror and plan.missing else True
-    rows = record(plan, store)
+    is_sent = not queue or send_results(store, (item.stage for item in plan.items.values()))
+    results = record(plan, store)
     is_reported = report(plan.study.name, store.home)
-    is_complete = print_results(plan, store, rows, time.time() - session.begun)
-    if queue and (summary := spent(spans_of(queue, store), session.begun, planned, time.time())):
+    is_complete = print_results(plan, store, results, time.time() - session.begun)
+    if queue and (summary := summarize_time(spans_of(queue, store), session.begun, planned, time.time())):
         print(f"time: {summary}")
     if queue and queue.closed:
         return INTERRUPTED
     if out is not None:
         for line in export(plan, store, out.absolute()):
             print(f"export: {line}")
-    return 0 if is_complete and is_reported and is_level else 1
+    return 0 if is_complete and is_reported and is_sent else 1
 
 
 def run_missing(plan: Plan, session: Session) -> ReadyQueue:
     """Run the missing stages on Ray, showing and recording progress; print what failed."""
-    from harness.execution.tune import run_stages
-    from harness.tracking.background import recording  # MLflow takes seconds to load
-    from harness.tracking.sync import PATIENCE
+    from harness.tracking import TIMEOUT, recording
 
-    store, mirror, joined = session.store, session.mirror, session.cluster
+    store, joined = session.store, session.cluster
     if joined is None:
         check_resources(plan.missing, session.gpus)
     else:
@@ -244,9 +251,9 @@ def run_missing(plan: Plan, session: Session) -> ReadyQueue:
     limit = session.options.time_limit
     with (
         nullcontext(joined) if joined else local_ray(session.cpus, session.gpus) as cluster,
-        leases_at(mirror) as lease,
-        recording(plan, store, PATIENCE, mirror) as recorder,
-        progress(plan, store, session.cpus, lease) as display,
+        store.followed(),
+        recording(plan, store, TIMEOUT) as recorder,
+        progress(plan, store, session.cpus) as display,
     ):
 
         def watch(queue: ReadyQueue) -> None:
@@ -261,11 +268,10 @@ def run_missing(plan: Plan, session: Session) -> ReadyQueue:
             expected={key: item.seconds for key, item in plan.items.items()},
             revision=code_revision(),
             time_limit=limit if limit is not None else plan.study.scale.time_limit,
-            mirror=mirror,
-            lease=lease,
             watch=watch,
         )
-    print_failures(queue, store)
+    for line in failure_lines(queue, store):
+        print(line)
     return queue
 
 
@@ -283,18 +289,18 @@ def report(study: str, home: Path) -> bool:
     return False
 
 
-def print_results(plan: Plan, store: Store, rows: list[Row], seconds: float) -> bool:
+def print_results(plan: Plan, store: Store, results: list[CellResult], seconds: float) -> bool:
     """Print how many cells are filled, why others are not, and where to look; return whether all planned are filled."""
     from harness.cli.mlflow import ui_command
 
-    planned = [row for row in rows if is_planned(row)]
-    unfilled = [row for row in planned if not is_filled(row)]
-    unscored = sum(row["status"] == "not scored" for row in rows)
+    planned = [result for result in results if result.planned]
+    unfilled = [result for result in planned if not result.filled]
+    unscored = sum(result.status == "not scored" for result in results)
     counts = [f"{len(planned) - len(unfilled)}/{len(planned)} cells filled"]
     counts += [f"{unscored} segmented but not scored"] if unscored else []
-    print(", ".join([*counts, f"{len(rows) - len(planned) - unscored} left out, {seconds:.1f} s"]))
-    for row in unfilled:
-        print(f"  {row['status']}: {row['variant']} × {row['benchmark']} × seed {row['seed']}: {row['reason']}")
+    print(", ".join([*counts, f"{len(results) - len(planned) - unscored} skipped, {seconds:.1f} s"]))
+    for one in unfilled:
+        print(f"  {one.status}: {one.variant} × {one.benchmark} × seed {one.seed}: {one.reason}")
     print(f"tables: {store.home / 'reports' / plan.study.name / 'index.md'}")
     print(f"MLflow: {ui_command(store.home)}")
     return not unfilled

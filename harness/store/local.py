@@ -1,10 +1,11 @@
-"""One folder for every finished stage, under its key: claimed by one worker, published whole, never changed.
+"""The store of a home: one folder for every finished stage, under its key; published as a whole and never changed.
 
 <home>/store/<stage name>/<key>/      what the stage wrote, and manifest.json: published
-<home>/store/work/<key>/              folder, scratch, log.txt, progress.json of one that is being worked on
-<home>/store/locks/<key>.lock         held (flock) by whoever works on it; free again the moment that process dies
-<home>/store/failed/<key>.json        why the last attempt failed; gone after a success
-<home>/store/damaged/                 what was found incomplete, moved aside"""
+<home>/store/work/<key>/              folder, scratch, log.txt, progress.json of a stage that is running
+<home>/store/locks/<key>.lock         held (flock) by the process that runs it; free again the moment that process dies
+<home>/store/failed/<key>.json        why the last attempt failed; removed after a success
+<home>/store/damaged/                 incomplete folders, moved aside
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +23,9 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.files import read_json, sha256_of, write_json
+from harness.stage import Identity, Stage
+from harness.store.manifest import MANIFEST, FileFacts, Manifest, read_manifest
 
-MANIFEST = "manifest.json"
 _NOT_STAGES = {"work", "locks", "failed", "damaged"}
 
 
@@ -34,37 +36,72 @@ class Failure:
     key: str
     label: str
     error: str
-    """One line."""
+    """Message on one line."""
 
     traceback: str
     log: str
-    """The end of what it printed."""
+    """Last lines that it printed."""
 
     when: float
     """Seconds since the epoch."""
 
     attempts: int = 1
-    """In the run that gave up on it."""
+    """Attempts in the run that gave up on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """Where a claimed stage is worked on."""
+class Attempt:
+    """Files of one attempt at a stage."""
 
     folder: Path
     scratch: Path
     log: Path
     progress: Path
-    attempts: int
-    """This one included."""
+    number: int
+    """1 for the first attempt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreAddress:
+    """Where the driver's store is, for workers to open it."""
+
+    home: Path
+    url: str = ""
+    run: str = ""
+    """Name of the driver's run at the URL."""
+
+    driver: str = ""
+    """Id of the driver's home: on another node, the same path may lead to another home."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synchronized:
+    """What it took to make a home and a URL hold the same stages."""
+
+    fetched: int = 0
+    sent: int = 0
+    damaged: tuple[str, ...] = ()
+    """Stages that were damaged at the URL or have disappeared from it; they must be computed again."""
 
 
 class Store:
-    """The store of a home folder. Raises StoreError where the home cannot be written."""
+    """The finished stages of one home, and the locks on those that run.
+
+    `harness.store.sharing.SharedStore` is the same store for a home that shares its stages with others. Where sharing
+    makes a difference, the methods of this class do what is right for a home on its own.
+    """
+
+    url: str = ""
+    """Where the home shares its stages; empty for a home on its own."""
+
+    address: StoreAddress
+    """What `store_on_node` opens in a worker."""
 
     def __init__(self, home: Path) -> None:
+        """Make the folders. Raises StoreError if the home cannot be written."""
         self.home = home.absolute()
         self.root = self.home / "store"
+        self.address = StoreAddress(home=self.home)
         try:
             for name in sorted(_NOT_STAGES):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -75,63 +112,52 @@ class Store:
             raise StoreError(f"{self.home}: cannot be written ({error.strerror}); give another --home") from None
 
     def folder(self, name: str, key: str) -> Path:
-        """Where the stage of that name and key is published; whether it is, `find` says."""
+        """Return the folder that a stage is published in, whether it is there or not."""
         return self.root / name / key
 
     def find(self, name: str, key: str) -> Path | None:
-        """The published folder, if it is whole: its manifest reads, and every file is there with its size.
-
-        A folder that is not whole is moved aside, and None returned: it will be computed again."""
+        """Return the folder of a published stage, or None. It is checked as `load` does."""
         return self.folder(name, key) if self.load(name, key) is not None else None
 
-    def load(self, name: str, key: str) -> dict[str, Any] | None:
-        """The manifest of a published stage, checked as `find` does; None if there is none or it was not whole."""
+    def load(self, name: str, key: str) -> Manifest | None:
+        """Return the manifest of a published stage whose files are all there with their sizes, or None.
+
+        A damaged folder is moved aside: the stage is computed again.
+        """
         folder = self.folder(name, key)
         if not folder.exists():
             return None
-        manifest = self.manifest(name, key)
-        if manifest is not None and self.problem(folder, manifest) is None:
+        manifest = read_manifest(folder)
+        if manifest is not None and find_damage(manifest) is None:
             return manifest
-        with self.claim(key, wait=False) as ours:  # who works on it will move it aside when publishing
-            if ours and folder.exists():
-                self._move_aside(folder)
+        self.set_aside(name, key)  # while it runs, its process moves the folder aside when it publishes
         return None
 
-    def problem(self, folder: Path, manifest: Mapping[str, Any], *, contents: bool = False) -> str | None:
-        """What is wrong with a published folder, None if nothing; with `contents` every byte is hashed again."""
-        for file, facts in manifest["files"].items():
-            try:
-                size = os.stat(folder / file).st_size
-            except OSError as error:
-                return f"{folder / file}: {error.strerror}"
-            if size != facts["size"]:
-                return f"{folder / file}: {size} bytes found, {facts['size']} expected"
-            if contents and "sha256" in facts and sha256_of(folder / file) != facts["sha256"]:
-                return f"{folder / file}: its content has changed"
-        return None
+    def manifest(self, name: str, key: str) -> Manifest | None:
+        """Return the manifest of a published stage, or None; its files are not checked."""
+        return read_manifest(self.folder(name, key))
 
-    def manifest(self, name: str, key: str) -> dict[str, Any] | None:
-        """Identity, files and provenance of a published stage; None if there is none that reads."""
-        manifest = read_json(self.folder(name, key) / MANIFEST)
-        return manifest if manifest and manifest.get("key") == key and "files" in manifest else None
+    def is_published(self, name: str, key: str) -> bool:
+        """Return whether the stage is finished, here or where the home shares its stages."""
+        return self.find(name, key) is not None
 
     def age(self, name: str, key: str) -> float:
-        """Seconds since it was published."""
+        """Return the seconds since the stage was published; infinity if it is not."""
         try:
             return time.time() - self.folder(name, key).stat().st_mtime
         except OSError:
             return float("inf")
 
     def published(self, name: str | None = None) -> Iterator[tuple[str, str]]:
-        """Name and key of every published folder, of one stage name or of all, not checked."""
+        """Yield name and key of every published folder, of one stage name or of all; they are not checked."""
         names = [name] if name else sorted(path.name for path in self.root.iterdir() if path.name not in _NOT_STAGES)
         for one in names:
             if (self.root / one).is_dir():
                 yield from ((one, entry.name) for entry in os.scandir(self.root / one))
 
     @contextmanager
-    def claim(self, key: str, *, wait: bool = True) -> Iterator[bool]:
-        """Holds the stage against every other process on this store; yields whether it could be had."""
+    def lock(self, key: str, *, wait: bool = True) -> Iterator[bool]:
+        """Hold the lock of a stage against every other process on this home; yield whether it was free."""
         with (self.root / "locks" / f"{key}.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -141,100 +167,108 @@ class Store:
             yield True
 
     @contextmanager
-    def planning(self) -> Iterator[None]:
-        """Held from looking at what is published until the plan is kept: nothing is pruned meanwhile."""
+    def claim(self, name: str, key: str, *, wait: bool = True) -> Iterator[bool]:  # noqa: ARG002  SharedStore needs them
+        """Hold the right to compute a stage; yield whether it was granted. It may be published by then.
+
+        Without `wait`, it is not granted while another home computes the stage.
+        """
+        with self.lock(key):
+            yield True
+
+    @contextmanager
+    def planning_lock(self) -> Iterator[None]:
+        """Keep others from pruning, from looking at what is published until the plan is recorded."""
         with (self.root / "locks" / "planning.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
             yield
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Held while pruning: nobody plans meanwhile."""
+    def pruning_lock(self) -> Iterator[None]:
+        """Keep others from planning."""
         with (self.root / "locks" / "planning.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def in_work(self, key: str) -> bool:
-        """Whether some process holds the stage just now."""
+    def is_running(self, key: str) -> bool:
+        """Return whether some process works on the stage now."""
         if not (self.root / "locks" / f"{key}.lock").exists():
             return False
-        with self.claim(key, wait=False) as free:
+        with self.lock(key, wait=False) as free:
             return not free
 
-    def start(self, key: str, time_limit: float | None = None) -> Workplace:
-        """An empty folder for an attempt, with the scratch of earlier ones. Only for who holds the claim.
+    def is_taken(self, key: str) -> bool:
+        """Return whether a process that is not a worker of this run may be working on the stage."""
+        return self.is_running(key)
 
-        `time_limit`: seconds after which whoever works on it will be killed; noted for who asks why it died."""
+    def start(self, key: str, time_limit: float | None = None) -> Attempt:
+        """Return an empty folder for an attempt, with the scratch folder of earlier ones. Requires the lock.
+
+        `time_limit`: seconds after which the worker will be killed; recorded to explain why it died.
+        """
         place = self.root / "work" / key
         folder = place / "folder"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (place / "scratch").mkdir(exist_ok=True)
-        attempts = int(self.attempt(key).get("attempts", 0)) + 1
-        noted = {"attempts": attempts, "begun": time.time(), "time_limit": time_limit}
-        write_json(place / "attempts.json", noted, durable=False)
+        number = int(self.last_attempt(key).get("attempts", 0)) + 1
+        record = {"attempts": number, "begun": time.time(), "time_limit": time_limit}
+        write_json(place / "attempts.json", record, durable=False)
         (place / "progress.json").unlink(missing_ok=True)
-        return Workplace(
+        return Attempt(
             folder=folder,
             scratch=place / "scratch",
             log=place / "log.txt",
             progress=place / "progress.json",
-            attempts=attempts,
+            number=number,
         )
 
-    def attempt(self, key: str) -> dict[str, Any]:
-        """Of a stage that is not published: `attempts` so far, when the last one has `begun`, its `time_limit`."""
+    def last_attempt(self, key: str) -> dict[str, Any]:
+        """Return `attempts` so far of an unpublished stage, when the last one has `begun`, and its `time_limit`."""
         return read_json(self.root / "work" / key / "attempts.json") or {}
 
-    def publish(
-        self, name: str, key: str, label: str, identity: Mapping[str, Any], provenance: Mapping[str, Any]
-    ) -> Path:
-        """Makes the work folder the published one: manifest last, then one rename. Only for who holds the claim."""
-        place = self.root / "work" / key
-        folder = place / "folder"
-        files = {}
+    def publish(self, name: str, key: str, label: str, identity: Identity, provenance: Mapping[str, Any]) -> Path:
+        """Make the work folder the published one: the manifest last, then one rename. Requires the lock."""
+        folder = self.root / "work" / key / "folder"
+        files: dict[str, FileFacts] = {}
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            file = path.relative_to(folder).as_posix()
-            files[file] = {"size": path.stat().st_size, "sha256": sha256_of(path)}
+            files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": sha256_of(path)}
         if MANIFEST in files:
             raise StoreError(f"{label}: wrote a file {MANIFEST}; that name is the store's own")
-        manifest = {"key": key, "label": label, "identity": identity, "provenance": provenance, "files": files}
+        manifest = Manifest(key=key, label=label, identity=identity, provenance=provenance, files=files)
         return self.adopt(name, key, folder, manifest)
 
-    def adopt(self, name: str, key: str, folder: Path, manifest: Mapping[str, Any]) -> Path:
-        """Makes a folder with the files that the manifest lists the published one. Only for who holds the claim."""
+    def adopt(self, name: str, key: str, folder: Path, manifest: Manifest) -> Path:
+        """Make a folder with the files that the manifest lists the published one. Requires the lock."""
         target = self.folder(name, key)
-        _write_json(folder / MANIFEST, manifest, indent=1)
+        write_json(folder / MANIFEST, manifest.to_dict(), indent=1)
         target.parent.mkdir(exist_ok=True)
         if target.exists():  # damaged, or it would have been found
             self._move_aside(target)
-        folder.rename(target)  # what a power cut takes back is computed again
+        folder.rename(target)  # a power cut may undo this; then the stage is computed again
         self.failure_file(key).unlink(missing_ok=True)
         shutil.rmtree(self.root / "work" / key, ignore_errors=True)
         return target
 
     def fail(self, failure: Failure) -> None:
-        """Keeps why a stage failed."""
-        _write_json(self.failure_file(failure.key), asdict(failure), indent=1)
+        """Record why a stage failed."""
+        write_json(self.failure_file(failure.key), asdict(failure), indent=1)
 
-    def failure(self, key: str) -> Failure | None:
-        """Why the stage failed the last time; None if it did not."""
+    def failure(self, key: str, since: float = 0.0) -> Failure | None:
+        """Return why the last attempt failed; None if it did not, or not since that time (seconds since the epoch)."""
         content = read_json(self.failure_file(key))
-        known = set(Failure.__dataclass_fields__)
-        if content is None or not known - {"attempts"} <= set(content) <= known:
-            return None
-        return Failure(**content)
+        failure = None if content is None else failure_from(content)
+        return failure if failure is not None and failure.when >= since else None
 
-    def failing(self) -> frozenset[str]:
-        """Keys with a failure record."""
+    def failed_keys(self) -> frozenset[str]:
+        """Return the keys of all stages whose last attempt failed."""
         return frozenset(path.stem for path in (self.root / "failed").glob("*.json"))
 
     def failure_file(self, key: str) -> Path:
-        """Where the failure of a stage is kept."""
+        """Return the file that records why a stage failed."""
         return self.root / "failed" / f"{key}.json"
 
     def log_tail(self, key: str, lines: int = 30) -> str:
-        """The end of what a stage that is being worked on, or failed, has printed."""
+        """Return the last lines that a running or failed stage has printed."""
         try:
             text = (self.root / "work" / key / "log.txt").read_text(errors="replace")
         except OSError:
@@ -242,16 +276,46 @@ class Store:
         return "\n".join(text.splitlines()[-lines:])
 
     def progress(self, key: str) -> tuple[float, str]:
-        """Share done, 0..1, and words of a stage that is being worked on."""
+        """Return how far a running stage is: share in 0..1, and a message."""
         content = read_json(self.root / "work" / key / "progress.json") or {}
         return float(content.get("share", 0.0)), str(content.get("words", ""))
 
     def set_aside(self, name: str, key: str) -> bool:
-        """Moves a published folder away, so that it is computed again; False if the stage is in work."""
-        with self.claim(key, wait=False) as ours:
-            if ours:
+        """Move a published folder away, so that it is computed again; False if the stage is running."""
+        with self.lock(key, wait=False) as free:
+            if free:
                 self._move_aside(self.folder(name, key))
-        return ours
+        return free
+
+    def require(self, name: str, key: str) -> Path:
+        """Return the folder of a published stage that another one needs. Raises StoreError if it cannot be had."""
+        return self.folder(name, key)
+
+    def fetch(self, stages: Iterable[Stage]) -> None:
+        """Bring finished stages into the home that other homes have computed. Raises StoreError."""
+
+    def elsewhere(self, stages: Iterable[Stage]) -> Mapping[str, float]:  # noqa: ARG002  SharedStore needs them
+        """Return key → seconds of those stages that can be fetched instead of computed."""
+        return {}
+
+    def synchronize(self, stages: Iterable[Stage]) -> Synchronized:  # noqa: ARG002  SharedStore needs them
+        """Make the home and the URL that it shares its stages at hold the same ones of these. Raises StoreError."""
+        return Synchronized()
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Follow what other homes work on while a study runs."""
+        yield
+
+    def stop(self) -> None:
+        """Tell workers that cannot see this home to begin no more stages."""
+
+    def end_run(self) -> None:
+        """Remove what `stop` has left."""
+
+    def is_stopped(self) -> bool:
+        """Return whether a driver whose home is not seen here wants no more stages."""
+        return False
 
     def _move_aside(self, folder: Path) -> None:
         aside = self.root / "damaged" / f"{folder.parent.name}-{folder.name[:16]}-{time.time_ns()}"
@@ -262,27 +326,43 @@ class Store:
                 raise StoreError(f"{folder}: damaged, and cannot be moved aside ({error})") from None
 
 
+def find_damage(manifest: Manifest, *, contents: bool = False) -> str | None:
+    """Return what is wrong with a published folder, or None; with `contents`, every byte is hashed again."""
+    for file, facts in manifest.files.items():
+        path = manifest.folder / file
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+        if size != facts["size"]:
+            return f"{path}: {size} bytes found, {facts['size']} expected"
+        if contents and "sha256" in facts and sha256_of(path) != facts["sha256"]:
+            return f"{path}: its content has changed"
+    return None
+
+
+def failure_from(content: Mapping[str, Any]) -> Failure | None:
+    """Return the failure with these fields; None if they are not those of a failure."""
+    known = set(Failure.__dataclass_fields__)
+    return Failure(**content) if known - {"attempts"} <= set(content) <= known else None
+
+
 def node_home(home: Path) -> Path:
-    """The home on this node of a cluster: HARNESS_NODE_HOME where it is set, else where the driver has its own."""
+    """Return the home on this node of a cluster: HARNESS_NODE_HOME if it is set, else the driver's path."""
     return Path(os.environ.get("HARNESS_NODE_HOME") or home)
 
 
 def store_id(home: Path) -> str:
-    """A name of this home's store that no other one has: several homes may record into one server."""
+    """Return a name of this home's store that no other one has: several homes may record into one server."""
     path = home / "store" / "id"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".id.{os.getpid()}.{secrets.token_hex(4)}")
         draft.write_text(secrets.token_hex(8))
         try:
-            os.link(draft, path)  # fails where another run was quicker
+            path.hardlink_to(draft)  # fails if another run was quicker
         except FileExistsError:
             pass
         finally:
             draft.unlink()
     return path.read_text().strip()
-
-
-def _write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, content, indent=indent)

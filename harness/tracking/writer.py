@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 import json
 import logging
 import os
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.files import locked
+from harness.memory import collector_paused
 from harness.store.local import store_id
-from harness.tracking.run_spec import CELL, PARENT, TRAINING, Run
+from harness.tracking.run_spec import CELL, PARENT, TRAINING, RunSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -60,15 +60,15 @@ class Publisher:
         """Id of a training run → id of its model."""
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Holds off other processes of this home that write to MLflow."""
         with locked(self.home / "records" / "mlflow"):
             yield
 
-    def publish(self, runs: Sequence[Run], *, everything: bool = False) -> int:
+    def publish(self, runs: Sequence[RunSpec], *, everything: bool = False) -> int:
         """Makes MLflow show these runs, each once; with `everything`, no others of this study and home.
 
-        Returns how many had to be written. Only while `alone`."""
+        Returns how many had to be written. Only inside `locked`."""
         found = self._found(None if everything else [run.id for run in runs])
         written = 0
         for run in sorted(runs, key=lambda run: (PARENT, TRAINING, CELL).index(run.role)):
@@ -90,11 +90,11 @@ class Publisher:
 
     def log_report(self, folder: Path) -> None:
         """See the function."""
-        with self.alone():
+        with self.locked():
             for run in self._search(f"tags.id = '{self.study}' and tags.role = '{PARENT}'"):
                 self.client.log_artifacts(run.info.run_id, str(folder), "report")
 
-    def _put_parent(self, run: Run, old: Any) -> None:
+    def _put_parent(self, run: RunSpec, old: Any) -> None:
         """The one run that is changed in place: its address is what people keep."""
         tags = {**run.tags, "digest": run.digest}
         if old is None:
@@ -108,7 +108,7 @@ class Publisher:
         else:
             self.client.set_terminated(self.root, run.status)
 
-    def _write(self, run: Run) -> None:
+    def _write(self, run: RunSpec) -> None:
         """A new run that is there whole or not at all: until it is whole, its role says so."""
         tags = {**run.tags, "id": run.id, "store": self.store, "mlflow.parentRunId": self._root()}
         made = self.client.create_run(
@@ -143,7 +143,7 @@ class Publisher:
             part = pairs[start : start + 100]
             self.client.log_batch(run, metrics=metrics if first else [], params=part, tags=marks if first else [])
 
-    def _log_curves(self, run: str, curves: Path, whole: Run) -> None:
+    def _log_curves(self, run: str, curves: Path, whole: RunSpec) -> None:
         """Over steps, and over the time that the training took, as if all its steps took alike."""
         from mlflow.entities import Metric
 
@@ -157,7 +157,7 @@ class Publisher:
         for start in range(0, len(metrics), 1000):
             self.client.log_batch(run, metrics=metrics[start : start + 1000])
 
-    def _log_inputs(self, run: str, whole: Run) -> None:
+    def _log_inputs(self, run: str, whole: RunSpec) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
 
         datasets = []
@@ -189,7 +189,7 @@ class Publisher:
         self.client.log_outputs(run, [LoggedModelOutput(made.model_id, 0)])
         return str(made.model_id)
 
-    def _remember_model(self, run: Run, tags: Mapping[str, str]) -> None:
+    def _remember_model(self, run: RunSpec, tags: Mapping[str, str]) -> None:
         if "model" in tags:
             self.models[run.id] = tags["model"]
 
@@ -217,7 +217,7 @@ class Publisher:
 
     def _search(self, condition: str) -> Iterator[Any]:
         """Of this home only."""
-        yield from pages(self.client, self.experiment, f"tags.store = '{self.store}'", condition)
+        yield from search_runs(self.client, self.experiment, f"tags.store = '{self.store}'", condition)
 
     def _delete(self, run: Any) -> None:
         if run is None:
@@ -264,36 +264,23 @@ def log_report_at(uri: str, home: Path, study: str, folder: Path, digest: str) -
     that digest are left alone."""
     client = connect(home, uri)
     found = client.get_experiment_by_name(study)
-    for run in pages(client, found.experiment_id, f"tags.role = '{PARENT}'") if found else ():
+    for run in search_runs(client, found.experiment_id, f"tags.role = '{PARENT}'") if found else ():
         if run.data.tags.get("report") != digest:
             client.log_artifacts(run.info.run_id, str(folder), "report")
             client.set_tag(run.info.run_id, "report", digest)
 
 
-def pages(client: MlflowClient, experiment: str, *conditions: str) -> Iterator[Any]:
+def search_runs(client: MlflowClient, experiment: str, *conditions: str) -> Iterator[Any]:
     """The runs of an experiment that meet all conditions; empty ones are none."""
     token = None
     while True:
         condition = " and ".join(words for words in conditions if words)
-        with uncollected(), _unexpired():
+        with collector_paused(), _unexpired():
             page = client.search_runs([experiment], condition, max_results=1000, page_token=token)
         yield from page
         token = page.token
         if not token:
             return
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No collection of garbage meanwhile: of each run MLflow makes hundreds of objects, all of which are wanted, and
-    looking through them again and again would take half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @contextmanager
