@@ -1,4 +1,4 @@
-"""The least that one must write to be a method: the first mask, moved on as the training videos' objects move."""
+"""The smallest complete method: the first mask, shifted by the mean motion of the objects in the training videos."""
 
 import json
 from time import perf_counter
@@ -13,7 +13,7 @@ from harness.stage import Resources, Stage
 
 
 class TemplateConfig(Config):
-    speed: float = 1.0  # of the object, over that of the training videos
+    speed: float = 1.0  # of the object, relative to the training videos
 
 
 class Template:
@@ -28,11 +28,11 @@ class Template:
             label, run = f"{name} template on {data.name}", f"tests.template_method:{name}"
             return Stage(name=name, label=label, run=run, config=config, data={"input": data}, **more)
 
-        train = stage("train", Config(), videos)  # reads no speed: variants of any speed share it
-        after = {"config": request.config, "needs": {"motion": train}}
-        segment = {name: stage("segment", data=video, **after) for name, video in request.sequences.items()}
-        alone = {"resources": Resources(exclusive=True), "machine": request.machine}
-        timing = stage("time", data=next(iter(request.sequences.values())), **after, **alone)
+        train = stage("train", Config(), videos)  # does not read `speed`, so all variants share it
+        common = {"config": request.config, "needs": {"motion": train}}
+        segment = {name: stage("segment", data=video, **common) for name, video in request.sequences.items()}
+        exclusive = {"resources": Resources(exclusive=True), "machine": request.machine}
+        timing = stage("time", data=next(iter(request.sequences.values())), **common, **exclusive)
         return CellPlan(segment=segment, timing=timing)
 
 
