@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.explain import main
+from harness.cli.main import main
+from harness.console import command_line
 from harness.datasets import load_protocols
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
@@ -62,7 +63,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 @pytest.fixture
 def ask(told: Told, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def ask(*words: str) -> tuple[int, str, str]:
-        status = main([*words, "--home", str(told.home)])
+        status = main(["explain", *words, "--home", str(told.home)])
         output = capsys.readouterr()
         return status, output.out, output.err
 
@@ -90,8 +91,9 @@ def test_it_goes_from_the_number_to_masks_data_code_and_machine(told: Told, ask:
 
 def test_it_ends_with_the_commands_that_compute_it_again(told: Told, ask: Callable) -> None:
     output = ask("try", "one/davis16-val/1")[1]
-    root = told.plan.material.root
-    assert f"python -m harness.run {told.study} --scale mini --data {root} --option 'weights=\"none\"'" in output
+    root = told.plan.inputs.root
+    again = ("run", told.study, "--scale", "mini", "--data", root, "--option", 'weights="none"')
+    assert f"  {command_line(*again, '--home', f'{told.home}-again')}\n" in output
     assert re.search(r"git checkout [0-9a-f]{40}", output) or "the revision is not known" in output
     assert "has changed since" in output  # the study's file is gone
 

@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_score_is_planned_where_the_truth_is_not_public(place: Path) -> None:
     plan, _ = planned(place)
     assert [cell.score is None for cell in plan.cells] == [False, True]
-    assert any("davis17-test-dev: segmented but not scored" in words for words in plan.absent)
+    assert any("davis17-test-dev: segmented but not scored" in words for words in plan.omissions)
 
 
 def test_a_cell_without_public_truth_is_not_scored(place: Path) -> None:

@@ -24,7 +24,7 @@ from dipnet.config import PropagationConfig
 from dipnet.model import save_network
 from dipnet.propagation import PropagationNetwork
 from dipnet.served import describe
-from harness.cli.mlflow import main
+from harness.cli.main import main
 from harness.execution.queue import ReadyQueue
 from harness.tracking import record, recording, resync, tracking_uri
 from harness.tracking.run_spec import RunSpec, describe_cells, describe_study
@@ -51,10 +51,10 @@ def test_resync_fills_an_empty_database_from_what_is_kept_and_twice_makes_no_dou
     assert len(before) == 5
     shutil.copy(finished / "mlflow.db", home / "other.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'other.db'}")
-    assert main(["resync", "try", "--home", str(home)]) == 0
+    assert main(["mlflow", "resync", "try", "--home", str(home)]) == 0
     assert "5 written" in capsys.readouterr().out
     assert runs_of(home) == before
-    assert main(["resync", "--all", "--home", str(home)]) == 0
+    assert main(["mlflow", "resync", "--all", "--home", str(home)]) == 0
     assert "0 written" in capsys.readouterr().out
     assert sum(len(recorded(home, role)) for role in ("study", "cell", "training")) == 5
 
@@ -78,7 +78,7 @@ def test_a_deleted_database_is_rebuilt_by_fresh_processes_that_race_for_it_witho
     (home / "mlflow.db").rename(home / "rebuilt.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'rebuilt.db'}")
     assert runs_of(home) == before
-    assert main(["resync", "try", "--home", str(home)]) == 0
+    assert main(["mlflow", "resync", "try", "--home", str(home)]) == 0
     assert "0 written" in capsys.readouterr().out
     assert len(shown(home, "try")) == 5
 
@@ -101,7 +101,7 @@ def test_a_database_whose_maker_is_killed_is_not_there_and_is_made_by_the_next(
 
 
 def test_resync_of_a_study_that_was_never_run_is_a_named_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["resync", "unknown", "--home", str(home)]) == 2
+    assert main(["mlflow", "resync", "unknown", "--home", str(home)]) == 2
     assert "unknown: never run" in capsys.readouterr().err
 
 
@@ -261,13 +261,13 @@ def test_a_server_killed_in_the_middle_is_caught_up_with_when_it_is_back(
     assert record(plan, store)[0].done
     assert "catches up" in caplog.text
     with server(tmp_path / "server", port):
-        assert main(["resync", "try", "--home", str(home)]) == 0
+        assert main(["mlflow", "resync", "try", "--home", str(home)]) == 0
         assert {status for status, *_ in runs_of(home).values()} == {"FINISHED", "KILLED"}
         assert len(runs_of(home)) == 5
         assert len(recorded(home, "cell")) == 4
         (parent,) = recorded(home, "study")
         assert parent.data.tags["cells"] == "2/2"
-        assert main(["resync", "try", "--home", str(home)]) == 0
+        assert main(["mlflow", "resync", "try", "--home", str(home)]) == 0
     assert "0 written" in capsys.readouterr().out
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.store import human, main
+from harness.cli.main import main
+from harness.cli.store import human
 from harness.datasets import load_protocols
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
@@ -51,7 +52,7 @@ def stray(tmp_path: Path, store: Store) -> Stage:
 
 
 def command(store: Store, *words: str) -> int:
-    return main([*words, "--home", str(store.home)])
+    return main(["store", *words, "--home", str(store.home)])
 
 
 def published(store: Store) -> set[str]:
@@ -78,12 +79,12 @@ def test_pruning_removes_what_no_study_refers_to_and_nothing_else(store: Store, 
     store.fail(Failure(key="f" * 64, label="gone", error="no luck", traceback="", log="", when=0.0))
     assert command(store, "prune", "--yes") == 0
     assert published(store) == set(plan.items)
-    assert not store.failing()
+    assert not store.failed_keys()
     assert not list((store.root / "damaged").iterdir())
 
 
 def test_pruning_spares_what_is_in_work(store: Store, plan: Plan, stray: Stage) -> None:
-    with store.claim(stray.key):
+    with store.lock(stray.key):
         assert command(store, "prune", "--yes") == 0
     assert stray.key in published(store)
 
@@ -94,7 +95,7 @@ def test_pruning_removes_attempts_that_were_given_up_on_long_ago(store: Store, p
         (store.start(key).scratch / "checkpoint").write_text("")
     for key in (old, held):
         grow_old(store.root / "work" / key, 8)
-    with store.claim(held):
+    with store.lock(held):
         assert command(store, "prune", "--yes") == 0
     assert {path.name for path in (store.root / "work").iterdir()} == {new, held}
     assert command(store, "prune", "--yes", "--older-than", "0") == 0
@@ -157,7 +158,7 @@ def test_sizes_add_up(store: Store, plan: Plan, stray: Stage, capsys: pytest.Cap
 
 
 def test_a_folder_that_is_no_home_is_a_named_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["list", "--home", str(tmp_path / "absent")]) == 2
+    assert main(["store", "list", "--home", str(tmp_path / "absent")]) == 2
     assert "absent" in capsys.readouterr().err
     assert not (tmp_path / "absent").exists()
 

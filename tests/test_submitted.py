@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from harness.cli.score import main
+from harness.cli.main import main
 from harness.datasets import load_protocols
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
@@ -35,7 +35,7 @@ def submit(data: Path, home: Path, *more: str, method: str = "OSVOS", truth: Pat
     """The truth itself as somebody's masks, so that they score 1."""
     masks = data / "DAVIS2016/Annotations/480p"
     options = ["--truth", str(truth or masks), "--pred", str(masks), "--protocol", "davis16-val", "--jobs", "1"]
-    return main([*options, "--record", "--method", method, "--study", "try", "--home", str(home), *more])
+    return main(["score", *options, "--record", "--method", method, "--study", "try", "--home", str(home), *more])
 
 
 def run_study(data: Path, home: Path) -> None:
@@ -127,8 +127,7 @@ def test_a_name_that_cannot_be_used_is_an_error(
 
 @pytest.mark.parametrize("half", [["--record"], ["--method", "OSVOS"]])
 def test_record_and_method_go_together(half: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--truth", "t", "--pred", "p", "--protocol", "davis16-val", *half])
+    assert main(["score", "--truth", "t", "--pred", "p", "--protocol", "davis16-val", *half]) == 2
     assert "go together" in capsys.readouterr().err
 
 

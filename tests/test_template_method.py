@@ -21,9 +21,9 @@ variants:
 PROGRAM = """
 import sys
 from pathlib import Path
-from harness.cli import store as store_command
+from harness.cli.main import main
 from harness.datasets import load_protocols
-from harness.results import collect_results, explain, find_cell, save_plan, save_results
+from harness.results import collect_results, save_plan, save_results
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
 from harness.store.local import Store
@@ -42,8 +42,8 @@ save_results(store.home, "try", results)
 assert all(one.filled and one.seconds_per_frame > 0 for one in results)
 print("J", *(f"{one.values['J_mean']:.2f}" for one in results))
 print("left", len(make_plan(study, material, store, machine="a machine").missing))
-print("\\n".join(explain(store.home, *find_cell(store.home, "try", "half"))))
-store_command.main(["verify", "--home", str(store.home)])
+main(["explain", "try", "half", "--home", str(store.home)])
+main(["store", "verify", "--home", str(store.home)])
 """
 
 

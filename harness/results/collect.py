@@ -38,7 +38,7 @@ def read_values(score_folder: Path) -> dict[str, float]:
 
 
 def _result(cell: Cell, plan: Plan, published: Mapping[str, Path], errors: Mapping[str, str]) -> CellResult:
-    inputs = plan.material.benchmarks.get(cell.benchmark)
+    inputs = plan.inputs.benchmarks.get(cell.benchmark)
     result = CellResult(
         study=plan.study.name,
         variant=cell.variant.name,
@@ -48,14 +48,14 @@ def _result(cell: Cell, plan: Plan, published: Mapping[str, Path], errors: Mappi
         benchmark_title=inputs.protocol.title if inputs else cell.benchmark,
         seed=cell.seed,
         scale=plan.study.scale.name,
-        data_kind=inputs.data_kind if inputs else plan.material.data_kind,
+        data_kind=inputs.data_kind if inputs else plan.inputs.data_kind,
         protocol=inputs.fingerprint if inputs else "",
         status="skipped",
         reason=cell.reason,
         omitted=cell.left_out,
         options=cell.variant.options,
         sequences=len(inputs.sequences) if inputs else 0,
-        data_root=str(plan.material.root),
+        data_root=str(plan.inputs.root),
     )
     if not cell.segment:
         return result

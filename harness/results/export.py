@@ -84,7 +84,7 @@ def _place(cell: Cell, plan: Plan) -> str:
 
 
 def _entry(cell: Cell, plan: Plan) -> dict[str, Any]:
-    inputs = plan.material.benchmarks[cell.benchmark]
+    inputs = plan.inputs.benchmarks[cell.benchmark]
     return {
         "variant": cell.variant.name,
         "benchmark": inputs.protocol.title,
@@ -97,13 +97,13 @@ def _entry(cell: Cell, plan: Plan) -> dict[str, Any]:
 
 
 def _targets(out: Path, place: str, cell: Cell, plan: Plan) -> list[Path]:
-    zipped = not plan.material.benchmarks[cell.benchmark].protocol.scored
+    zipped = not plan.inputs.benchmarks[cell.benchmark].protocol.scored
     return [out / place, *([out / f"{place}.zip"] if zipped else [])]
 
 
 def _write(out: Path, place: str, cell: Cell, plan: Plan, folders: dict[str, Path]) -> int:
     """Write the folder and the zip of a cell, each complete or not at all; return the number of masks."""
-    sequences = plan.material.benchmarks[cell.benchmark].sequences
+    sequences = plan.inputs.benchmarks[cell.benchmark].sequences
     target, *zips = _targets(out, place, cell, plan)
     with atomic_folder(target) as masks:
 

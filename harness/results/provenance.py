@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shlex
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.console import command_line
 from harness.errors import StudyError
 from harness.planning.invalidation import flatten
 from harness.planning.study import study_name
@@ -23,7 +23,7 @@ from harness.results.plan_record import PlanRecord, load_plans
 from harness.results.saved import load_results
 from harness.store.local import Store
 from harness.store.manifest import Manifest
-from harness.store.sharing import shared_url
+from harness.store.sharing import url_of
 
 _WIDTH = 110
 
@@ -91,7 +91,7 @@ def explain(home: Path, record: PlanRecord, cell: str) -> Iterator[str]:
         groups.setdefault(one.kind, []).append(one)
     for group in groups.values():
         yield from _stages(group)
-    if url := shared_url(home):
+    if url := url_of(home):
         yield f"shared at {url}: manifests/<stage>/<key>.json of each"
     yield from _commands(home, record)
 
@@ -189,12 +189,12 @@ def _commands(home: Path, record: PlanRecord) -> Iterator[str]:
     clean = record.revision.removesuffix("+changes")
     changed = "  # it ran with uncommitted changes, which no revision holds" if record.revision != clean else ""
     yield f"  git checkout {clean}{changed}" if clean else "  (run outside a git checkout: the revision is not known)"
-    command = ["python", "-m", "harness.run", record.study_file, "--scale", record.scale]
+    command = ["run", record.study_file, "--scale", record.scale]
     if record.data_kind != "embedded":
         command += ["--data", record.data_root]
     for option, value in record.options.items():
         command += ["--option", f"{option}={json.dumps(value)}"]
-    yield f"  {shlex.join([*command, '--home', f'{home}-again'])}"
+    yield f"  {command_line(*command, '--home', f'{home}-again')}"
     path = Path(record.study_file)
     if not path.is_file() or path.read_text(encoding="utf-8") != record.study_text:
         yield f"  ({path} has changed since; its text then is in {home / 'plans' / (record.study + '.json')})"

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
 from harness.fingerprint import digest_of
-from harness.method import find_method
+from harness.method import ServesNetworks, find_method
 from harness.planning.invalidation import flatten
 from harness.planning.plan import Cell, Plan
 from harness.results.cell import CellResult
@@ -123,7 +122,7 @@ def describe_study(plan: Plan, *, filled: int, planned: int, running: bool = Fal
         tags={
             "study": plan.study.name,
             "scale": plan.study.scale.name,
-            "data_kind": plan.material.data_kind,
+            "data_kind": plan.inputs.data_kind,
             "cells": f"{filled}/{planned}",
             "mlflow.note.content": plan.study.question,
         },
@@ -226,12 +225,11 @@ def _dataset(name: str, digest: str, source: str, context: str, profile: Mapping
 def _model(plan: Plan, stage: Stage, folder: Path) -> dict[str, Any] | None:
     """Return what the method of a stage says about the network that the stage wrote."""
     for name in dict.fromkeys(variant.method for variant in plan.study.variants):
-        served = getattr(find_method(name, name), "served", "")
-        described = import_module(served).describe(stage.run, stage.identity.config) if served else None
-        if described is not None:
-            missing = [file for file in described["files"] if not (folder / file).is_file()]
-            if missing:
-                raise StoreError(f"{folder}: {served} expects {', '.join(missing)}, which {stage.label} did not write")
+        method = find_method(name, name)
+        network = method.served_network(stage) if isinstance(method, ServesNetworks) else None
+        if network is not None:
+            if missing := ", ".join(file for file in network.files if not (folder / file).is_file()):
+                raise StoreError(f"{folder}: {network.loader} expects {missing}, which {stage.label} did not write")
             label = stage.label.replace(",", "").replace("(", "").replace(")", "").split()[1:]
-            return {"name": "-".join(label) or stage.name, "folder": str(folder), "loader": served, **described}
+            return {"name": "-".join(label) or stage.name, "folder": str(folder), **asdict(network)}
     return None

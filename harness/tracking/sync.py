@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.console import command_line
 from harness.errors import ResourceError, StudyError
 from harness.files import sha256_of_files
 from harness.fingerprint import digest_of
@@ -137,7 +138,7 @@ def failure_message(home: Path, study: str, error: Exception) -> str:
     place = tracking_uri(home) if is_remote() else str(home / "mlflow.db")
     return (
         f"warning: MLflow at {place}: {_first_line(error)}; the study is not harmed, and when MLflow is back, "
-        f"`python -m harness.record resync {study} --home {home}` catches up"
+        f"`{command_line('mlflow', 'resync', study, '--home', home)}` catches up"
     )
 
 
@@ -150,9 +151,8 @@ def _bring_up_to_date(home: Path, study: str, runs: Sequence[RunSpec], timeout: 
 
 def _warn_incomplete(home: Path, study: str, reason: str) -> None:
     _log.warning(
-        "warning: results are read from the copy next to the store: %s; "
-        "`python -m harness.record resync %s --home %s` brings MLflow up to date",
-        *(reason, study, home),
+        "warning: results are read from the copy next to the store: %s; `%s` brings MLflow up to date",
+        *(reason, command_line("mlflow", "resync", study, "--home", home)),
     )
 
 
