@@ -80,9 +80,7 @@ def test_submitted_masks_are_a_comparable_result_of_a_study(
     assert (home / "mlflow.db").is_file()
 
 
-def test_a_method_submitted_again_replaces_itself_only(
-    data: Path, tmp_path: Path
-) -> None:
+def test_a_method_submitted_again_replaces_itself_only(data: Path, tmp_path: Path) -> None:
     for method in ("OSVOS-S", "OSVOS", "osvos s"):
         assert submit(data, tmp_path, method=method) == 0
     assert [one.method_label for one in read_results(tmp_path, "try")] == ["OSVOS", "osvos s"]

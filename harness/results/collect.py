@@ -1,4 +1,4 @@
-"""The results of a plan, collected from the store alone."""
+"""Collects the results of a plan from the store."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _result(cell: Cell, plan: Plan, published: Mapping[str, Path], errors: Mappi
         protocol=inputs.fingerprint if inputs else "",
         status="skipped",
         reason=cell.reason,
-        omitted=cell.left_out,
+        omitted=cell.omitted,
         options=cell.variant.options,
         sequences=len(inputs.sequences) if inputs else 0,
         data_root=str(plan.inputs.root),
@@ -83,7 +83,7 @@ def _folders(stages: Mapping[str, Stage], published: Mapping[str, Path], inside:
 
 
 def _status(cell: Cell, published: Mapping[str, Path], errors: Mapping[str, str]) -> tuple[Status, str]:
-    """Return status and reason: failed if a target of the cell failed, waiting if a need of one failed or has not run."""
+    """Return status and reason: failed if a target failed, waiting if a need of one failed or has not run."""
     targets = {stage.key for stage in cell.targets}
     scored = cell.score is not None and cell.score.key in published
     for stage in _unpublished(cell, published):

@@ -16,7 +16,8 @@ FOLDER = "rows"
 def save_results(home: Path, study: str, results: Iterable[CellResult]) -> None:
     """Save results in place of former ones: measured results replace their whole group, submitted ones themselves.
 
-    Facts that were saved about the former results are dropped if anything changes. Raises StoreError."""
+    Facts that were saved about the former results are dropped if anything changes. Raises StoreError.
+    """
     new = list(results)
     groups = {one.group for one in new if not one.submitted}
     ids = {one.id for one in new}
@@ -34,7 +35,8 @@ def save_results(home: Path, study: str, results: Iterable[CellResult]) -> None:
 def load_results(home: Path, study: str, *, from_store: bool = False) -> list[CellResult]:
     """Return the saved results of a study; none if it was never run here. Raises StoreError for a damaged file.
 
-    With `from_store`, the values are read from the score files again; a cell whose scores are gone is waiting."""
+    With `from_store`, the values are read from the score files again; a cell whose scores are gone is waiting.
+    """
     documents = StudyFile(home, FOLDER, study).load().get("results", [])
     results = [CellResult.from_dict(document) for document in documents]
     return [_reread(one) for one in results] if from_store else results

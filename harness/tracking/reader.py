@@ -4,7 +4,8 @@ Files of a result that lie in no store on this machine are fetched from its run,
 
 <home>/recorded/score/<run>/           score files of a cell; its analyses in folders of their own
 <home>/recorded/train/<key>/           curves.csv of a training
-each with a manifest.json that holds what MLflow knows of the store's"""
+each with a manifest.json that holds what MLflow knows about the store's
+"""
 
 from __future__ import annotations
 
@@ -30,10 +31,11 @@ _JSON = {"seed", "omitted", "options", "sequences"}
 
 
 def fetch_results(home: Path, study: str, uri: str = "", store: str = "") -> list[CellResult]:
-    """Return the results that MLflow holds of a study, of all homes that recorded it; of a cell's several, the last.
+    """Return the results of a study that MLflow holds, of all homes; the last one if a cell was recorded several times.
 
     `uri`: an MLflow other than the home's own. `store`: id of the only store whose results are wanted. Raises what
-    `errors` names, and ResourceError for a run that cannot be understood."""
+    `errors` names, and ResourceError for a run that cannot be understood.
+    """
     client = connect(home, uri)
     found = client.get_experiment_by_name(study)
     of_store = f"tags.store = '{store}'" if store else ""
@@ -68,7 +70,11 @@ def _result(run: Any, files: _Files) -> CellResult:
         document |= {name: metrics.get(name) for name in NUMBERS}
         if document["timed_objects"] is not None:
             document["timed_objects"] = int(document["timed_objects"])
-        document |= {"values": {name: metrics[name] for name in MEASURES if name in metrics}, "masks": {}, "analyses": {}}
+        document |= {
+            "values": {name: metrics[name] for name in MEASURES if name in metrics},
+            "masks": {},
+            "analyses": {},
+        }
         folder = document["score_folder"]
         if folder and Path(folder).is_dir():
             document["masks"] = find_masks(folder)
