@@ -55,8 +55,6 @@ ENTRIES = {"harness.run", "harness.explain", "harness.record"}
 """Modules that exist for `python -m` only, as `__main__` does: they may import `harness.cli` and nothing else."""
 
 TO_REMOVE = {
-    ("harness.results", "harness.tracking"),
-    ("harness.tracking", "harness.execution"),
     ("reports.figures", "reports.media"),
     ("reports.inputs", "reports.tables"),
 }

@@ -52,7 +52,7 @@ def _result(cell: Cell, plan: Plan, published: Mapping[str, Path], errors: Mappi
         protocol=inputs.fingerprint if inputs else "",
         status="skipped",
         reason=cell.reason,
-        omitted=cell.left_out,
+        omitted=cell.omitted,
         options=cell.variant.options,
         sequences=len(inputs.sequences) if inputs else 0,
         data_root=str(plan.inputs.root),
