@@ -81,7 +81,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "large header of a frame": (FRAME, lambda path: save_header(path, 9_400, 9_000), "9400×9000"),
     "large header of a mask": (MASK, lambda path: save_header(path, 9_400, 9_000), "9400×9000"),
     "no pixels": (MASK, lambda path: save_header(path, 0, 0), "not a readable mask"),
-    "mask in colours": (MASK, save_mode("RGB"), "mask in colours"),
+    "mask with colors": (MASK, save_mode("RGB"), "mask with colors"),
     "mask of 16 bits": (MASK, save_mode("I;16"), "mode I;16"),
     "TIFF named PNG": (MASK, save_mode("CMYK"), "not a readable mask"),
 }

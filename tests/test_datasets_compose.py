@@ -10,11 +10,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from harness.datasets import Sequence, check_sequences, data_kind, load_benchmark, load_protocols, load_training
-from harness.datasets.compose import Composition, compose, render
-from harness.datasets.compose import _tracks as read_tracks
-from harness.datasets.compose import plan as plan_composition
-from harness.datasets.protocol import load_training_sets
+from harness.datasets import (
+    Sequence,
+    check_sequences,
+    compose,
+    data_kind,
+    load_benchmark,
+    load_protocols,
+    load_training,
+    load_training_sets,
+)
+from harness.datasets.composition import Composition, plan_composition, read_tracks, render_frame
 from harness.errors import DataError
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
@@ -107,7 +113,7 @@ def test_every_split_is_made_from_its_own_sequences_alone(derived: Path) -> None
 
 def test_the_pixels_outside_of_pasted_objects_are_those_of_the_source(planned: list[Composition]) -> None:
     for one in planned:
-        image, ids = render(one, 3)
+        image, ids = render_frame(one, 3)
         kernel = np.ones((3, 3), np.uint8)
         untouched = cv2.dilate((ids > 1).astype(np.uint8), kernel) == 0
         assert (image[untouched] == one.base.sequence.frame(3)[untouched]).all()
@@ -115,7 +121,7 @@ def test_the_pixels_outside_of_pasted_objects_are_those_of_the_source(planned: l
 
 def test_the_pixels_of_a_mask_have_the_colour_of_its_object(planned: list[Composition]) -> None:
     for one in planned:
-        image, ids = render(one, 3)
+        image, ids = render_frame(one, 3)
         for object_id, pasted in enumerate(one.pasted, start=2):
             core = cv2.erode((ids == object_id).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
             colour = pasted.track.sequence.frame(0)[pasted.track.sequence.mask(0) > 0][0]
@@ -124,7 +130,7 @@ def test_the_pixels_of_a_mask_have_the_colour_of_its_object(planned: list[Compos
 
 def test_the_own_object_keeps_its_exact_mask_where_nothing_is_in_front(planned: list[Composition]) -> None:
     for one in planned:
-        _, ids = render(one, 3)
+        _, ids = render_frame(one, 3)
         own = one.base.sequence.mask(3) == 1
         assert not (ids == 1)[~own].any()
         assert ((ids == 1) | (ids > 1))[own].all()
@@ -133,7 +139,7 @@ def test_the_own_object_keeps_its_exact_mask_where_nothing_is_in_front(planned: 
 def test_objects_meet(planned: list[Composition]) -> None:
     def hidden(one: Composition) -> int:
         own = [one.base.sequence.mask(index).sum() for index in range(len(one.base.boxes))]
-        seen = [(render(one, index)[1] == 1).sum() for index in range(len(one.base.boxes))]
+        seen = [(render_frame(one, index)[1] == 1).sum() for index in range(len(one.base.boxes))]
         return max(a - b for a, b in zip(own, seen, strict=True))
 
     assert any(hidden(one) > 50 for one in planned)

@@ -20,9 +20,7 @@ import pytest
 from PIL import Image
 
 from harness.cli.data import main
-from harness.datasets import load_protocols
-from harness.datasets.inventory import check_part, find_parts, list_entries
-from harness.datasets.pixels import read_mask
+from harness.datasets import check_part, find_parts, list_entries, load_protocols, read_mask
 from harness.errors import DataError
 from harness.planning.inputs import gather
 from tests.test_datasets_check import replace_by_folder, save_header, save_mode, truncate
@@ -188,7 +186,7 @@ ERRORS: dict[str, tuple[str, Damage, str]] = {
     "a pipe instead of the first mask": ("davis17", pipe(MASK17.replace("2.", "0.")), "not a regular file"),
     "a name that is not UTF-8": ("davis17", rename_bytes(FRAME17, b"\xff\xfe.jpg"), "is not UTF-8"),
     "a frame lost in between": ("davis17", at(FRAME17, Path.unlink), r"00002\.jpg: frame missing"),
-    "a frame twice": ("davis17", at("JPEGImages/480p/dogs-jump/00002.png", save_frame), "lies beside it"),
+    "a frame twice": ("davis17", at("JPEGImages/480p/dogs-jump/00002.png", save_frame), "exists too"),
     # Frames.
     "cut JPEG": ("davis16", at(FRAME16, truncate), "not a readable image"),
     "empty JPEG": ("davis17", write(FRAME17, ""), "not a readable image"),
@@ -216,7 +214,7 @@ ERRORS: dict[str, tuple[str, Damage, str]] = {
         "not a readable mask",
     ),
     "mask of another size": ("davis16", at(MASK16, lambda path: save_grey(path, size=(40, 25))), "a mask of 40×25"),
-    "mask in colours": ("davis16", at(MASK16, save_mode("RGB")), "a mask in colours"),
+    "mask with colors": ("davis16", at(MASK16, save_mode("RGB")), "a mask with colors"),
     "mask of 16 bits": ("davis17", at(MASK17, save_mode("I;16")), "mode I;16"),
     "an id too many": ("davis17", at(MASK17, lambda path: save_palette(path, [1, 2, 9], (41, 24))), "object ids 9"),
     "huge header of a PNG": ("davis17", at(MASK17, lambda path: save_header(path, 50_000, 50_000)), "not a readable"),
@@ -237,7 +235,7 @@ ERRORS: dict[str, tuple[str, Damage, str]] = {
         "a mask of 41×24",
     ),
     "a class that is a link out": ("youtube", link("bird", "../../outside/bird"), "a link out of the dataset"),
-    "labels that may be either": ("youtube", at(f"{SHOT}/labels/00013.png", save_square), "lies beside it"),
+    "labels that may be either": ("youtube", at(f"{SHOT}/labels/00013.png", save_square), "exists too"),
     "no frames of a labelled shot": ("youtube", remove(f"{SHOT}/images"), "images: cannot be listed"),
     # SegTrack v2.
     "parent folder in a first line": ("segtrack", write("ImageSets/birdfall.txt", "../../outside/\n00000\n"), "inside"),

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import Sequence, digest, load_benchmark, load_protocols
+from harness.datasets import Sequence, content_digests, load_benchmark, load_protocols
 from harness.errors import DataError, StoreError
 from tests.test_datasets_layouts import make_davis17, save_frame, save_palette
 
 
 def read17(root: Path, name: str = "davis17-val") -> Sequence:
     return load_benchmark(load_protocols()[name], root)[0]
+
+
+def digest(sequence: Sequence, cache: Path | None = None) -> str:
+    return content_digests([sequence], cache)[0]
 
 
 def digest_in_another_process(root: Path, cache: Path) -> str:

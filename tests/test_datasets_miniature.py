@@ -14,10 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.datasets import Sequence, check_sequences, data_kind, embed, load_benchmark, load_protocols, load_training
-from harness.datasets.miniature.scenario import direct
+from harness.datasets import (
+    Sequence,
+    check_sequences,
+    data_kind,
+    load_benchmark,
+    load_protocols,
+    load_training,
+    write_miniature,
+)
+from harness.datasets.miniature.scenario import make_scene
 from harness.datasets.miniature.scene import render
-from harness.datasets.miniature.themes import DAVIS17, FILM
+from harness.datasets.miniature.videos import DAVIS17, FORMAT
 from harness.errors import StoreError
 
 VIDEOS = ("davis16-val", "davis17-val")
@@ -25,7 +33,7 @@ VIDEOS = ("davis16-val", "davis17-val")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return embed(tmp_path_factory.mktemp("data") / "embedded", 0)
+    return write_miniature(tmp_path_factory.mktemp("data") / "embedded", 0)
 
 
 def val(root: Path, name: str) -> tuple[Sequence, ...]:
@@ -142,13 +150,13 @@ def test_segtrack_has_a_folder_an_object_and_two_file_types(root: Path) -> None:
 def test_a_scene_has_the_same_pixels_for_the_same_seed_alone() -> None:
     digests = []
     for seed in ("a", "a", "b"):
-        image, ids = render(direct(DAVIS17["val"]["mini-pair-fake"], FILM, seed), 2)
+        image, ids = render(make_scene(DAVIS17["val"]["mini-pair-fake"], FORMAT, seed), 2)
         digests.append(hashlib.sha256(image.tobytes() + ids.tobytes()).hexdigest())
     assert digests[0] == digests[1] != digests[2]
 
 
 def test_the_files_have_the_same_bytes_for_the_same_seed(root: Path, tmp_path: Path) -> None:
-    again = embed(tmp_path / "again", 0)
+    again = write_miniature(tmp_path / "again", 0)
     first, second = (
         {path.relative_to(top): path.read_bytes() for path in sorted(top.rglob("*.*"))} for top in (root, again)
     )
@@ -158,24 +166,27 @@ def test_the_files_have_the_same_bytes_for_the_same_seed(root: Path, tmp_path: P
 def test_what_is_there_is_kept(root: Path) -> None:
     marker = root / "DAVIS2016/JPEGImages/480p/mini-box-twin/00000.jpg"
     before = marker.stat().st_mtime_ns
-    assert embed(root, 0) == root
+    assert write_miniature(root, 0) == root
     assert marker.stat().st_mtime_ns == before
 
 
 def test_another_seed_never_replaces_what_is_there(root: Path) -> None:
     with pytest.raises(StoreError, match="new or empty folder"):
-        embed(root, 1)
+        write_miniature(root, 1)
 
 
 def test_a_place_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="give a new or empty folder"):
-        embed(tmp_path / "file/out", 0)
+        write_miniature(tmp_path / "file/out", 0)
 
 
 def test_a_killed_rendering_leaves_no_half_miniature(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from harness.datasets import embed; embed(Path({str(tmp_path / 'out')!r}), 0)"
-    process = subprocess.Popen([sys.executable, "-c", code])
+    code = (
+        "import sys; from pathlib import Path; from harness.datasets import write_miniature; "
+        "write_miniature(Path(sys.argv[1]), 0)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "out")])
     while not list(tmp_path.glob(".out.*/DAVIS2016")):
         assert process.poll() is None
         time.sleep(0.02)

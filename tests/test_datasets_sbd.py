@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 from scipy.sparse import csc_matrix
 
-from harness.datasets import Sequence, check_sequences, load_protocols, load_training, load_training_sets
+from harness.datasets import Sequence, check_sequences, load_protocols, load_training, load_training_sets, locate
 from harness.datasets.matlab import read_instances
-from harness.datasets.protocol import is_at_hand, list_readers
 from harness.errors import DataError
 from harness.planning.inputs import gather
 from tests.test_datasets_layouts import make_davis16, make_voc, save_frame, save_palette
@@ -103,7 +102,7 @@ def test_an_image_that_sbd_lacks_is_not_in_the_union(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("make", "names"), [(make_sbd, ["2008_000002", "2008_000003"]), (make_voc, ["2007_000032"])])
 def test_either_of_them_alone_will_do(tmp_path: Path, make: Callable[[Path], Path], names: list[str]) -> None:
     make(tmp_path / ("VOC2012" if make is make_voc else ""))
-    assert is_at_hand(load_training_sets()["voc"], tmp_path)
+    assert locate(tmp_path, load_training_sets()["voc"]).readers()
     assert [image.name for image in load_training("voc", tmp_path)] == names
 
 
@@ -121,7 +120,7 @@ def test_all_of_sbd_s_11355_images_are_listed(tmp_path: Path) -> None:
     (dataset / "inst").mkdir(parents=True)
     for split, count in (("train", 8498), ("val", 2857)):
         (dataset / f"{split}.txt").write_text("".join(f"{split}_{number:06d}\n" for number in range(count)))
-    assert len(list_readers(load_training_sets()["sbd"], tmp_path)) == 11_355
+    assert len(locate(tmp_path, load_training_sets()["sbd"]).readers()) == 11_355
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +135,13 @@ BAD: dict[str, tuple[dict[str, object] | bytes, str]] = {
     "cut in its header": (b"MATLAB 5.0 MAT-file", "no header"),
     "a web page": (b"<html>404: not found</html>" * 40, "no header"),
     "classes instead of instances": ({"GTcls": {"Segmentation": np.zeros(SIZE)}}, "no variable GTinst"),
-    "no structure": ({"GTinst": 3.0}, "no structure"),
+    "not a structure": ({"GTinst": 3.0}, "no structure"),
     "another field": ({"GTinst": {"Boundaries": np.zeros(SIZE)}}, "no field Segmentation"),
-    "words": ({"GTinst": {"Segmentation": "words"}}, "no image"),
-    "no pixels": ({"GTinst": {"Segmentation": np.zeros((0, 4))}}, "no image"),
-    "three dimensions": ({"GTinst": {"Segmentation": np.zeros((4, 4, 4))}}, "no image"),
+    "words": ({"GTinst": {"Segmentation": "words"}}, "not an image"),
+    "no pixels": ({"GTinst": {"Segmentation": np.zeros((0, 4))}}, "not an image"),
+    "three dimensions": ({"GTinst": {"Segmentation": np.zeros((4, 4, 4))}}, "not an image"),
     **{
-        f"value {value}": ({"GTinst": {"Segmentation": np.full(SIZE, value)}}, "no instances")
+        f"value {value}": ({"GTinst": {"Segmentation": np.full(SIZE, value)}}, "not instances")
         for value in (-1.0, 0.5, 256.0, np.nan)
     },
     "too large a file": (bytes((64 << 20) + 1), "as large"),

@@ -87,7 +87,7 @@ def test_a_frame_without_a_number_is_named(tmp_path: Path) -> None:
 
 def test_a_tree_without_labels_is_named(tmp_path: Path) -> None:
     make_youtube(tmp_path, labels=())
-    with pytest.raises(DataError, match="no labelled shot"):
+    with pytest.raises(DataError, match="no labeled shot"):
         load_benchmark(YOUTUBE, tmp_path)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.baselines.first_mask import METHOD
-from harness.datasets import digest, load_benchmark, load_protocols
-from harness.datasets.pixels import read_mask
+from harness.datasets import content_digests, load_benchmark, load_protocols, read_mask
 from harness.execution.worker import make_job, work
 from harness.method import CellRequest, Method, find_method
 from harness.score.stage import score_stage
@@ -22,7 +21,10 @@ def request(root: Path) -> CellRequest:
     sequences = load_benchmark(load_protocols()["davis16-val"], root)
     return CellRequest(
         config=METHOD.config(),
-        sequences={s.name: Data(name=s.name, digest=digest(s), value=s) for s in sequences},
+        sequences={
+            s.name: Data(name=s.name, digest=digest, value=s)
+            for s, digest in zip(sequences, content_digests(sequences), strict=True)
+        },
         multi_object=False,
         training={},
         missing={},

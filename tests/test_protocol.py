@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import data_kind, load_benchmark, load_protocols, load_training, load_training_sets
-from harness.datasets.protocol import protocols_file
+from harness.datasets import load_benchmark, load_protocols, load_training, load_training_sets, locate, protocols_file
 from harness.errors import StudyError
 from tests.test_datasets_layouts import make_davis17, save_palette
 
@@ -46,7 +45,7 @@ def test_the_shipped_benchmarks_follow_the_official_rules() -> None:
         ("layout: voc", "layout: coco", r"coco.*allowed.*voc"),
         ("offline: davis16-train", "offline: nothing", r"nothing.*allowed.*davis16-train"),
         ("training:", "teaching:", "datasets, training, benchmarks"),
-        ("datasets:", "datasets: [", "cannot be read as YAML"),
+        ("datasets:", "datasets: [", "protocols.yaml: .*line"),
     ],
 )
 def test_a_bad_entry_is_an_error_with_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -85,9 +84,9 @@ def test_a_fingerprint_does_not_depend_on_titles_and_places(tmp_path: Path) -> N
 def test_markers_say_what_kind_of_data_it_is(tmp_path: Path) -> None:
     make_davis17(tmp_path / "DAVIS2017")
     entry = load_protocols()["davis17-val"]
-    kinds = [data_kind(tmp_path, entry)]
+    kinds = [locate(tmp_path, entry).kind]
     (tmp_path / "DAVIS2017/DERIVED.txt").touch()
-    kinds.append(data_kind(tmp_path, entry))
+    kinds.append(locate(tmp_path, entry).kind)
     (tmp_path / "EMBEDDED.txt").touch()
-    kinds.append(data_kind(tmp_path, entry))
+    kinds.append(locate(tmp_path, entry).kind)
     assert kinds == ["real", "derived", "embedded"]

@@ -14,9 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from harness.datasets.compose import compose
-from harness.datasets.inventory import Part, check_part, find_parts, list_entries
-from harness.datasets.miniature import embed
+from harness.datasets import Part, check_part, compose, find_parts, list_entries, write_miniature
 from harness.errors import HarnessError
 
 WIDTH = 160
@@ -58,7 +56,7 @@ def check(options: argparse.Namespace) -> int:
 
 def make_embedded(options: argparse.Namespace) -> int:
     """Renders the miniature. Raises StoreError if it cannot be written."""
-    print(embed(options.out.absolute(), options.seed))
+    print(write_miniature(options.out.absolute(), options.seed))
     return 0
 
 
@@ -75,12 +73,12 @@ def _table(parts: list[Part]) -> Table:
         table.add_row(
             part.entry.dataset.title,
             part.entry.split,
-            part.kind,
+            part.located.kind,
             str(len(part.sequences)),
             str(sum(map(len, part.sequences))),
             str(sum(len(one.object_ids) for one in part.sequences)),
             ", ".join(part.sizes[:3]) + more,
-            escape(str(part.folder)),
+            escape(str(part.located.folder)),
         )
     return table
 

@@ -188,14 +188,14 @@ def check_scale(scale: Scale, gpus: int, *, insist: bool) -> None:
 
 def embedded_data(home: Path, tell: Callable[[str], None] = say) -> Path:
     """The embedded miniature of a home, made on first use. Raises StoreError where it cannot be written."""
-    from harness.datasets import embed
+    from harness.datasets import write_miniature
 
     folder = home / "data" / f"embedded-{DATA_SEED}"
     try:
         with locked(folder):
             if not folder.is_dir() or data_kind(folder) != "embedded":
                 tell(f"making the embedded data in {folder}")
-                embed(folder, DATA_SEED)
+                write_miniature(folder, DATA_SEED)
     except OSError as error:
         raise StoreError(f"{folder}: the embedded data cannot be written ({error}); give another --home") from None
     if data_kind(folder) != "embedded":

@@ -86,12 +86,12 @@ def _find_protocol(name: str) -> Protocol:
 
 def _listed_names(truth: Path, protocol: Protocol) -> list[str] | None:
     """Sequences of the split, where `truth` lies in the dataset as distributed; elsewhere None: all of them."""
-    from harness.datasets.protocol import LAYOUTS
+    from harness.datasets import LAYOUTS
 
     root = truth.absolute().parent.parent
-    if not (root / protocol.dataset.marker.replace("{split}", protocol.split)).exists():
+    if not (root / protocol.marker).exists():
         return None
-    return list(LAYOUTS[protocol.layout](root, protocol.split))
+    return list(LAYOUTS[protocol.dataset.layout](root, protocol.split))
 
 
 def _list(problems: Mapping[str, str]) -> str:

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.datasets import (
+    Located,
+    Problem,
     Protocol,
     Sequence,
     TrainingSet,
+    check_sequences,
+    content_digests,
     data_kind,
-    digests,
     load_training_sets,
+    locate,
+    read_sequences,
     require_sound,
 )
-from harness.datasets.check import Problem, check_sequences
-from harness.datasets.inventory import read_sequences
-from harness.datasets.protocol import find_root, is_at_hand
 from harness.errors import DataError
 from harness.stage import Data
 
@@ -73,7 +75,7 @@ def gather(
     sets = load_training_sets()
     for protocol in protocols:
         try:
-            find_root(root, protocol)
+            located = locate(root, protocol)
         except DataError as error:
             absent[protocol.name] = f"no {protocol.dataset.title} under the data root"
             missing.append(str(error))
@@ -81,8 +83,8 @@ def gather(
         for role in ROLES:
             name = getattr(protocol, role)
             if name is not None and name not in training:
-                training[name] = _training(name, root, sets[name], cache, problems, tell)
-        if (material := _benchmark(protocol, root, cache, training, problems, tell)) is not None:
+                training[name] = _training(root, sets[name], cache, problems, tell)
+        if (material := _benchmark(protocol, located, cache, training, problems, tell)) is not None:
             found[protocol.name] = material
     require_sound(problems)
     if not found:
@@ -93,7 +95,7 @@ def gather(
 
 def _benchmark(
     protocol: Protocol,
-    root: Path,
+    located: Located,
     cache: Path,
     training: Mapping[str, Data | str],
     problems: list[Problem],
@@ -101,10 +103,10 @@ def _benchmark(
 ) -> BenchmarkInputs | None:
     """None if it is damaged: then the defects are among the problems."""
     tell(f"checking {protocol.title}")
-    sequences = _read(protocol, root, cache, problems)
+    sequences = _read(located, cache, problems)
     if not sequences:
         return None
-    contents = digests(sequences, cache)
+    contents = content_digests(sequences, cache)
     sets: dict[str, Data | None] = {}
     missing: dict[str, str] = {}
     for role in ROLES:
@@ -115,7 +117,7 @@ def _benchmark(
             missing[role] = material
     return BenchmarkInputs(
         protocol=protocol,
-        data_kind=data_kind(root, protocol),
+        data_kind=located.kind,
         fingerprint=protocol.fingerprint(sequences, cache),
         sequences={
             sequence.name: Data(name=f"{protocol.name}/{sequence.name}", digest=content, value=sequence)
@@ -127,25 +129,28 @@ def _benchmark(
 
 
 def _training(
-    name: str, root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], tell: Callable[[str], None]
+    root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], tell: Callable[[str], None]
 ) -> Data | str:
     """The training set, or in words why there is none."""
-    if not is_at_hand(entry, root):
+    try:
+        located = locate(root, entry)
+    except DataError:
         return f"no {entry.title} under the data root"
     tell(f"checking {entry.title}")
-    sequences = _read(entry, root, cache, problems)
+    sequences = _read(located, cache, problems)
     if not sequences:
         return f"{entry.title} is damaged"
-    together = "\n".join(digests(sequences, cache))
-    return Data(name=name, digest=hashlib.sha256(together.encode()).hexdigest(), value=sequences)
+    together = "\n".join(content_digests(sequences, cache))
+    return Data(name=entry.name, digest=hashlib.sha256(together.encode()).hexdigest(), value=sequences)
 
 
-def _read(entry: Protocol | TrainingSet, root: Path, cache: Path, problems: list[Problem]) -> tuple[Sequence, ...]:
+def _read(located: Located, cache: Path, problems: list[Problem]) -> tuple[Sequence, ...]:
     """The sequences, every file of them looked at; none if any is damaged. What was found is put to the problems."""
-    sequences, found = read_sequences(entry, root)
+    sequences, found = read_sequences(located)
     found += check_sequences(sequences, cache)
     if not sequences and not found:
-        words = f"{root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
+        entry = located.entry
+        words = f"{located.root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
         found.append(Problem(severity="error", sequence="", message=words))
     problems += found
     return () if any(problem.severity == "error" for problem in found) else sequences
