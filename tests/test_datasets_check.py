@@ -99,7 +99,7 @@ def test_damage_is_an_error_that_names_the_file(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_an_error_until_it_may(tmp_path: Path) -> None:
+def test_a_file_without_read_permission_is_an_error_until_permitted(tmp_path: Path) -> None:
     path = make_davis17(tmp_path / "data") / FRAME
     path.chmod(0)
     assert "Permission denied" in errors(check17(tmp_path / "data", tmp_path / "cache"))[0]
@@ -107,7 +107,7 @@ def test_a_file_that_may_not_be_read_is_an_error_until_it_may(tmp_path: Path) ->
     assert check17(tmp_path / "data", tmp_path / "cache") == []
 
 
-def test_a_first_mask_that_cannot_be_read_is_named_on_loading(tmp_path: Path) -> None:
+def test_an_unreadable_first_mask_is_named_on_loading(tmp_path: Path) -> None:
     truncate(make_davis17(tmp_path) / "Annotations/480p/dogs-jump/00000.png")
     with pytest.raises(DataError, match=r"00000\.png: not a readable mask"):
         check17(tmp_path)
@@ -139,14 +139,14 @@ def test_a_merged_benchmark_takes_any_ids(tmp_path: Path) -> None:
     assert check_sequences(load_benchmark(load_protocols()["davis17-foreground"], tmp_path)) == []
 
 
-def test_all_defects_are_listed_not_the_first_alone(tmp_path: Path) -> None:
+def test_all_defects_are_listed(tmp_path: Path) -> None:
     folder = make_davis17(tmp_path)
     truncate(folder / FRAME)
     truncate(folder / MASK)
     assert len(errors(check17(tmp_path))) == 2
 
 
-def test_a_cached_check_looks_at_no_unchanged_file(tmp_path: Path) -> None:
+def test_a_cached_check_decodes_no_unchanged_file(tmp_path: Path) -> None:
     folder, cache = make_davis17(tmp_path / "data"), tmp_path / "cache"
     for path in folder.rglob("*.*"):
         os.utime(path, (1, 1))
@@ -166,7 +166,7 @@ def test_a_cached_check_notices_a_changed_file(tmp_path: Path) -> None:
     assert len(errors(check17(folder, cache))) == 1
 
 
-def test_a_file_that_is_no_cache_is_a_named_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_cache_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("something else, longer than a header of SQLite " * 9)
     make_davis17(tmp_path / "data")
     with pytest.raises(StoreError, match="delete the file"):

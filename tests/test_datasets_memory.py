@@ -75,7 +75,7 @@ def peak(work: Callable[[Sequence], object], sequence: Sequence) -> int:
 
 
 @pytest.mark.parametrize("work", [decode, check, digest, score])
-def test_ten_times_the_frames_take_no_more_memory(
+def test_ten_times_the_frames_need_no_more_memory(
     videos: dict[int, Sequence], work: Callable[[Sequence], object]
 ) -> None:
     work(videos[SHORT])  # imports and caches, once
@@ -83,7 +83,7 @@ def test_ten_times_the_frames_take_no_more_memory(
     assert long - short < 12 * FRAME  # of 120 more frames; how many threads hold one at once is chance
 
 
-def test_a_measured_video_that_is_kept_would_be_noticed(videos: dict[int, Sequence]) -> None:
+def test_the_memory_measurement_notices_a_video_that_is_kept(videos: dict[int, Sequence]) -> None:
     def keep(sequence: Sequence) -> None:
         _ = [sequence.frame(index) for index in range(len(sequence))]
 

@@ -63,7 +63,7 @@ def test_the_miniature_passes_the_checks(root: Path) -> None:
     assert [problem for problem in check_sequences(sequences) if problem.severity == "error"] == []
 
 
-def test_it_says_that_it_is_embedded(root: Path) -> None:
+def test_the_miniature_is_marked_as_embedded(root: Path) -> None:
     assert data_kind(root) == "embedded"
 
 
@@ -73,14 +73,14 @@ def test_train_and_val_share_no_video(root: Path) -> None:
         assert train.isdisjoint(sequence.name for sequence in val(root, f"{year}-val"))
 
 
-def test_davis16_masks_are_0_and_255_and_davis17_masks_have_a_palette(root: Path) -> None:
+def test_davis16_masks_are_binary_and_davis17_masks_have_a_palette(root: Path) -> None:
     with Image.open(root / "DAVIS2016/Annotations/480p/mini-box-twin/00000.png") as image:
         assert (image.mode, np.unique(np.asarray(image)).tolist()) == ("L", [0, 255])
     with Image.open(root / "DAVIS2017/Annotations/480p/mini-quad-mix/00000.png") as image:
         assert (image.mode, np.unique(np.asarray(image)).tolist()) == ("P", [0, 1, 2, 3, 4])
 
 
-def test_davis17_has_two_to_four_objects_a_video(root: Path) -> None:
+def test_davis17_has_two_to_four_objects_per_video(root: Path) -> None:
     counts = [len(s.object_ids) for s in (*val(root, "davis17-val"), *load_training("davis17-train", root))]
     assert set(counts) == {2, 3, 4}
 
@@ -103,11 +103,11 @@ def test_the_copied_first_mask_scores_low(root: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "share"), [("davis16-val", 0.06), ("davis17-val", 0.04)])
-def test_objects_are_of_a_decent_size_in_the_first_frame(root: Path, name: str, share: float) -> None:
+def test_objects_are_neither_tiny_nor_huge_in_the_first_frame(root: Path, name: str, share: float) -> None:
     assert all(share < seen[0].mean() < 0.2 for _, seen in objects(root, name))
 
 
-def test_the_look_of_an_object_drifts(root: Path) -> None:
+def test_the_appearance_of_an_object_changes(root: Path) -> None:
     sequence = next(one for one in val(root, "davis16-val") if one.name == "mini-star-drift")
     hues = []
     for index in (0, len(sequence) - 1):
@@ -133,21 +133,21 @@ def test_stills_have_one_to_four_instances_and_void_at_every_border(root: Path) 
         assert all(((a == b) | (a == 255) | (b == 255)).all() for a, b in sides), still.name
 
 
-def test_youtube_objects_has_ten_classes_and_a_label_every_tenth_frame(root: Path) -> None:
+def test_youtube_objects_has_ten_classes_and_sparse_labels(root: Path) -> None:
     videos = val(root, "youtube-objects")
     assert len({video.group for video in videos}) == len(videos) == 10
     assert {(len(video), video.scored) for video in videos} == {(21, (10, 20))}
     assert {mask.suffix for video in videos for mask in video.masks if isinstance(mask, Path)} == {".jpg"}
 
 
-def test_segtrack_has_a_folder_an_object_and_two_file_types(root: Path) -> None:
+def test_segtrack_has_a_folder_per_object_and_two_file_types(root: Path) -> None:
     videos = val(root, "segtrack-v2")
     assert [len(video.object_ids) for video in videos] == [1, 2, 2, 1]
     assert {path.suffix for video in videos for path in video.frames} == {".png", ".bmp"}
     assert [len(video.masks[0]) for video in videos if isinstance(video.masks[0], tuple)] == [1, 2, 2, 1]
 
 
-def test_a_scene_has_the_same_pixels_for_the_same_seed_alone() -> None:
+def test_the_seed_decides_the_pixels_of_a_scene() -> None:
     digests = []
     for seed in ("a", "a", "b"):
         image, ids = render(make_scene(DAVIS17["val"]["mini-pair-fake"], FORMAT, seed), 2)
@@ -163,25 +163,25 @@ def test_the_files_have_the_same_bytes_for_the_same_seed(root: Path, tmp_path: P
     assert first == second
 
 
-def test_what_is_there_is_kept(root: Path) -> None:
+def test_an_existing_miniature_is_kept(root: Path) -> None:
     marker = root / "DAVIS2016/JPEGImages/480p/mini-box-twin/00000.jpg"
     before = marker.stat().st_mtime_ns
     assert write_miniature(root, 0) == root
     assert marker.stat().st_mtime_ns == before
 
 
-def test_another_seed_never_replaces_what_is_there(root: Path) -> None:
+def test_another_seed_never_replaces_a_miniature(root: Path) -> None:
     with pytest.raises(StoreError, match="new or empty folder"):
         write_miniature(root, 1)
 
 
-def test_a_place_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="give a new or empty folder"):
         write_miniature(tmp_path / "file/out", 0)
 
 
-def test_a_killed_rendering_leaves_no_half_miniature(tmp_path: Path) -> None:
+def test_killed_rendering_leaves_no_incomplete_miniature(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from harness.datasets import write_miniature; "
         "write_miniature(Path(sys.argv[1]), 0)"

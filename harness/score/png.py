@@ -7,7 +7,6 @@ all. Both give the same values."""
 from __future__ import annotations
 
 import importlib
-import struct
 import zlib
 from functools import cache
 from operator import mul
@@ -17,16 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.datasets.pixels import read_mask
+from harness.datasets import read_mask
+from harness.datasets.png import HEADER, SIGNATURE, chunks
 from harness.errors import DataError
 from harness.score.raster import Raster, from_array
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE = 0, 3
 FILTER_NONE, FILTER_SUB = 0, 1
 BYTES = tuple(bytes((value,)) for value in range(256))
-HEADER = struct.Struct(">IIBBBBB")
-CHUNK = struct.Struct(">I4s")
 SMALL = 1 << 15
 """Bytes of compressed pixels, far more than a mask has, that cannot grow beyond 34 MB (deflate gains 1,032 at most)."""
 
@@ -80,20 +77,15 @@ def _decode(content: bytes) -> Raster | None:
 def _chunks(content: bytes) -> tuple[tuple[int, ...], bytes]:
     """The fields of the header, and the compressed pixels; every checksum is verified. Raises _DamageError."""
     header, data = None, []
-    place = len(SIGNATURE)
-    while place + 12 <= len(content):
-        length, kind = CHUNK.unpack_from(content, place)
-        end = place + 8 + length
-        body = content[place + 8 : end]
-        if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(content[end : end + 4], "big"):
+    for kind, body, checksum in chunks(content):
+        if zlib.crc32(body, zlib.crc32(kind)) != checksum:
             raise _DamageError(f"cut short or changed in its chunk {kind.decode('latin-1')}")
-        if kind == b"IHDR" and length == HEADER.size:
+        if kind == b"IHDR" and len(body) == HEADER.size:
             header = HEADER.unpack(body)
         elif kind == b"IDAT":
             data.append(body)
         elif kind == b"IEND":
             break
-        place = end + 4
     else:
         raise _DamageError("it ends early")
     if header is None:
