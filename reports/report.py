@@ -175,3 +175,14 @@ def made_from(frame: pd.DataFrame) -> str:
 def _remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
+
+
+class PaperReport:
+    """The paper's tables, figures and claims as Markdown, HTML, CSV and LaTeX."""
+
+    def write(self, study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
+        """Write the report as `harness.report.Report` says."""
+        return write(study, home, from_store=from_store, tracking=tracking)
+
+
+REPORT = PaperReport()

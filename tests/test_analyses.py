@@ -11,7 +11,7 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Item, make_plan
 from harness.planning.study import load_study
-from harness.results.cell import is_filled, make_rows
+from harness.results.rows import is_filled, make_rows
 from harness.store.local import Store
 from tests.engine import make_davis16, toy
 

@@ -26,7 +26,7 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
 from harness.planning.study import load_study
-from harness.results.cell import make_rows
+from harness.results.rows import make_rows
 from harness.store.local import Store
 from reports.inputs.captions import describe
 from reports.inputs.cells import check_rows

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from harness.errors import ResourceError, StudyError
 from harness.planning.plan import Item
-from harness.results.cell import COLUMNS
+from harness.results.rows import COLUMNS
 from harness.stage import Stage
 from harness.store.local import Failure, Store
 from harness.tracking.sync import log_report, read_rows, record

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StudyError
-from harness.results.cell import plain
+from harness.results.rows import plain
 from reports.inputs.cells import check_rows, split
 from reports.inputs.claims import Verdict, judge, load_claims
 from reports.inputs.published import load_published

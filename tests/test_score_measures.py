@@ -18,12 +18,10 @@ from harness.score import (
     read_attributes,
     region_similarity,
     score_sequence,
-    statistics,
     total,
     write_scores,
 )
-from harness.score.measures import decay_edges
-from harness.score.tables import STATISTICS
+from harness.score.measures import MEASURES, Measure, decay, decay_edges, recall
 
 
 def scores_of(name, region, group=""):
@@ -70,16 +68,16 @@ def test_decay_bins_are_the_official_ones_up_to_where_those_overflow(frames):
 
 def test_decay_of_a_long_video_is_the_first_quarter_minus_the_last():
     values = np.repeat([1.0, 0.75, 0.5, 0.25], 250)
-    assert statistics(values).decay == pytest.approx(0.75, abs=0.01)
+    assert decay(values) == pytest.approx(0.75, abs=0.01)
 
 
 def test_recall_counts_frames_strictly_above_one_half():
-    assert statistics(np.array([0.5, 0.5 + 1e-12, 1.0, 0.0])).recall == 0.5
+    assert recall(np.array([0.5, 0.5 + 1e-12, 1.0, 0.0])) == 0.5
 
 
 def test_no_frame_has_no_statistics():
     with pytest.raises(DataError, match="no frame"):
-        statistics(np.array([]))
+        total([scores_of("dog", [[]])], "objects")
 
 
 def test_a_gap_in_the_ids_counts_as_an_object_that_is_empty():
@@ -157,15 +155,27 @@ def test_written_numbers_are_read_back_exactly(tmp_path):
     result = write_scores(tmp_path / "new" / "folder", [scores], "objects")
     files = tmp_path / "new" / "folder"
     assert json.loads((files / "total.json").read_text()) == result
-    assert list(result) == [*STATISTICS, "JF_mean"]
+    assert list(result) == list(MEASURES)
     with (files / "frames.csv").open(newline="") as file:
         frames = list(csv.DictReader(file))
     assert [float(row["J"]) for row in frames] == values.ravel().tolist()
     assert list(frames[0]) == ["sequence", "object", "frame", "J", "F"]
     with (files / "objects.csv").open(newline="") as file:
         objects = list(csv.DictReader(file))
-    assert list(objects[0]) == ["sequence", "object", *STATISTICS]
+    assert list(objects[0]) == ["sequence", "object", *(name for name in MEASURES if name != "JF_mean")]
     assert [float(row["J_mean"]) for row in objects] == values.mean(axis=1).tolist()
+
+
+def test_an_added_measure_is_in_every_score_file(tmp_path, monkeypatch):
+    worst = Measure(name="J_worst", title="worst J", source="J", statistic=lambda values: float(values.min()))
+    monkeypatch.setitem(MEASURES, worst.name, worst)
+    result = write_scores(tmp_path, [scores_of("dog", [[0.25, 0.75], [0.5, 1.0]])], "objects")
+    assert result["J_worst"] == json.loads((tmp_path / "total.json").read_text())["J_worst"] == 0.375
+    for name, expected in (("objects.csv", ["0.25", "0.5"]), ("sequences.csv", ["0.375"])):
+        with (tmp_path / name).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["J_worst"] for row in rows] == expected
+        assert float(rows[0]["F_mean"]) == float(rows[0]["J_mean"]) / 2
 
 
 def test_a_sequence_without_scores_has_a_row_that_says_why_and_there_is_no_total(tmp_path):

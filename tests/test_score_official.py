@@ -13,11 +13,12 @@ import pytest
 from harness.datasets.pixels import read_mask
 from harness.score import ScoringRules, score_sequence, total
 from harness.score.measures import COUNTS
-from harness.score.tables import STATISTICS, object_rows
+from harness.score.tables import object_rows
 
 BESIDE = Path(__file__).parents[2] / "shared"
 DATA = Path(os.environ.get("VOS_DATA", BESIDE / "data"))
 FIXTURE = DATA.parent / "fixtures" / "score"
+STATISTICS = ("J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay")
 BINARY = ScoringRules(values="binary", averaging="sequences")
 
 needs_fixture = pytest.mark.skipif(not FIXTURE.is_dir(), reason=f"{FIXTURE} is not there; set VOS_DATA to use it")

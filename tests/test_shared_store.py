@@ -14,7 +14,7 @@ import pytest
 
 from harness.cli.run import main
 from harness.cli.store import main as store_main
-from harness.results.cell import kept_rows
+from harness.results.rows import kept_rows
 from tests.command import install, published
 from tests.engine import ROOT, make_davis16, runs
 

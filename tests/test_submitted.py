@@ -15,7 +15,7 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
 from harness.planning.study import load_study
-from harness.results.cell import COLUMNS, SUBMITTED
+from harness.results.rows import COLUMNS, SUBMITTED
 from harness.store.gc import referred
 from harness.store.local import Store
 from harness.tracking.sync import read_rows, record, resync, tracking_uri

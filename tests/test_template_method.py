@@ -27,7 +27,7 @@ from harness.datasets import load_protocols
 from harness.results.plan_record import keep_plan
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
-from harness.results.cell import is_filled, keep_rows, make_rows
+from harness.results.rows import is_filled, keep_rows, make_rows
 from harness.store.local import Store
 from harness.planning.study import load_study
 from harness.execution.worker import make_job, work

@@ -147,7 +147,7 @@ def execute(
 ) -> int:
     """Runs a plan, records it, writes the report; the exit status. `cluster`: the one that was joined, if any;
     `mirror`: where the store is shared, if it is."""
-    from harness.results.cell import is_filled, is_planned
+    from harness.results.rows import is_filled, is_planned
     from harness.tracking.sync import record
     from harness.tracking.writer import tracking_uri  # MLflow takes seconds to load
 

@@ -15,7 +15,8 @@ from harness.score.folders import find_videos
 from harness.score.processes import score_all
 from harness.score.rules import rules_of
 from harness.score.sequence import SequenceScores
-from harness.score.tables import COMBINED, STATISTICS, Row, sequence_row, total, write_scores
+from harness.score.measures import MEASURES
+from harness.score.tables import Row, sequence_row, total, write_scores
 
 if TYPE_CHECKING:
     from harness.datasets import Protocol
@@ -101,7 +102,7 @@ def _list(problems: Mapping[str, str]) -> str:
 
 
 def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems: Mapping[str, str]) -> None:
-    columns = (COMBINED, *STATISTICS)
+    columns = sorted(MEASURES, key=lambda name: not MEASURES[name].mean_of)
     rows = [(one.name, *(f"{sequence_row(one)[column]:.3f}" for column in columns)) for one in scores]
     last = (f"mean over {protocol.averaging}", *(f"{whole[column]:.3f}" if whole else "–" for column in columns))
     if sys.stdout.isatty():

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.errors import StudyError
 from harness.planning.invalidation import flatten
-from harness.results.cell import NUMBERS, kept_rows
+from harness.results.rows import NUMBERS, kept_rows
 from harness.results.plan_record import Kept, kept_plans
 from harness.store.local import Store
 from harness.store.sharing import url_of

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.datasets import Protocol, data_kind, load_benchmark, locate
 from harness.errors import DataError, StoreError, StudyError
 from harness.planning.study import study_name
-from harness.results.cell import MASKS, NUMBERS, SUBMITTED, Row, plain
+from harness.results.rows import MASKS, NUMBERS, SUBMITTED, Row, plain
 from harness.score import ScoringRules, SequenceScores, write_scores
 from harness.tracking.sync import record_submitted
 

@@ -13,16 +13,17 @@ Masks in memory, those of the scored frames only, without decoding:
 
 from harness.score.folders import score_video
 from harness.score.further import by_attribute, over_length, read_attributes, region_and_boundary
-from harness.score.measures import Statistics, boundary_measure, region_similarity, statistics
+from harness.score.measures import MEASURES, Measure, boundary_measure, region_similarity
 from harness.score.rules import Averaging, ScoringRules, Values, rules_of
 from harness.score.sequence import SequenceScores, score_sequence
 from harness.score.tables import object_rows, sequence_row, total, write_scores
 
 __all__ = [
+    "MEASURES",
     "Averaging",
+    "Measure",
     "ScoringRules",
     "SequenceScores",
-    "Statistics",
     "Values",
     "boundary_measure",
     "by_attribute",
@@ -35,7 +36,6 @@ __all__ = [
     "score_sequence",
     "score_video",
     "sequence_row",
-    "statistics",
     "total",
     "write_scores",
 ]

@@ -1,13 +1,15 @@
-"""J and F from pixel counts, and their statistics over the frames of a video, as the DAVIS evaluator defines them."""
+"""J and F from pixel counts, and the measures of a table: statistics over the frames, as the DAVIS evaluator defines them.
+
+A new measure is one function and one entry of `MEASURES`; score tables, results and reports take it from there."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-from harness.errors import DataError
 
 COUNTS = ("inter", "union", "n_fg", "n_gt", "match_fg", "match_gt")
 """The six integers behind J and F of one object in one frame: pixels in both masks, pixels in either, boundary pixels
@@ -17,12 +19,34 @@ RECALL_THRESHOLD = 0.5
 DECAY_BINS = 4
 
 
-class Statistics(NamedTuple):
-    """Of one measure over the scored frames of one object; each in 0..1, decay in -1..1."""
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One number that score tables, results and reports carry, computed from an object's frames or from other measures."""
 
-    mean: float
-    recall: float
-    decay: float
+    name: str
+    """Column of the score tables and key of `CellResult.values`."""
+
+    title: str
+    source: Literal["J", "F"] | None = None
+    """The per-frame values that `statistic` is computed from; None for a mean of other measures."""
+
+    statistic: Callable[[NDArray[np.float64]], float] | None = None
+    """The statistic of one object's values over the scored frames, in time order."""
+
+    mean_of: tuple[str, ...] = ()
+    """Names of the measures whose mean it is, taken in every row but those of single objects."""
+
+    higher_is_better: bool = True
+    digits: int = 3
+    """Decimals in tables."""
+
+    headline: bool = False
+    """Whether tables that show only a few measures have it."""
+
+    @property
+    def heading(self) -> str:
+        """The title with the arrow that papers print: `J mean ↑`."""
+        return f"{self.title} {'↑' if self.higher_is_better else '↓'}"
 
 
 def region_similarity(counts: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -51,14 +75,32 @@ def decay_edges(frames: int) -> list[int]:
     return [((frames - 1) * edge + 2) // DECAY_BINS for edge in range(DECAY_BINS + 1)]
 
 
-def statistics(values: NDArray[np.float64]) -> Statistics:
-    """Mean, recall (share of frames strictly above 0.5) and decay (mean of the first quarter minus mean of the last).
+def mean(values: NDArray[np.float64]) -> float:
+    """Return the mean over the frames."""
+    return float(np.mean(values))
 
-    `values`: one dimension, in time order, at least one. Raises DataError if there is none."""
-    if not len(values):
-        raise DataError("no frame is scored, so there is no mean; a sequence needs a frame besides those left out")
+
+def recall(values: NDArray[np.float64]) -> float:
+    """Return the share of frames strictly above 0.5."""
+    return float(np.mean(values > RECALL_THRESHOLD))
+
+
+def decay(values: NDArray[np.float64]) -> float:
+    """Return the mean of the first quarter of the frames minus the mean of the last, in -1..1."""
     edges = decay_edges(len(values))
-    first, last = values[edges[0] : edges[1] + 1], values[edges[-2] : edges[-1] + 1]
-    return Statistics(
-        float(np.mean(values)), float(np.mean(values > RECALL_THRESHOLD)), float(np.mean(first) - np.mean(last))
+    return float(np.mean(values[edges[0] : edges[1] + 1]) - np.mean(values[edges[-2] : edges[-1] + 1]))
+
+
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure(name="J_mean", title="J mean", source="J", statistic=mean, headline=True),
+        Measure(name="J_recall", title="J recall", source="J", statistic=recall),
+        Measure(name="J_decay", title="J decay", source="J", statistic=decay, higher_is_better=False),
+        Measure(name="F_mean", title="F mean", source="F", statistic=mean, headline=True),
+        Measure(name="F_recall", title="F recall", source="F", statistic=recall),
+        Measure(name="F_decay", title="F decay", source="F", statistic=decay, higher_is_better=False),
+        Measure(name="JF_mean", title="J&F", mean_of=("J_mean", "F_mean"), headline=True),
     )
+}
+"""Every measure by name, in the order of tables. Means of other measures come after those."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError
 from harness.score.counts import Counts, count_objects
-from harness.score.measures import Statistics, boundary_measure, region_similarity, statistics
+from harness.score.measures import boundary_measure, region_similarity
 from harness.score.raster import Raster, from_array
 from harness.score.rules import Values
 
@@ -35,10 +35,6 @@ class SequenceScores:
 
     group: str = ""
     """Its class, where the total is a mean over classes (YouTube-Objects)."""
-
-    def of_object(self, index: int) -> tuple[Statistics, Statistics]:
-        """Statistics of J and of F of the object at `index` of `object_ids`."""
-        return statistics(self.J[index]), statistics(self.F[index])
 
 
 def score_sequence(

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import DataError, StudyError
+from harness.score.measures import MEASURES
 from harness.score.rules import Averaging
 from harness.score.sequence import SequenceScores
-
-STATISTICS = ("J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay")
-COMBINED = "JF_mean"
-"""J&F: the mean of J_mean and F_mean."""
 
 Row = dict[str, float]
 
 
 def object_rows(scores: SequenceScores) -> list[Row]:
-    """The six statistics of each object, in the order of `object_ids`."""
-    rows = []
-    for index in range(len(scores.object_ids)):
-        region, boundary = scores.of_object(index)
-        rows.append(dict(zip(STATISTICS, (*region, *boundary), strict=True)))
-    return rows
+    """Return the statistics of each object, in the order of `object_ids`. Raises DataError if no frame is scored."""
+    if not scores.frames:
+        raise DataError(f"{scores.name}: no frame is scored, so there is no mean; a sequence needs a scored frame")
+    values = {"J": scores.J, "F": scores.F}
+    return [
+        {name: statistic(values[source][index]) for name, source, statistic in _statistics()}
+        for index in range(len(scores.object_ids))
+    ]
 
 
 def sequence_row(scores: SequenceScores) -> Row:
-    """Unweighted mean over the objects of a sequence, with J&F."""
-    return _combined(_mean(object_rows(scores)))
+    """Return every measure of a sequence: the unweighted mean over its objects."""
+    return _complete(_mean(object_rows(scores)))
 
 
 def total(scores: Iterable[SequenceScores], averaging: Averaging) -> Row:
-    """The six statistics and J&F of a whole benchmark. Raises DataError if there is no sequence."""
+    """Return every measure of a whole benchmark. Raises DataError if there is no sequence."""
     scores = tuple(scores)
     if not scores:
         raise DataError("no sequence was scored, so there is no total")
@@ -50,7 +50,7 @@ def total(scores: Iterable[SequenceScores], averaging: Averaging) -> Row:
         rows = [_mean(members) for members in classes.values()]
     else:
         raise StudyError(f"averaging {averaging!r} is unknown; allowed: objects, sequences, classes")
-    return _combined(_mean(rows))
+    return _complete(_mean(rows))
 
 
 def write_scores(
@@ -84,11 +84,11 @@ def write_scores(
         for one in scores
         for index, row in zip(one.object_ids, object_rows(one), strict=True)
     )
-    _write(folder / "objects.csv", ("sequence", "object", *STATISTICS), objects)
+    _write(folder / "objects.csv", ("sequence", "object", *(name for name, *_ in _statistics())), objects)
     sequences = [
         (one.name, len(one.object_ids), len(one.frames), *sequence_row(one).values(), "") for one in scores
-    ] + [(name, "", "", *[""] * (len(STATISTICS) + 1), reason) for name, reason in problems.items()]
-    header = ("sequence", "objects", "frames", *STATISTICS, COMBINED, "problem")
+    ] + [(name, "", "", *[""] * len(MEASURES), reason) for name, reason in problems.items()]
+    header = ("sequence", "objects", "frames", *MEASURES, "problem")
     _write(folder / "sequences.csv", header, sorted(sequences, key=lambda row: str(row[0])))
     _write_total(folder / "total.json", result, problems)
     if alternative is not None:
@@ -100,17 +100,28 @@ def write_scores(
 def _write_total(path: Path, row: Row, problems: Mapping[str, str]) -> None:
     document: dict[str, float | str | None] = dict(row)
     if problems:
-        document = dict.fromkeys((*STATISTICS, COMBINED))
+        document = dict.fromkeys(MEASURES)
         document["problem"] = f"not scored: {', '.join(sorted(problems))}; see sequences.csv"
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
+def _statistics() -> list[tuple[str, str, Callable[[NDArray[np.float64]], float]]]:
+    """Return name, per-frame values and function of the measures that a single object has."""
+    measures = MEASURES.values()
+    return [(one.name, one.source, one.statistic) for one in measures if one.source and one.statistic]
+
+
 def _mean(rows: Sequence[Row]) -> Row:
-    return {name: float(np.mean([row[name] for row in rows])) for name in STATISTICS}
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
-def _combined(row: Row) -> Row:
-    return {**row, COMBINED: (row["J_mean"] + row["F_mean"]) / 2}
+def _complete(row: Row) -> Row:
+    """Add the means of other measures to a row of statistics, in the order of `MEASURES`."""
+    row = dict(row)
+    for name, measure in MEASURES.items():
+        if measure.mean_of:
+            row[name] = sum(row[part] for part in measure.mean_of) / len(measure.mean_of)
+    return {name: row[name] for name in MEASURES}
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

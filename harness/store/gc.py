@@ -1,28 +1,28 @@
-"""Care of a store: what is in it, what nothing refers to any more, what is damaged."""
+"""Garbage collection of a home's store: what is in it, what no study refers to, what is damaged."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import StoreError
-from harness.results.cell import SUBMITTED, kept_rows
-from harness.results.plan_record import kept_plans
-from harness.store.local import MANIFEST, Store
+from harness.store.local import Store, find_damage
+from harness.store.manifest import MANIFEST, Manifest
+
+_DAY = 86400.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A published folder."""
+    """A published stage in a listing."""
 
     name: str
     key: str
     label: str
-    """Empty if the manifest does not read."""
+    """Label of the stage; empty if its manifest is damaged."""
 
     size: int
     """Bytes."""
@@ -31,133 +31,117 @@ class Entry:
     """Seconds since the epoch."""
 
     seconds: float
-    """That it took."""
+    """Wall-clock seconds that the stage took."""
 
     studies: tuple[str, ...]
-    """That refer to it."""
+    """Studies that refer to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waste:
-    """Something that can go."""
+class Garbage:
+    """Something that can be removed."""
 
-    path: Path
+    what: str
     why: str
     size: int
+    """Bytes."""
+
+    places: tuple[str, ...]
+    """Paths below the store's folder, or objects below the URL, in the order of removal: a manifest before its files."""
+
     key: str = ""
-    """Of the stage that must not be in work; empty where that does not matter."""
+    """Key of the stage that must not be running; empty if that does not matter."""
+
+    is_published: bool = False
+    """Whether it is a finished stage, which is kept if a study has come to refer to it."""
 
 
-def entries(store: Store) -> Iterator[Entry]:
-    """Every published folder. Raises StoreError as kept_plans does."""
-    users = referred(store.home)
+def entries(store: Store, referenced: Mapping[str, tuple[str, ...]]) -> Iterator[Entry]:
+    """Yield every published stage. `referenced`: key → studies whose newest plans hold it."""
     for name, key in store.published():
-        manifest = store.manifest(name, key) or {}
-        provenance = manifest.get("provenance", {})
-        yield Entry(
-            name=name,
-            key=key,
-            label=manifest.get("label", ""),
-            size=size_of(store.folder(name, key)),
-            published=time.time() - store.age(name, key),
-            seconds=float(provenance.get("seconds", 0.0)),
-            studies=users.get(key, ()),
-        )
+        size, published = size_of(store.folder(name, key)), time.time() - store.age(name, key)
+        yield entry(name, key, store.manifest(name, key), size, published, referenced)
 
 
-def referred(home: Path) -> dict[str, tuple[str, ...]]:
-    """Key → studies whose newest plans hold it.
-
-    Raises StoreError if a study was run here and its plan was not kept: nobody knows then what it stands on."""
-    users: dict[str, dict[str, None]] = defaultdict(dict)
-    known = set()
-    for kept in kept_plans(home):
-        known.add(kept.study)
-        for key in kept.stages:
-            users[key][kept.study] = None
-    run = {path.stem for path in (home / "rows").glob("*.json") if _was_run(home, path.stem)}
-    unknown = sorted(run - known)
-    if unknown:
-        raise StoreError(
-            f"{home}: studies without a record of their stages: {', '.join(unknown)}; "
-            f"give their run command once again, or delete {home / 'rows'}/<study>.json of those that can go"
-        )
-    return {key: tuple(studies) for key, studies in users.items()}
-
-
-def _was_run(home: Path, study: str) -> bool:
-    """Not where all its rows are of masks that were handed in: these stand on no stage."""
-    rows = kept_rows(home, study)
-    return not rows or any(row["scale"] != SUBMITTED for row in rows)
+def entry(
+    name: str,
+    key: str,
+    manifest: Manifest | None,
+    size: int,
+    published: float,
+    referenced: Mapping[str, tuple[str, ...]],
+) -> Entry:
+    """Return the line of a listing. `manifest`: None if it is damaged."""
+    return Entry(
+        name=name,
+        key=key,
+        label=manifest.label if manifest else "",
+        size=size,
+        published=published,
+        seconds=(manifest.seconds if manifest else None) or 0.0,
+        studies=referenced.get(key, ()),
+    )
 
 
-def waste(store: Store, older: float) -> Iterator[Waste]:
-    """What no study refers to; attempts that were given up on, and folders set aside, `older` seconds ago or more.
+def garbage(store: Store, referenced: Collection[str], older: float) -> Iterator[Garbage]:
+    """Yield what none of the `referenced` keys holds, and abandoned attempts and folders set aside.
 
-    Never what is in work."""
-    users = referred(store.home)
+    `older`: age in seconds from which attempts and folders set aside count. Nothing that runs is among it.
+    """
     for name, key in store.published():
-        if key not in users and not store.in_work(key):
-            folder = store.folder(name, key)
-            yield Waste(path=folder, why="no study refers to it", size=size_of(folder), key=key)
-    for place in sorted((store.root / "work").iterdir()):
-        if place.is_dir() and not store.in_work(place.name) and (days := _idle(place)) >= older:
-            why = f"an attempt given up on {days / 86400:.0f} days ago"
-            yield Waste(path=place, why=why, size=size_of(place), key=place.name)
-    for record in sorted((store.root / "failed").glob("*.json")):
-        if record.stem not in users:
-            yield Waste(path=record, why="failure of a stage that no study refers to", size=size_of(record))
-    for place in sorted((store.root / "damaged").iterdir()):
-        if (days := _idle(place)) >= older:
-            yield Waste(path=place, why=f"set aside {days / 86400:.0f} days ago", size=size_of(place))
+        if key not in referenced and not store.is_running(key):
+            path = store.folder(name, key)
+            yield _garbage(store, path, "no study refers to it", key=key, is_published=True)
+    for path in sorted((store.root / "work").iterdir()):
+        if path.is_dir() and not store.is_running(path.name) and (idle := _idle(path)) >= older:
+            yield _garbage(store, path, f"an attempt given up on {idle / _DAY:.0f} days ago", key=path.name)
+    for path in sorted((store.root / "failed").glob("*.json")):
+        if path.stem not in referenced:
+            yield _garbage(store, path, "failure of a stage that no study refers to")
+    for path in sorted((store.root / "damaged").iterdir()):
+        if (idle := _idle(path)) >= older:
+            yield _garbage(store, path, f"set aside {idle / _DAY:.0f} days ago")
 
 
-def remove(store: Store, found: list[Waste]) -> Iterator[Waste]:
-    """Removes what still is waste, and yields it. Waits for runs that are planning, and lets none plan meanwhile."""
-    with store.alone():
-        users = referred(store.home)
-        for one in found:
-            if one.key and not _is_attempt(store, one) and one.key in users:
-                continue  # a run that was planned since then needs it
-            if not one.key:
-                _delete(store, one.path)
-                yield one
-                continue
-            with store.claim(one.key, wait=False) as ours:
-                if ours:
-                    _delete(store, one.path)
-            if ours:
+def remove(store: Store, found: Iterable[Garbage], referenced: Collection[str]) -> Iterator[Garbage]:
+    """Remove what still is garbage, and yield it. Requires the pruning lock, from reading `referenced` on."""
+    for one in found:
+        if one.is_published and one.key in referenced:
+            continue  # a run that was planned since then needs it
+        with store.lock(one.key, wait=False) if one.key else nullcontext(True) as free:
+            if free:
+                for place in one.places:
+                    _delete(store, store.root / place)
                 yield one
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Return the bytes of a file, or of all files in a folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 def damage(store: Store, name: str, key: str) -> str | None:
-    """What is wrong with a published folder, every byte hashed again; None if nothing."""
-    folder = store.folder(name, key)
+    """Return what is wrong with a published folder, every byte hashed again; None if nothing."""
     manifest = store.manifest(name, key)
     if manifest is None:
-        return f"{folder / MANIFEST}: missing, or not a manifest of this stage"
-    return store.problem(folder, manifest, contents=True)
+        return f"{store.folder(name, key) / MANIFEST}: missing, or not a manifest of this stage"
+    return find_damage(manifest, contents=True)
 
 
-def _is_attempt(store: Store, one: Waste) -> bool:
-    return one.path.parent == store.root / "work"
+def _garbage(store: Store, path: Path, why: str, *, key: str = "", is_published: bool = False) -> Garbage:
+    place = str(path.relative_to(store.root))
+    return Garbage(what=place, why=why, size=size_of(path), places=(place,), key=key, is_published=is_published)
 
 
 def _idle(place: Path) -> float:
-    """Seconds since anything in it was written."""
-    times = [path.lstat().st_mtime for path in (place, *place.rglob("*"))]
-    return time.time() - max(times)
+    """Return the seconds since anything in a folder was written."""
+    return time.time() - max(path.lstat().st_mtime for path in (place, *place.rglob("*")))
 
 
 def _delete(store: Store, path: Path) -> None:
-    """A folder leaves its place whole, so that nobody finds half of it."""
+    """Delete a file or folder. A folder is moved away first, so that nobody finds half of it."""
     if path.is_file():
         path.unlink(missing_ok=True)
         return

@@ -62,6 +62,19 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoreAddress:
+    """Where the driver's store is, for workers to open it."""
+
+    home: Path
+    url: str = ""
+    run: str = ""
+    """Name of the driver's run at the URL."""
+
+    driver: str = ""
+    """Id of the driver's home: on another node, the same path may lead to another home."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Synchronized:
     """What it took to make a home and a URL hold the same stages."""
 
@@ -78,13 +91,17 @@ class Store:
     makes a difference, the methods of this class do what is right for a home on its own.
     """
 
-    url = ""
+    url: str = ""
     """Where the home shares its stages; empty for a home on its own."""
+
+    address: StoreAddress
+    """What `store_on_node` opens in a worker."""
 
     def __init__(self, home: Path) -> None:
         """Make the folders. Raises StoreError if the home cannot be written."""
         self.home = home.absolute()
         self.root = self.home / "store"
+        self.address = StoreAddress(home=self.home)
         try:
             for name in sorted(_NOT_STAGES):
                 (self.root / name).mkdir(parents=True, exist_ok=True)

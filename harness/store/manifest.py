@@ -88,7 +88,7 @@ class Manifest:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], folder: Path = Path()) -> Manifest:
-        """Return the manifest with the content of a manifest.json. Raises KeyError or TypeError if it is none."""
+        """Return the manifest with the content of a manifest.json. Raises KeyError, TypeError, ValueError or AttributeError."""
         return cls(
             key=content["key"],
             label=str(content.get("label", "")),
@@ -105,7 +105,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     content = read_json(folder / MANIFEST)
     try:
         manifest = None if content is None else Manifest.from_dict(content, folder)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return manifest if manifest is not None and manifest.key == folder.name else None
 

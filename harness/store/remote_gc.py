@@ -1,97 +1,84 @@
-"""Care of what homes share at a URL: what is in it, what no home's study refers to, what is damaged."""
+"""Garbage collection at the URL that homes share: what is in it, what no home's study refers to."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from harness.errors import StoreError
-from harness.store.gc import Entry
-from harness.store.mirror import Mirror, name_of
+from harness.store.gc import Entry, Garbage, entry
+from harness.store.mirror import Mirror, manifest_object
+from harness.store.sharing import SharedStore
 
 
-@dataclass(frozen=True, kw_only=True)
-class Litter:
-    """Objects that can go together."""
-
-    what: str
-    why: str
-    names: tuple[str, ...]
-    """In the order in which they must go: a manifest before its files."""
-
-    size: int
-    key: str = ""
-    """Of the stage that must not be in work; empty where that does not matter."""
-
-
-def entries(mirror: Mirror) -> Iterator[Entry]:
-    """Every stage at the URL; without a label where its manifest is damaged."""
-    users = referred(mirror)
+def entries(store: SharedStore) -> Iterator[Entry]:
+    """Yield every stage at the URL; its label is empty if its manifest is damaged."""
+    mirror, users = store.mirror, referenced(store.mirror)
     for (name, key), manifest in mirror.manifests(mirror.published()).items():
-        provenance = manifest["provenance"] if manifest else {}
-        yield Entry(
-            name=name,
-            key=key,
-            label=str(manifest["label"]) if manifest else "",
-            size=sum(facts["size"] for facts in manifest["files"].values()) if manifest else 0,
-            published=provenance.get("started", 0.0) + provenance.get("seconds", 0.0),
-            seconds=float(provenance.get("seconds", 0.0)),
-            studies=users.get(key, ()),
-        )
+        size = manifest.size if manifest else 0
+        ended = manifest.span[1] if manifest and manifest.span else 0.0
+        yield entry(name, key, manifest, size, ended, users)
 
 
-def referred(mirror: Mirror) -> dict[str, tuple[str, ...]]:
-    """Key → studies whose newest plans hold it, of all homes that ever ran with the URL. Raises StoreError for a plan
-    that cannot be read: nobody knows then what it stands on."""
+def referenced(mirror: Mirror) -> dict[str, tuple[str, ...]]:
+    """Return key → studies whose newest plans hold it, of all homes that ever ran with the URL.
+
+    Raises StoreError for a plan that cannot be read: then it is unknown which stages it needs.
+    """
     users: dict[str, dict[str, None]] = defaultdict(dict)
-    names = [name for name in mirror.remote.sizes("plans") if name.endswith(".json")]
-    for name, content in mirror.remote.read_many(names).items():
+    names = [name for name in mirror.objects.sizes("plans") if name.endswith(".json")]
+    for name, content in mirror.objects.read_many(names).items():
         try:
             keys = [key for plan in json.loads(content)["plans"] for key in plan["stages"]]
         except (ValueError, KeyError, TypeError):
             raise StoreError(f"{mirror.url}/{name}: not a record of plans; delete it") from None
         for key in keys:
-            users[key][Path(name).stem] = None
+            users[key][PurePosixPath(name).stem] = None
     return {key: tuple(studies) for key, studies in users.items()}
 
 
-def litter(mirror: Mirror, older: float) -> Iterator[Litter]:
-    """What no study of any home refers to, and what killed or damaged attempts have left, written `older` seconds ago
-    or more. Never what is in work."""
-    remote = mirror.remote
-    users, held = referred(mirror), mirror.leases.in_force()
+def garbage(store: SharedStore, older: float) -> Iterator[Garbage]:
+    """Yield what no study of any home refers to, and what killed or damaged attempts have left.
+
+    `older`: age in seconds from which anything counts. Nothing that runs is among it.
+    """
+    mirror, objects = store.mirror, store.mirror.objects
+    users, held = referenced(mirror), store.leases.in_force()
     manifests = mirror.manifests(mirror.published())
     attempts: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    sizes = remote.sizes("files")
+    sizes = objects.sizes("files")
     for file in sizes:
         _, name, key, attempt, *_ = file.split("/")
         attempts[name, key][attempt].append(file)
+
+    def of_stage(name: str, key: str, why: str, places: list[str], *, is_published: bool = False) -> Garbage:
+        size = sum(sizes.get(place, 0) for place in places)
+        what = f"{name} {key[:12]}"
+        return Garbage(what=what, why=why, size=size, places=tuple(places), key=key, is_published=is_published)
+
     for (name, key), manifest in manifests.items():
-        own = attempts[name, key].pop(manifest["attempt"], []) if manifest else []
-        if key not in users and key not in held and remote.age(at := name_of(name, key)) >= older:
-            size = sum(sizes[file] for file in own)
-            yield Litter(what=f"{name} {key[:12]}", why="no study refers to it", names=(at, *own), size=size, key=key)
+        own = attempts[name, key].pop(manifest.attempt, []) if manifest else []
+        place = manifest_object(name, key)
+        if key not in users and key not in held and objects.age(place) >= older:
+            yield of_stage(name, key, "no study refers to it", [place, *own], is_published=True)
     for (name, key), others in attempts.items():
         for files in others.values():
-            if key not in held and all(remote.age(file) >= older for file in files):
-                size = sum(sizes[file] for file in files)
-                yield Litter(what=f"{name} {key[:12]}", why="never published", names=tuple(files), size=size, key=key)
-    for folder, why in (("damaged", "set aside"), ("failed", "told already"), ("stopped", "told already")):
-        for file, size in remote.sizes(folder).items():
-            if remote.age(file) >= older:
-                yield Litter(what=file, why=why, names=(file,), size=size)
-    for file in mirror.leases.run_out():
-        yield Litter(what=file, why="a lease that has run out", names=(file,), size=0, key=file.split("/")[1])
+            if key not in held and all(objects.age(file) >= older for file in files):
+                yield of_stage(name, key, "never published", files)
+    for folder, why in (("damaged", "set aside"), ("failed", "reported already"), ("stopped", "reported already")):
+        for file, size in objects.sizes(folder).items():
+            if objects.age(file) >= older:
+                yield Garbage(what=file, why=why, size=size, places=(file,))
+    for file in store.leases.expired():
+        yield Garbage(what=file, why="an expired lease", size=0, places=(file,), key=file.split("/")[1])
 
 
-def remove(mirror: Mirror, found: list[Litter]) -> Iterator[Litter]:
-    """Removes what still is litter, and yields it. A run that is planning meanwhile computes again what it misses."""
-    users, held = referred(mirror), mirror.leases.in_force()
+def remove(store: SharedStore, found: Iterable[Garbage]) -> Iterator[Garbage]:
+    """Remove what still is garbage, and yield it. A run that plans meanwhile computes what it misses again."""
+    users, held = referenced(store.mirror), store.leases.in_force()
     for one in found:
-        if one.key in held or (one.key in users and one.names[0].startswith("manifests/")):
-            continue
-        mirror.remote.remove(one.names)
-        yield one
+        if one.key not in held and not (one.is_published and one.key in users):
+            store.mirror.objects.remove(one.places)
+            yield one

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from harness.errors import StoreError
 from harness.execution.queue import ReadyQueue
 from harness.planning.plan import Cell, Plan
-from harness.results.cell import remember, remembered
+from harness.results.rows import remember, remembered
 from harness.stage import Stage
 from harness.store.local import Store
 from harness.store.mirror import Mirror

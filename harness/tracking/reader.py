@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import write_json
-from harness.results.cell import COLUMNS, HERE, NUMBERS, SCORES, Row, masks_of
+from harness.results.rows import COLUMNS, HERE, NUMBERS, SCORES, Row, masks_of
 from harness.store.local import MANIFEST
 from harness.tracking.run_spec import CELL, TRAINING, TRAININGS, as_text
 from harness.tracking.writer import connect, pages

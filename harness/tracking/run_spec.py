@@ -19,7 +19,7 @@ from harness.files import locked, read_json, write_json
 from harness.method import find_method
 from harness.planning.invalidation import flatten
 from harness.planning.plan import Cell, Plan
-from harness.results.cell import COLUMNS, HERE, NUMBERS, SCORES, Row, is_filled, is_planned, make_rows, submitted_id
+from harness.results.rows import COLUMNS, HERE, NUMBERS, SCORES, Row, is_filled, is_planned, make_rows, submitted_id
 from harness.stage import Data, Stage
 from harness.store.local import Store
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from harness.errors import ResourceError, StudyError
 from harness.planning.plan import Plan
-from harness.results.cell import (
+from harness.results.rows import (
     COLUMNS,
     Row,
     add_submitted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.results.cell import SUBMITTED
+from harness.results.rows import SUBMITTED
 from reports.inputs.cells import LEFT_OUT, NOT_SCORED, Part, Row
 
 FROM_MASKS = "scored by us from its masks"

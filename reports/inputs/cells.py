@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import HarnessError
-from harness.results.cell import SUBMITTED, plain
+from harness.results.rows import SUBMITTED, plain
 from reports.inputs.spec import MEASURES
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.results.cell import plain
+from harness.results.rows import plain
 from reports.inputs.captions import FROM_MASKS
 from reports.inputs.published import Published
 from reports.inputs.spec import TableSpec

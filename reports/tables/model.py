@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from math import fsum
 
-from harness.results.cell import plain
+from harness.results.rows import plain
 from reports.inputs.captions import FROM_MASKS, coverage, describe
 from reports.inputs.cells import Part, Row, natural, split
 from reports.inputs.published import Published, Quoted

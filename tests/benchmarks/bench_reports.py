@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.results.cell import COLUMNS, NUMBERS
+from harness.results.rows import COLUMNS, NUMBERS
 from reports.inputs.spec import MEASURES
 
 STUDY = "bench"

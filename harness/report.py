@@ -1,0 +1,41 @@
+"""What a report offers to the harness: one method that turns the results of a study into files.
+
+A report is found by its entry point (group `harness.reports`), as methods are; the harness itself knows no report."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from harness.errors import StudyError
+
+GROUP = "harness.reports"
+
+DEFAULT = "paper"
+"""Name of the report that every run ends with."""
+
+
+@runtime_checkable
+class Report(Protocol):
+    """A report on a study."""
+
+    def write(self, study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
+        """Bring `<home>/reports/<study>/` up to date with the results and return its files, the two main pages first.
+
+        Results are read from MLflow, or from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
+        Raises HarnessError for results that no report can be made of and for a folder that cannot be written.
+        """
+        ...
+
+
+def find_report(name: str = DEFAULT) -> Report:
+    """Return the report that is installed under `name`. Raises StudyError if there is none."""
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
+        installed = ", ".join(sorted(points)) or "none; install the project with pip first"
+        raise StudyError(f"no report named {name!r}; installed: {installed}")
+    report = points[name].load()
+    if not isinstance(report, Report):
+        raise StudyError(f"report {name!r}: {points[name].value} has no method `write`")
+    return report
