@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from tests.test_datasets_check import replace_by_folder, save_header, save_mode, truncate
-from tests.test_datasets_layouts import make_davis16, make_davis17, make_voc, save_frame, save_grey, save_palette
+from tests.test_datasets_layouts import make_davis16, make_davis17, make_voc, save_frame, save_gray, save_palette
 from tests.test_datasets_sbd import make_sbd
 from tests.test_datasets_sparse_layouts import SHOT, make_segtrack, make_youtube, save_square
 
 Damage = Callable[[Path], object]
-"""Of a dataset's folder; beside its root lies the folder `outside`."""
+"""Damages the dataset in a folder; next to the data root is a folder `outside`, which must not be read."""
 
 LAYOUTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "davis16": ("DAVIS2016", lambda folder: make_davis16(folder, frames=5)),
@@ -62,7 +62,7 @@ def remove(place: str) -> Damage:
 
 
 def link(place: str, target: str) -> Damage:
-    """Puts a link in the place of what is there, to `target` seen from the dataset's folder."""
+    """Replace a file or folder by a link to `target`, relative to the dataset's folder."""
 
     def damage(folder: Path) -> None:
         if (folder / place).exists():
@@ -73,7 +73,7 @@ def link(place: str, target: str) -> Damage:
 
 
 def list_link(folder: Path) -> None:
-    """A listed file of a kind that is not looked for in folders, and that leads out."""
+    """List a link out of the dataset whose name has no ending of a frame."""
     (folder / "JPEGImages/480p/bear/secret").symlink_to(folder / "../../outside/00000.jpg")
     add(LIST16, "/JPEGImages/480p/bear/secret /Annotations/480p/bear/00001.png\n")(folder)
 
@@ -87,7 +87,7 @@ def pipe(place: str) -> Damage:
 
 
 def save_short(path: Path) -> None:
-    """A PNG whose pixels end early, sound in all else."""
+    """Write a PNG whose pixels end early and that is sound otherwise."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -98,14 +98,14 @@ def save_short(path: Path) -> None:
 
 
 def save_bitmap_header(path: Path) -> None:
-    """A BMP that claims 50,000 × 50,000."""
+    """Write a BMP whose header says 50,000 × 50,000."""
     content = bytearray(cv2.imencode(".bmp", np.zeros((24, 40, 3), np.uint8))[1].tobytes())
     content[18:26] = struct.pack("<ii", 50_000, 50_000)
     path.write_bytes(content)
 
 
 def save_jpeg_header(path: Path) -> None:
-    """A JPEG that claims 50,000 × 50,000."""
+    """Write a JPEG whose header says 50,000 × 50,000."""
     content = bytearray(cv2.imencode(".jpg", np.zeros((24, 40, 3), np.uint8))[1].tobytes())
     place = content.index(b"\xff\xc0") + 5
     content[place : place + 4] = struct.pack(">HH", 50_000, 50_000)
@@ -172,8 +172,8 @@ ERRORS: dict[str, tuple[str, Damage, str]] = {
     "a frame that is a link out": ("davis17", link(FRAME17, "../../outside/00000.jpg"), "a link out of the dataset"),
     "a mask that is a link out": ("davis16", link(MASK16, "../../outside/00000.png"), "a link out of the dataset"),
     "a folder that is a link out": ("davis17", link("JPEGImages/480p/dogs-jump", "../../outside"), "a link out of"),
-    "a circle of links": ("davis16", link(FRAME16, FRAME16), "cannot be followed"),
-    "a circle of folders": ("davis17", link("Annotations/480p/dogs-jump", "Annotations/480p/dogs-jump"), "cannot be"),
+    "a loop of links": ("davis16", link(FRAME16, FRAME16), "cannot be followed"),
+    "a loop of folders": ("davis17", link("Annotations/480p/dogs-jump", "Annotations/480p/dogs-jump"), "cannot be"),
     "a link to nothing": ("davis16", link(MASK16, "Annotations/480p/bear/x.png"), r"00002\.png: mask missing"),
     "a folder instead of a frame": ("davis16", at(FRAME16, replace_by_folder), r"00002\.jpg: not a readable image"),
     "a folder instead of a mask": ("davis17", at(MASK17, replace_by_folder), r"00002\.png: not a readable mask"),
@@ -208,7 +208,7 @@ ERRORS: dict[str, tuple[str, Damage, str]] = {
         at(MASK17, lambda path: Image.fromarray(np.zeros((24, 41), np.uint8)).save(path, "GIF")),
         "not a readable mask",
     ),
-    "mask of another size": ("davis16", at(MASK16, lambda path: save_grey(path, size=(40, 25))), "a mask of 40×25"),
+    "mask of another size": ("davis16", at(MASK16, lambda path: save_gray(path, size=(40, 25))), "a mask of 40×25"),
     "mask with colors": ("davis16", at(MASK16, save_mode("RGB")), "a mask with colors"),
     "mask of 16 bits": ("davis17", at(MASK17, save_mode("I;16")), "mode I;16"),
     "an id too many": ("davis17", at(MASK17, lambda path: save_palette(path, [1, 2, 9], (41, 24))), "object ids 9"),
@@ -231,11 +231,11 @@ ERRORS: dict[str, tuple[str, Damage, str]] = {
     ),
     "a class that is a link out": ("youtube", link("bird", "../../outside/bird"), "a link out of the dataset"),
     "labels that may be either": ("youtube", at(f"{SHOT}/labels/00013.png", save_square), "exists too"),
-    "no frames of a labelled shot": ("youtube", remove(f"{SHOT}/images"), "images: cannot be listed"),
+    "no frames of a labeled shot": ("youtube", remove(f"{SHOT}/images"), "images: cannot be listed"),
     # SegTrack v2.
     "parent folder in a first line": ("segtrack", write("ImageSets/birdfall.txt", "../../outside/\n00000\n"), "inside"),
     "parent folder in a frame's name": ("segtrack", add("ImageSets/birdfall.txt", "../x\n"), "a plain name expected"),
-    "a list of a first line alone": ("segtrack", write("ImageSets/birdfall.txt", "birdfall/\n"), "one line found"),
+    "a list with a first line only": ("segtrack", write("ImageSets/birdfall.txt", "birdfall/\n"), "one line found"),
     "a video without its list": (
         "segtrack",
         add("ImageSets/all.txt", "*worm\n"),
@@ -285,15 +285,15 @@ TOLERATED: dict[str, tuple[str, Damage]] = {
     "no line end at the end": ("davis17", edit(LIST17, bytes.rstrip)),
     "no leading slash": ("davis16", edit(LIST16, lambda text: text.replace(b"/JPEG", b"JPEG").replace(b" /A", b" A"))),
     "hidden files of other systems": ("davis17", write("JPEGImages/480p/dogs-jump/._00000.jpg", "x")),
-    "other files beside the frames": ("davis17", write("JPEGImages/480p/dogs-jump/Thumbs.db", "x")),
+    "other files among the frames": ("davis17", write("JPEGImages/480p/dogs-jump/Thumbs.db", "x")),
     "endings in capitals": (
         "davis17",
         lambda folder: [path.rename(path.with_suffix(".JPG")) for path in (folder / FRAME17).parent.iterdir()],
     ),
     "a link inside": ("davis17", link(FRAME17, FRAME17.replace("2.", "1."))),
-    "mask with alpha": ("davis17", at(MASK17, lambda path: save_grey(path, "LA", (41, 24)))),
-    "mask of one bit": ("davis16", at(MASK16, lambda path: save_grey(path, "1"))),
-    "grey stored as colours": ("davis16", at(MASK16, lambda path: save_grey(path, "RGB"))),
+    "mask with alpha": ("davis17", at(MASK17, lambda path: save_gray(path, "LA", (41, 24)))),
+    "mask of one bit": ("davis16", at(MASK16, lambda path: save_gray(path, "1"))),
+    "gray stored as colors": ("davis16", at(MASK16, lambda path: save_gray(path, "RGB"))),
     "an empty mask in between": ("davis16", at(MASK16, lambda path: Image.new("L", (40, 24)).save(path))),
     "an object that leaves": ("davis17", at(MASK17, lambda path: save_palette(path, [2], (41, 24)))),
     "void in a mask": ("davis17", at(MASK17, lambda path: save_palette(path, [1, 255], (41, 24)))),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from harness.datasets import Problem, check_sequences, load_benchmark, load_protocols, load_training, require_sound
 from harness.errors import DataError, StoreError
-from tests.test_datasets_layouts import make_davis16, make_davis17, save_frame, save_grey, save_palette
+from tests.test_datasets_layouts import make_davis16, make_davis17, save_frame, save_gray, save_palette
 
 FRAME = "JPEGImages/480p/dogs-jump/00002.jpg"
 MASK = "Annotations/480p/dogs-jump/00002.png"
@@ -40,7 +40,7 @@ def replace_by_folder(path: Path) -> None:
 
 
 def save_header(path: Path, width: int, height: int) -> None:
-    """A PNG that claims a size and holds next to nothing."""
+    """Write a PNG whose header says a size that its few pixels do not fill."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -51,8 +51,8 @@ def save_header(path: Path, width: int, height: int) -> None:
 
 def save_mode(mode: str) -> Callable[[Path], None]:
     def save(path: Path) -> None:
-        colours = np.random.default_rng(0).integers(0, 255, (24, 41, 3), np.uint8)
-        Image.fromarray(colours).convert(mode).save(path, format="TIFF" if mode == "CMYK" else "PNG")
+        colors = np.random.default_rng(0).integers(0, 255, (24, 41, 3), np.uint8)
+        Image.fromarray(colors).convert(mode).save(path, format="TIFF" if mode == "CMYK" else "PNG")
 
     return save
 
@@ -175,7 +175,7 @@ def test_a_file_that_is_not_a_cache_is_a_named_error(tmp_path: Path) -> None:
 
 def test_progress_counts_every_file_once(tmp_path: Path) -> None:
     seen: list[int] = []
-    save_grey(make_davis17(tmp_path) / "Annotations/480p/other/00000.png")
+    save_gray(make_davis17(tmp_path) / "Annotations/480p/other/00000.png")
     sequences = load_benchmark(load_protocols()["davis17-val"], tmp_path)
     check_sequences(sequences, done=lambda: seen.append(1))
     assert len(seen) == 8

@@ -37,7 +37,7 @@ SIZE = (96, 160)
 
 
 def make_source(folder: Path) -> Path:
-    """Each sequence a disk of one colour over noise of its own, 10 frames or fewer, lossless frames."""
+    """Write a DAVIS 2016: each sequence is a disk of one color over noise, with at most 10 lossless frames."""
     for split, names in SPLITS.items():
         lines = []
         for number, name in enumerate(names):
@@ -105,7 +105,7 @@ def test_rows_and_captions_say_derived(derived: Path, tmp_path: Path) -> None:
 
 
 def test_each_split_is_made_from_its_own_sequences(derived: Path) -> None:
-    """Objects of val are full of blue, those of train are not."""
+    """Objects of val have full blue, those of train do not."""
     for one in sequences(derived):
         blue = np.median(one.frame(0)[one.mask(0) > 0][:, 2])
         assert (blue > 180) == (one.name in SPLITS["val"])
@@ -124,8 +124,8 @@ def test_pixels_of_a_mask_have_the_color_of_its_object(planned: list[Composition
         image, ids = render_frame(one, 3)
         for object_id, pasted in enumerate(one.pasted, start=2):
             core = cv2.erode((ids == object_id).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-            colour = pasted.track.sequence.frame(0)[pasted.track.sequence.mask(0) > 0][0]
-            assert (np.abs(image[core].astype(int) - colour) <= 1).all()
+            color = pasted.track.sequence.frame(0)[pasted.track.sequence.mask(0) > 0][0]
+            assert (np.abs(image[core].astype(int) - color) <= 1).all()
 
 
 def test_the_original_object_keeps_its_mask_where_it_is_visible(planned: list[Composition]) -> None:

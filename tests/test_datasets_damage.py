@@ -1,5 +1,6 @@
-"""Damage of every kind, in every layout, given to the command: a named error or a known tolerance, never a traceback,
-and nothing outside of ROOT is opened."""
+"""Damage of every kind is checked by the command: a named error or tolerated, never a traceback.
+
+Nothing outside of the data root is opened."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ from tests.damage import (
     save_short,
 )
 from tests.test_datasets_check import truncate
-from tests.test_datasets_layouts import make_davis16, make_davis17, make_voc, save_frame, save_grey
+from tests.test_datasets_layouts import make_davis16, make_davis17, make_voc, save_frame, save_gray
 
 _opened: list[str] | None = None
 
@@ -47,7 +48,7 @@ sys.addaudithook(_listen)  # for good: hooks cannot be taken back
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """What this process opens and lists meanwhile."""
+    """Yield a list that collects what this process opens and lists."""
     global _opened  # noqa: PLW0603
     _opened = opened = []
     try:
@@ -57,11 +58,11 @@ def listening() -> Iterator[list[str]]:
 
 
 def make(place: Path, layout: str, damage: Damage) -> Path:
-    """The data root, with one dataset that is damaged; beside it the folder `outside`."""
+    """Create a data root with a damaged dataset, and next to it the folder `outside`; return the data root."""
     folder, maker = LAYOUTS[layout]
     maker(place / "data" / folder)
     save_frame(place / "outside/00000.jpg")
-    save_grey(place / "outside/00000.png")
+    save_gray(place / "outside/00000.png")
     (place / "outside/list.txt").write_text("dogs-jump\n")
     (place / "outside/bird/data/0001/shots/001/labels").mkdir(parents=True)
     damage(place / "data" / folder)
@@ -69,7 +70,7 @@ def make(place: Path, layout: str, damage: Damage) -> Path:
 
 
 def check(place: Path, root: Path) -> int:
-    """Status of the command; nothing outside may have been opened."""
+    """Return the status of the command; fail if it opens something outside."""
     with listening() as opened:
         status = main(["check", str(root), "--home", str(place / "home")])
     assert opened
@@ -103,7 +104,7 @@ def test_an_oddity_is_tolerated(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 @contextmanager
 def without_rights() -> Iterator[None]:
-    """As a user who may not read what is not his; root, who may, becomes nobody meanwhile."""
+    """Drop root's permission to read every file."""
     if os.geteuid():
         yield
         return

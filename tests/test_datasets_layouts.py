@@ -1,4 +1,4 @@
-"""Layouts in the form in which the datasets are distributed; the trees are made by hand, not by our writers."""
+"""Datasets as distributed, with files written by hand, not by the writers of `harness.datasets`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def save_frame(path: Path, size: tuple[int, int] = (40, 24)) -> None:
 
 
 def save_palette(path: Path, ids: list[int], size: tuple[int, int] = (40, 24)) -> None:
-    """Palette PNG with a square of 4 pixels for each id."""
+    """Write a palette PNG with a square of 4 pixels per id."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = np.zeros((size[1], size[0]), np.uint8)
     for place, value in enumerate(ids):
@@ -34,8 +34,8 @@ def save_palette(path: Path, ids: list[int], size: tuple[int, int] = (40, 24)) -
     image.save(path)
 
 
-def save_grey(path: Path, mode: str = "L", size: tuple[int, int] = (40, 24)) -> None:
-    """0/255 with a square of 4 pixels."""
+def save_gray(path: Path, mode: str = "L", size: tuple[int, int] = (40, 24)) -> None:
+    """Write a mask of 0 and 255 with a square of 4 pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = np.zeros((size[1], size[0]), np.uint8)
     mask[2:6, 2:6] = 255
@@ -48,7 +48,7 @@ def make_davis16(folder: Path, split: str = "val", names: tuple[str, ...] = ("be
         for index in range(frames):
             frame, mask = f"/JPEGImages/480p/{name}/{index:05d}.jpg", f"/Annotations/480p/{name}/{index:05d}.png"
             save_frame(folder / frame[1:])
-            save_grey(folder / mask[1:], "LA" if index == 1 else "L")
+            save_gray(folder / mask[1:], "LA" if index == 1 else "L")
             lines.append(f"{frame} {mask} \n")
     list_file = folder / f"ImageSets/480p/{split}.txt"
     list_file.parent.mkdir(parents=True, exist_ok=True)

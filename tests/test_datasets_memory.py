@@ -23,7 +23,7 @@ SHORT, LONG = 12, 132
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Sequence]:
-    """Two videos in DAVIS17's layout, all of whose frames are one file under many names."""
+    """Return two videos of DAVIS 2017 whose frames are one file under many names."""
     place = tmp_path_factory.mktemp("long")
     image = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
     ids = np.zeros(SIZE, np.uint8)
@@ -58,14 +58,14 @@ def digest(sequence: Sequence) -> None:
 
 
 def score(sequence: Sequence) -> None:
-    """The truth scored against itself: its masks are palette PNG under the frames' names."""
+    """Score the truth against itself: its masks are palette PNG with the frames' names."""
     first = sequence.masks[0]
     assert isinstance(first, Path)
     score_video(sequence, first.parent, "ids")
 
 
 def peak(work: Callable[[Sequence], object], sequence: Sequence) -> int:
-    """Largest number of bytes that Python and NumPy hold at once."""
+    """Return the largest number of bytes that Python and NumPy hold at once."""
     tracemalloc.start()
     try:
         work(sequence)

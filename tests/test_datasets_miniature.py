@@ -1,4 +1,4 @@
-"""What the embedded miniature promises; it is rendered once for all tests."""
+"""The embedded miniature, rendered once for all tests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def masks(sequence: Sequence) -> np.ndarray:
 
 
 def objects(root: Path, name: str) -> Iterator[tuple[Sequence, np.ndarray]]:
-    """Every object of a benchmark: its sequence, and its masks as frames × height × width of bool."""
+    """Yield the sequence of every object of a benchmark, and its masks, frames × height × width of bool."""
     for sequence in val(root, name):
         ids = masks(sequence)
         for value in sequence.object_ids:
@@ -113,8 +113,8 @@ def test_the_appearance_of_an_object_changes(root: Path) -> None:
     for index in (0, len(sequence) - 1):
         angle = cv2.cvtColor(sequence.frame(index), cv2.COLOR_RGB2HSV)[..., 0][sequence.mask(index) == 1] * np.pi / 90
         hues.append(np.angle(np.exp(1j * angle).mean()))
-    apart = abs(np.angle(np.exp(1j * (hues[1] - hues[0]))))
-    assert apart > 0.08 * 2 * np.pi
+    drift = abs(np.angle(np.exp(1j * (hues[1] - hues[0]))))
+    assert drift > 0.08 * 2 * np.pi
 
 
 def test_the_background_moves(root: Path) -> None:

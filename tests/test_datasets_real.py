@@ -1,4 +1,4 @@
-"""The real DAVIS 2016, where it is at hand."""
+"""The real DAVIS 2016, if it is available."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_davis16_is_real_data(root: Path) -> None:
 
 def test_a_missing_davis17_is_named(root: Path) -> None:
     if any((root / name / "ImageSets/2017").exists() for name in ("DAVIS2017", "DAVIS17", "DAVIS-2017", "DAVIS", ".")):
-        pytest.skip("DAVIS 2017 is at hand too")
+        pytest.skip("DAVIS 2017 is available too")
     with pytest.raises(DataError, match="DAVIS 2017 not found"):
         load_benchmark(load_protocols()["davis17-val"], root)
 

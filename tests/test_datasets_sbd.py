@@ -1,4 +1,4 @@
-"""SBD in the form in which it is distributed, the trees made by hand; and its union with PASCAL VOC."""
+"""SBD as distributed, with files written by hand, and its union with PASCAL VOC."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZE = (24, 40)
 
 
 def save_instances(path: Path, number: int = 2, size: tuple[int, int] = SIZE) -> None:
-    """`GTinst` as in SBD's files: the instances, their boundaries (sparse, a cell each) and categories."""
+    """Write `GTinst` as in SBD's files: instances, their boundaries (sparse, one cell each) and categories."""
     path.parent.mkdir(parents=True, exist_ok=True)
     segmentation = np.zeros(size, np.uint8)
     boundaries = np.empty((number, 1), object)
@@ -38,7 +38,7 @@ def save_instances(path: Path, number: int = 2, size: tuple[int, int] = SIZE) ->
 
 
 def make_sbd(folder: Path, train: tuple[str, ...] = ("2008_000002",), val: tuple[str, ...] = ("2008_000003",)) -> Path:
-    """`benchmark_RELEASE/dataset` under `folder`, with the trailing spaces that its lists have."""
+    """Write `benchmark_RELEASE/dataset`, with the trailing spaces that its lists have, and return it."""
     dataset = folder / "benchmark_RELEASE/dataset"
     for name in (*train, *val):
         save_frame(dataset / f"img/{name}.jpg")
@@ -70,7 +70,7 @@ def test_instances_in_png_are_read_if_there_is_no_matlab_file(tmp_path: Path) ->
     dataset = make_sbd(tmp_path)
     (dataset / "inst/2008_000002.mat").unlink()
     save_palette(dataset / "inst/2008_000002.png", [1, 2, 3, 255])
-    save_palette(dataset / "inst/2008_000003.png", [1])  # beside its original, which counts
+    save_palette(dataset / "inst/2008_000003.png", [1])  # with its original, which has priority
     first, second = sbd(tmp_path)
     assert (first.object_ids, second.object_ids) == ((1, 2, 3), (1, 2))
     assert 255 in first.mask(0)
@@ -109,8 +109,8 @@ def test_either_of_voc_and_sbd_is_enough(tmp_path: Path, make: Callable[[Path], 
 def test_a_study_pretrains_on_sbd_if_voc_is_missing(tmp_path: Path) -> None:
     make_sbd(tmp_path)
     make_davis16(tmp_path / "DAVIS")
-    material = gather([load_protocols()["davis16-val"]], tmp_path, tmp_path / "facts.sqlite")
-    found = material.benchmarks["davis16-val"].training["pretraining"]
+    inputs = gather([load_protocols()["davis16-val"]], tmp_path, tmp_path / "facts.sqlite")
+    found = inputs.benchmarks["davis16-val"].training["pretraining"]
     assert found is not None
     assert [image.name for image in found.value] == ["2008_000002", "2008_000003"]
 
@@ -174,7 +174,7 @@ def test_numbers_of_any_type_are_read_as_by_scipy(tmp_path: Path, kind: type, pa
 
 
 def changed(content: bytes, place: int, new: bytes) -> bytes:
-    """A compressed file with bytes changed inside, and all checksums right."""
+    """Return a compressed file with bytes changed inside and valid checksums."""
     inner = bytearray(zlib.decompress(content[136:]))  # behind the header and the tag of the compressed element
     inner[place : place + len(new)] = new
     packed = zlib.compress(bytes(inner))

@@ -1,4 +1,4 @@
-"""YouTube-Objects and SegTrack v2 in the form in which they are distributed; the trees are made by hand."""
+"""YouTube-Objects and SegTrack v2 as distributed, with files written by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOT = "aeroplane/data/0001/shots/001"
 
 
 def save_square(path: Path, left: int = 4, channels: int = 1) -> None:
-    """8×8 pixels of 255 in 40×24 of 0, in the file type of the name; JPEG blurs it."""
+    """Write 8×8 pixels of 255 in 40×24 of 0, in the format of the path's ending; JPEG blurs it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = np.zeros((24, 40, channels), np.uint8)
     mask[8:16, left : left + 8] = 255

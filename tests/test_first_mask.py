@@ -1,4 +1,4 @@
-"""The copied first mask: a method in full, and the least that one must write."""
+"""The trivial baseline, which is also the smallest complete method."""
 
 from __future__ import annotations
 

@@ -129,14 +129,14 @@ def render(scene: Scene, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
 def _cover(scene: Scene, item: SceneObject, index: int) -> tuple[tuple[slice, slice], Field, Field, Field] | None:
     """Return box in the frame, coverage 0..1 in it, and the surface points there; None if out of sight."""
     time = scene.time(index)
-    centre_x, centre_y = position(item, time)
+    center_x, center_y = position(item, time)
     radius = item.radius * (1 + (item.growth - 1) * time)
     reach = 1.75 * radius * max(1.0, item.shape.aspect)  # no outline goes farther
-    left, right = (int(np.clip(centre_x + side * reach, 0, scene.width)) for side in (-1, 1))
-    top, bottom = (int(np.clip(centre_y + side * reach, 0, scene.height)) for side in (-1, 1))
+    left, right = (int(np.clip(center_x + side * reach, 0, scene.width)) for side in (-1, 1))
+    top, bottom = (int(np.clip(center_y + side * reach, 0, scene.height)) for side in (-1, 1))
     if left >= right or top >= bottom:
         return None
-    x, y = np.meshgrid(np.arange(left, right) + 0.5 - centre_x, np.arange(top, bottom) + 0.5 - centre_y)
+    x, y = np.meshgrid(np.arange(left, right) + 0.5 - center_x, np.arange(top, bottom) + 0.5 - center_y)
     angle = item.angle + item.turn * time
     u = (x * math.cos(angle) + y * math.sin(angle)) / radius
     v = (y * math.cos(angle) - x * math.sin(angle)) / radius
