@@ -15,8 +15,8 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.plan_record import keep_plan
 from harness.results.rows import rows_file
+from harness.results.plan_record import keep_plan
 from harness.stage import Stage
 from harness.store.local import Failure, Store
 from tests.engine import make_davis16, toy
