@@ -16,8 +16,8 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.plan_record import keep_plan
 from harness.results.rows import keep_rows, make_rows
+from harness.results.plan_record import keep_plan
 from harness.store.local import Store
 from tests.engine import make_davis16
 

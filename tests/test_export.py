@@ -18,8 +18,8 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.export import export, require_usable
 from harness.results.rows import is_filled, is_planned, make_rows
+from harness.results.export import export, require_usable
 from harness.store.local import Store
 from tests.test_datasets_layouts import make_davis17
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import load_benchmark, load_protocols, load_training, load_training_sets, locate, protocols_file
+from harness.datasets import load_benchmark, load_protocols, load_training, load_training_sets, locate
+from harness.datasets.protocol import protocols_file
 from harness.errors import StudyError
 from tests.test_datasets_layouts import make_davis17, save_palette
 

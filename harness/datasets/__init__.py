@@ -10,21 +10,13 @@ from harness.datasets.layouts import LAYOUTS
 from harness.datasets.locate import Located, load_benchmark, load_training, locate, read_sequences
 from harness.datasets.miniature import write_miniature
 from harness.datasets.pixels import VOID, davis_palette, read_frame, read_mask, write_mask
-from harness.datasets.protocol import (
-    Dataset,
-    Protocol,
-    TrainingSet,
-    load_protocols,
-    load_training_sets,
-    protocols_file,
-)
+from harness.datasets.protocol import Protocol, TrainingSet, load_protocols, load_training_sets
 from harness.datasets.sequence import Sequence
 
 __all__ = [
     "LAYOUTS",
     "VOID",
     "DataKind",
-    "Dataset",
     "Located",
     "Part",
     "Problem",
@@ -45,7 +37,6 @@ __all__ = [
     "load_training",
     "load_training_sets",
     "locate",
-    "protocols_file",
     "read_frame",
     "read_mask",
     "read_sequences",

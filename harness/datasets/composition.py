@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.generated import write_generated
-from harness.datasets.layouts import Video, write_davis17
+from harness.datasets.layouts import write_davis17
 from harness.datasets.locate import locate
 from harness.datasets.protocol import Dataset, TrainingSet, load_training_sets
 from harness.datasets.sequence import Sequence
@@ -97,7 +98,9 @@ def compose(root: Path, out: Path, seed: int, done: Callable[[str], object] = la
     def write(draft: Path) -> None:
         for split, tracks in sources.items():
             planned = [plan_composition(track, tracks, f"{seed}/{track.sequence.name}") for track in tracks]
-            videos = {one.base.sequence.name: _render(one) for one in planned}
+            videos = {
+                one.base.sequence.name: map(partial(render_frame, one), range(len(one.base.boxes))) for one in planned
+            }
             write_davis17(draft / "DAVIS2017", split, videos, quality=85, done=done)
 
     return write_generated(out, "derived", text, write)
@@ -147,36 +150,22 @@ def read_tracks(dataset: Dataset, split: str, root: Path) -> list[Track]:
         return list(pool.map(_track, sequences))
 
 
-def _render(composition: Composition) -> Video:
-    return (render_frame(composition, index) for index in range(len(composition.base.boxes)))
-
-
 def _track(sequence: Sequence) -> Track:
     boxes: list[Box | None] = []
-    cut, area, largest = 0, 0.0, 0.0
+    areas, cut = [], 0
     height = width = 0
     for index in range(len(sequence)):
         mask = sequence.mask(index)
         height, width = mask.shape
-        largest = max(largest, float(mask.sum()))
-        area = area or largest
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if not rows.size:
-            boxes.append(None)
-            continue
-        box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-        cut += box[0] == 0 or box[1] == 0 or box[2] == width or box[3] == height
-        boxes.append(box)
+        areas.append(float(mask.sum()))
+        left, top, across, down = cv2.boundingRect(mask)
+        boxes.append((left, top, left + across, top + down) if areas[-1] else None)
+        cut += bool(areas[-1]) and (left == 0 or top == 0 or left + across == width or top + down == height)
     if boxes[0] is None:
         raise DataError(f"{sequence.masks[0]}: the first mask is empty; restore it from the dataset")
+    share = cut / len(boxes)
     return Track(
-        sequence=sequence,
-        height=height,
-        width=width,
-        boxes=tuple(boxes),
-        area=area,
-        largest=largest,
-        cut=cut / len(boxes),
+        sequence=sequence, height=height, width=width, boxes=tuple(boxes), area=areas[0], largest=max(areas), cut=share
     )
 
 

@@ -25,10 +25,7 @@ def content_digests(sequences: Iterable[Sequence], cache: Path | None = None) ->
 
 
 def annotation_digest(sequences: Iterable[Sequence], cache: Path | None = None) -> str:
-    """Return a SHA-256 over the truth of all sequences: names, masks, how they are read, which frames are scored.
-
-    Raises as `content_digests` does.
-    """
+    """Return a SHA-256 over the truth of sequences and what is scored. Raises as `content_digests` does."""
     sequences = tuple(sequences)
     content = _contents([path for one in sequences for path in one.mask_files], cache)
     digests = sorted(_digest(one, content, with_frames=False) for one in sequences)

@@ -1,4 +1,4 @@
-"""Facts about files, computed once: a cache by path, size and time stamp, in an SQLite file that processes share."""
+"""Facts about files, computed once: a cache by path, size and time stamp, in an SQLite file for all processes."""
 
 from __future__ import annotations
 

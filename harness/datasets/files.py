@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from pathlib import Path
 
 from harness.errors import DataError
@@ -12,10 +13,7 @@ FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a file.
-
-    Raises OSError as `open` does, and for a pipe or a device, which might never end.
-    """
+    """Return a file's content. Raises OSError as `open` does, and for a pipe or a device, which might never end."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(0, "not a regular file")
@@ -51,11 +49,9 @@ def read_names(path: Path, border: Path) -> list[str]:
 
 def require_unique(names: list[str], origin: Path) -> None:
     """Raise DataError if a name is listed twice in the file `origin`."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise DataError(f"{origin}: {name!r} is listed twice, each entry expected once; download the list again")
-        seen.add(name)
 
 
 def require_name(name: str, origin: Path) -> None:
@@ -117,10 +113,7 @@ def scan(folder: Path, border: Path, endings: tuple[str, ...]) -> list[Path]:
 
 
 def list_files(folder: Path, border: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Map name without ending to file, for the files that `scan` finds.
-
-    Raises DataError as `scan` does, and if two files differ only in their ending.
-    """
+    """Map names without ending to the files of `scan`. Raises DataError as it does, and if two have one name."""
     files: dict[str, Path] = {}
     for path in scan(folder, border, endings):
         if path.stem in files:

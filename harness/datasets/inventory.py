@@ -40,21 +40,15 @@ class Part:
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
 
-def list_entries(path: Path | None = None) -> list[Entry]:
-    """Return one entry per split: benchmarks without their merged forms, and single training sets.
-
-    Raises StudyError naming file and key.
-    """
-    benchmarks = [protocol for protocol in load_protocols(path).values() if not protocol.merge_objects]
-    training = [entry.model_copy(update={"enlarged_by": None}) for entry in load_training_sets(path).values()]
+def list_entries() -> list[Entry]:
+    """Return one entry per split: benchmarks without their merged forms, and single training sets."""
+    benchmarks = [protocol for protocol in load_protocols().values() if not protocol.merge_objects]
+    training = [entry.model_copy(update={"enlarged_by": None}) for entry in load_training_sets().values()]
     return [*benchmarks, *training]
 
 
 def find_parts(root: Path, entries: Iterable[Entry]) -> list[Part]:
-    """Return the parts that are there, read but not yet checked; what cannot be read is among their problems.
-
-    Raises DataError if there is none.
-    """
+    """Return the available parts, unchecked, with the problems of reading them. Raises DataError if there are none."""
     parts, absent = [], []
     for entry in entries:
         try:
@@ -70,10 +64,7 @@ def find_parts(root: Path, entries: Iterable[Entry]) -> list[Part]:
 
 
 def check_part(part: Part, cache: Path | None, done: Callable[[], object] = lambda: None) -> Part:
-    """Return the part with its files checked; `done` is called once per file.
-
-    Raises StoreError if the cache cannot be used.
-    """
+    """Return the part with its files checked; `done` is called per file. Raises StoreError for an unusable cache."""
     problems, facts = check_files(part.sequences, cache, done)
     counts = Counter(frame.size for frame in facts.values() if not frame.error)
     sizes = sorted(counts, key=lambda size: (-counts[size], size))

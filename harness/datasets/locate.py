@@ -88,21 +88,15 @@ def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem
 
 
 def load_benchmark(protocol: Protocol, root: Path) -> tuple[Sequence, ...]:
-    """Return the benchmark's sequences in the dataset's order, first masks decoded at most.
-
-    Raises DataError if the dataset is not under `root`, or a list, folder or first mask is damaged.
-    """
+    """Return the benchmark's sequences in the dataset's order, first masks decoded at most. Raises DataError."""
     return _load(locate(root, protocol))
 
 
-def load_training(name: str, root: Path, path: Path | None = None) -> tuple[Sequence, ...]:
-    """Return the sequences of a training set (still images: one frame each), none of them scored.
-
-    Raises StudyError if no training set has that name, DataError as `load_benchmark` does.
-    """
-    sets = load_training_sets(path)
+def load_training(name: str, root: Path) -> tuple[Sequence, ...]:
+    """Return the sequences of a training set, stills with one frame each. Raises StudyError or DataError."""
+    sets = load_training_sets()
     if name not in sets:
-        raise StudyError(f"{path or protocols_file()}: no training set {name!r}; allowed: {', '.join(sets)}")
+        raise StudyError(f"{protocols_file()}: no training set {name!r}; allowed: {', '.join(sets)}")
     return _load(locate(root, sets[name]))
 
 

@@ -37,10 +37,7 @@ _Element = tuple[int, memoryview]
 
 
 def read_instances(content: bytes) -> NDArray[np.uint8]:
-    """Return `GTinst.Segmentation`, height × width: 0 is background, instances count from 1.
-
-    Raises ValueError saying what is wrong with the file.
-    """
+    """Return `GTinst.Segmentation`, height × width: 0 is background, instances from 1. Raises ValueError for damage."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"{len(content)} bytes, but no file of SBD is as large")
     order = {b"IM": "<", b"MI": ">"}.get(content[_HEADER - 2 : _HEADER])

@@ -40,10 +40,7 @@ def davis_palette() -> bytes:
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
-    """Return RGB, height × width × 3, as stored: an EXIF rotation is not applied, since masks have none.
-
-    Raises DataError if the file is missing or cannot be decoded.
-    """
+    """Return RGB, height × width × 3, as stored: without EXIF rotation, since masks have none. Raises DataError."""
     try:
         encoded = np.frombuffer(read_file(path), np.uint8)
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

@@ -55,10 +55,7 @@ class Sequence:
         return read_frame(self.frames[index])
 
     def mask(self, index: int) -> NDArray[np.uint8]:
-        """Return object ids, height × width; 0 is background, 255 void (kept for training).
-
-        Raises DataError naming the file, LookupError if the frame has no ground truth.
-        """
+        """Return ids, height × width; 0 is background, 255 void. Raises DataError, LookupError without truth."""
         ids = self._ids(index)
         if self.merged:
             return np.where(ids == VOID, VOID, ids != 0).astype(np.uint8)

@@ -18,10 +18,7 @@ LISTS, FRAMES, INSTANCES, CLASSES = "ImageSets/Segmentation", "JPEGImages", "Seg
 
 
 def voc(folder: Path, split: str) -> Mapping[str, Reader]:
-    """Read `ImageSets/Segmentation/<split>.txt` with a name per line; palette masks of instances, 255 is void.
-
-    Raises DataError.
-    """
+    """Read `ImageSets/Segmentation/<split>.txt` with a name per line; palette masks of instances, 255 is void."""
     names = read_names(folder / LISTS / f"{split}.txt", folder)
     return {
         name: partial(still, name, folder / FRAMES / f"{name}.jpg", folder / INSTANCES / f"{name}.png", folder)

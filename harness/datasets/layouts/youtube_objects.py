@@ -18,10 +18,7 @@ JPEG_THRESHOLD = 127
 
 
 def youtube_objects(folder: Path, split: str) -> Mapping[str, Reader]:
-    """Read `<class>/data/<video>/shots/<shot>/{images,labels}`, the shots that have labels; there is one split.
-
-    Raises DataError.
-    """
+    """Read `<class>/data/<video>/shots/<shot>/{images,labels}`, the shots that have labels; there is one split."""
     readers: dict[str, Reader] = {}
     for group in list_folders(folder, folder):
         videos = folder / group / "data"

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.datasets import layouts
 from harness.datasets.generated import write_generated
-from harness.datasets.layouts import (
-    Video,
-    write_davis16,
-    write_davis17,
-    write_segtrack,
-    write_voc,
-    write_youtube_objects,
-)
+from harness.datasets.miniature import videos
 from harness.datasets.miniature.scenario import Scenario, VideoFormat, make_scene, make_still
-from harness.datasets.miniature.scene import Scene, render
+from harness.datasets.miniature.scene import render
 from harness.datasets.miniature.shapes import KINDS
-from harness.datasets.miniature.videos import (
-    DAVIS16,
-    DAVIS17,
-    FORMAT,
-    SEGTRACK,
-    SPARSE_FORMAT,
-    TEST_DEV,
-    YOUTUBE_OBJECTS,
-)
 
 STILLS = 72
 STILL_SIZES = ((160, 96), (144, 112), (120, 120))
@@ -45,23 +31,25 @@ def write_miniature(out: Path, seed: int) -> Path:
 
 
 def _write_all(folder: Path, seed: int) -> None:
-    for split, scenarios in DAVIS16.items():
-        write_davis16(folder / "DAVIS2016", split, _videos(scenarios, f"{seed}/davis16"))
-    for split, scenarios in DAVIS17.items():
-        write_davis17(folder / "DAVIS2017", split, _videos(scenarios, f"{seed}/davis17"))
-    write_davis17(folder / "DAVIS2017-test-dev", "test-dev", _videos(TEST_DEV, f"{seed}/davis17"), annotated=1)
-    write_youtube_objects(folder / "YouTube-Objects", _videos(YOUTUBE_OBJECTS, f"{seed}/youtube", SPARSE_FORMAT))
-    write_segtrack(folder / "SegTrackv2", _videos(SEGTRACK, f"{seed}/segtrack"))
+    for split, scenarios in videos.DAVIS16.items():
+        layouts.write_davis16(folder / "DAVIS2016", split, _render(scenarios, f"{seed}/davis16"))
+    for split, scenarios in videos.DAVIS17.items():
+        layouts.write_davis17(folder / "DAVIS2017", split, _render(scenarios, f"{seed}/davis17"))
+    test_dev = _render(videos.TEST_DEV, f"{seed}/davis17")
+    layouts.write_davis17(folder / "DAVIS2017-test-dev", "test-dev", test_dev, annotated=1)
+    shots = _render(videos.YOUTUBE_OBJECTS, f"{seed}/youtube", videos.SPARSE_FORMAT)
+    layouts.write_youtube_objects(folder / "YouTube-Objects", shots)
+    layouts.write_segtrack(folder / "SegTrackv2", _render(videos.SEGTRACK, f"{seed}/segtrack"))
     stills = {f"2007_{number:06d}": _still(number, f"{seed}/voc/{number}") for number in range(STILLS)}
-    write_voc(folder / "VOCdevkit/VOC2012", stills)
+    layouts.write_voc(folder / "VOCdevkit/VOC2012", stills)
 
 
-def _videos(scenarios: Mapping[str, Scenario], seed: str, form: VideoFormat = FORMAT) -> dict[str, Video]:
-    return {name: _video(make_scene(scenario, form, f"{seed}/{name}")) for name, scenario in scenarios.items()}
-
-
-def _video(scene: Scene) -> Video:
-    return (render(scene, index) for index in range(scene.frames))
+def _render(
+    scenarios: Mapping[str, Scenario], seed: str, size: VideoFormat = videos.FORMAT
+) -> dict[str, layouts.Video]:
+    """Return videos by name, whose frames are rendered as they are read."""
+    scenes = {name: make_scene(scenario, size, f"{seed}/{name}") for name, scenario in scenarios.items()}
+    return {name: map(partial(render, scene), range(scene.frames)) for name, scene in scenes.items()}
 
 
 def _still(number: int, seed: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:

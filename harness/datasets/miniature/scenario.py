@@ -66,10 +66,7 @@ class VideoFormat:
 
 
 def make_scene(scenario: Scenario, video: VideoFormat, seed: str) -> Scene:
-    """Return the first random scene that shows what the scenario asks for, the same for the same seed.
-
-    Raises ValueError if none of MAX_ATTEMPTS does.
-    """
+    """Return the seed's first random scene that shows the scenario. Raises ValueError after MAX_ATTEMPTS."""
     for attempt in range(MAX_ATTEMPTS):
         scene = _draw(scenario, video, Random(f"{seed}/{attempt}"))
         if _shows(scene, scenario):
