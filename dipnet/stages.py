@@ -23,6 +23,7 @@ from dipnet.config import (
     TrainingConfig,
     iterations_of_objects,
 )
+from dipnet.served import describe
 from dipnet.stage_configs import (
     IdentitiesConfig,
     PropagationTrainConfig,
@@ -31,7 +32,7 @@ from dipnet.stage_configs import (
 )
 from harness.config import Same
 from harness.errors import DataUnavailableError, StudyError
-from harness.method import CellPlan, CellRequest
+from harness.method import CellPlan, CellRequest, ServedNetwork
 from harness.stage import Data, Resources, Stage
 
 
@@ -41,8 +42,6 @@ class DIPNet:
 
     label: str = "DIPNet"
     config: type[DIPNetConfig] = DIPNetConfig
-    served: str = "dipnet.served"
-    """Says which networks the training stages leave."""
 
     def plan(self, request: CellRequest) -> CellPlan:
         """Training stages that the data at hand allows, then tuning and segmenting of each video."""
@@ -67,8 +66,13 @@ class DIPNet:
             segment=segment,
             timing=request.once(timing, lambda: _timing(config, timed, request, before.networks)),
             analyses=before.analyses,
-            left_out=before.left_out,
+            omitted=before.left_out,
         )
+
+    def served_network(self, stage: Stage) -> ServedNetwork | None:
+        """Return what describes the network that a training stage leaves; None for other stages."""
+        network = describe(stage.run, stage.identity.config)
+        return None if network is None else ServedNetwork(loader="dipnet.served", **network)
 
 
 METHOD = DIPNet()

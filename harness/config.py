@@ -1,7 +1,8 @@
 """Options as frozen values: any pydantic model that is frozen and forbids unknown keys is a config.
 
-`resolve` turns options read from YAML into such a value, or into one error that names file, key, what was found
-and what is allowed."""
+`resolve` turns options read from YAML into such a value, or into one error that names file, key, what was found and
+what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +24,7 @@ C = TypeVar("C", bound=BaseModel)
 
 
 class Same(Generic[C]):
-    """A frozen config as a key of a cache: the same object, not an equal one. To Python 1 and 1.0 are equal, and to
-    compare two large configs takes long."""
+    """A frozen config as a key of a cache, by identity: 1 and 1.0 are equal, and comparing large configs takes long."""
 
     __slots__ = ("config",)
 
@@ -39,14 +39,15 @@ class Same(Generic[C]):
 
 
 def resolve(config_type: type[C], options: Mapping[str, Any], origin: str) -> C:
-    """The config that `options` describe; keys may be dotted (`one_shot.frame_iterations`).
+    """Return the config that `options` describe; keys may be dotted (`one_shot.frame_iterations`).
 
-    `origin` says in errors where the options stand: a file and a key in it. Raises StudyError."""
+    `origin` says in errors where the options are: a file and a key in it. Raises StudyError.
+    """
     return resolve_nested(config_type, nested(options, origin), origin)
 
 
 def resolve_nested(config_type: type[C], options: Mapping[str, Any], origin: str) -> C:
-    """As `resolve`, for options without dotted keys, as `nested` and `merged` return them."""
+    """Do what `resolve` does, for options without dotted keys, as `nested` and `merged` return them."""
     try:
         return config_type.model_validate(options)
     except ValidationError as error:
@@ -54,7 +55,7 @@ def resolve_nested(config_type: type[C], options: Mapping[str, Any], origin: str
 
 
 def nested(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """Dotted keys opened into nested mappings; a key given twice is an error."""
+    """Return the options with dotted keys turned into nested mappings. Raises StudyError if a key is given twice."""
     result: dict[str, Any] = {}
     for key, value in options.items():
         *path, last = str(key).split(".")
@@ -62,7 +63,7 @@ def nested(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
         for part in path:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
-                raise StudyError(f"{origin}: {key!r} reaches into {part!r}, which is given a plain value beside it")
+                raise StudyError(f"{origin}: {key!r} reaches into {part!r}, which is also given a plain value")
         opened = nested(value, f"{origin}.{key}") if isinstance(value, Mapping) else value
         if isinstance(place.get(last), dict) and isinstance(opened, dict):
             opened = merged(place[last], opened)
@@ -73,7 +74,7 @@ def nested(options: Mapping[str, Any], origin: str) -> dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `change` laid over it, mapping by mapping; both already nested."""
+    """Return `base` updated with `change`, mapping by mapping; both are nested."""
     result = dict(base)
     for key, value in change.items():
         old = result.get(key)

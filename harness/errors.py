@@ -1,13 +1,16 @@
-"""The errors that a user can cause, each with one message that says which file, what was found, what is
-expected and what to do. Every class takes a single string, so that Ray can carry it between processes."""
+"""The errors that a user can cause.
+
+Each has one message that says which file, what was found, what is expected and what to do. Every class takes a single
+string, so that Ray can carry it between processes.
+"""
 
 
 class HarnessError(Exception):
-    """Base of all named errors; the commands print its message alone and exit with status 2."""
+    """Base of all named errors; the commands print its message without a traceback and exit with status 2."""
 
 
 class StudyError(HarnessError):
-    """A study, scale, protocol or option is not what it must be."""
+    """A study, scale, protocol or option is invalid."""
 
 
 class DataError(HarnessError):
@@ -15,7 +18,7 @@ class DataError(HarnessError):
 
 
 class DataUnavailableError(HarnessError):
-    """A cell cannot be filled with the data that is there; it is left out, visibly, and the study goes on."""
+    """The available data does not allow a cell; it is reported as skipped, and the study goes on."""
 
 
 class StoreError(HarnessError):
@@ -23,8 +26,8 @@ class StoreError(HarnessError):
 
 
 class ResourceError(HarnessError):
-    """A stage asks for more than the machine or the cluster has."""
+    """A stage needs more than the machine or the cluster has."""
 
 
 class RemoteError(StoreError):
-    """The store at a URL cannot be reached, refuses, or holds something damaged."""
+    """The store at a URL cannot be reached, refuses access, or holds something damaged."""

@@ -1,9 +1,11 @@
 """Which project code a function reaches, as digests that only a change of meaning changes.
 
-Sources are read, never imported. Of a module only the statements count that are reached by name, from the function's
-own names through `from module import name`; a module that is imported as a whole counts whole. Comments, docstrings,
-formatting, type annotations, the order of imports, `if TYPE_CHECKING` and `if __name__ == "__main__"` do not count.
-What is imported under a computed name is not seen: raise the stage's version for it."""
+Sources are read, never imported. Only those statements of a module count that are reached by name, from the function's
+own names through `from module import name`; a module that is imported as a whole counts as a whole. Comments,
+docstrings, formatting, the order of imports, `if TYPE_CHECKING` and `if __name__ == "__main__"` do not count. Type
+annotations do not count either, but the classes that annotate the fields of a class are followed: a config reaches the
+configs nested in it. What is imported under a computed name is not seen: raise the stage's version for it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from typing import Any
 from harness.errors import StudyError
 
 CONTRACT = frozenset({"harness.stage", "harness.method", "harness.fingerprint"})
-"""Modules that say what a stage is and cannot change what it computes: never counted."""
+"""Modules that define what a stage is and cannot change what it computes; they never count."""
 
 _WHOLE = "*"
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -39,12 +41,13 @@ def digest_of(content: Any) -> str:
 
 
 def code_fingerprint(run: str, modules: list[str]) -> dict[str, str]:
-    """Module name → SHA-256 of the part of it that `run` ("package.module:function") reaches.
+    """Return module name → SHA-256 of the part of it that `run` ("package.module:function") reaches.
 
     `modules` ("package.module" or "package.module:Name") count too, with what they import, as far as they are project
-    code. Project code is the top-level package
-    of `run`, of `modules` and of the harness, and what lies beside one of them outside `site-packages`. Computed once a
-    process. Raises StudyError where `run` names nothing, or a source cannot be parsed."""
+    code. Project code is the top-level packages of `run`, of `modules` and of the harness, and what lies next to one of
+    them outside `site-packages`. Computed once per process. Raises StudyError if `run` does not exist, or a source
+    cannot be parsed.
+    """
     return dict(_fingerprint(run, tuple(modules)))
 
 
@@ -66,7 +69,7 @@ def _fingerprint(run: str, modules: tuple[str, ...]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Import:
-    """One imported name: `from module import name`, or `import module` where name is empty."""
+    """One imported name: `from module import name`, or `import module` if the name is empty."""
 
     module: str
     name: str = ""
@@ -74,7 +77,7 @@ class _Import:
 
 @dataclass(frozen=True)
 class _Unit:
-    """One statement at the top level of a module; for an import, one imported name."""
+    """One statement at the top level of a module, or one imported name."""
 
     text: str
     binds: frozenset[str]
@@ -85,7 +88,7 @@ class _Unit:
 
 
 class _Reach:
-    """The closure over names and imports, from the questions asked of it."""
+    """The closure over names and imports."""
 
     def __init__(self, run: str, modules: Iterable[str]) -> None:
         own = {run.split(".", maxsplit=1)[0], "harness"}
@@ -96,11 +99,11 @@ class _Reach:
         self._asked: set[tuple[str, str]] = set()
 
     def is_module(self, name: str) -> bool:
-        """Whether there is project source under this name."""
+        """Return whether there is project source under this name."""
         return bool(name) and self._is_project(name) and _source(name) is not None
 
     def follow(self, module: str, name: str) -> None:
-        """Take what `name` reaches in `module` ("*": all of it), and what that imports."""
+        """Add what `name` reaches in `module` ("*": all of it), and what that imports."""
         work = [(module, name), *self._parents(module)]
         while work:
             place, wanted = question = work.pop()
@@ -118,6 +121,7 @@ class _Reach:
                 work += self._through_attributes(units, unit)
 
     def digests(self) -> dict[str, str]:
+        """Return module name → SHA-256 of the statements that were reached."""
         result = {}
         for module in sorted(self._taken):
             units = [_units(module)[index] for index in sorted(self._taken[module])]
@@ -136,14 +140,14 @@ class _Reach:
             yield item.module, item.name or _WHOLE
 
     def _parents(self, module: str) -> Iterator[tuple[str, str]]:
-        """The packages around a module, asked for no name: what runs there on import."""
+        """Yield the packages around a module, without a name: what runs there on import counts."""
         parts = module.split(".")
         for depth in range(1, len(parts)):
             if self._counts(package := ".".join(parts[:depth])):
                 yield package, ""
 
     def _through_attributes(self, units: tuple[_Unit, ...], unit: _Unit) -> Iterator[tuple[str, str]]:
-        """`import package` and then `package.module.function`: the module is reached."""
+        """Yield the modules reached by `import package` and then `package.module.function`."""
         for chain in sorted(unit.chains):
             first, *rest = chain.split(".")
             for item in (item for other in units if other.is_import and first in other.binds for item in other.imports):
@@ -166,14 +170,14 @@ class _Reach:
 
 @cache
 def _is_foreign(top: str) -> bool:
-    """Of the standard library, or installed beside packages that are not ours."""
+    """Return whether a package belongs to the standard library, or is installed among third-party packages."""
     place = _location(top)
     return top in sys.stdlib_module_names or place is None or bool(_INSTALLED & set(place.parts))
 
 
 @cache
 def _location(top: str) -> Path | None:
-    """Folder of a top-level package, or file of a top-level module; None where there is no source."""
+    """Return the folder of a top-level package, or the file of a top-level module; None if there is no source."""
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
@@ -257,7 +261,7 @@ def _imports(statement: ast.Import | ast.ImportFrom, package: str) -> list[_Impo
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """Names that a top-level statement defines or changes; empty for one that only has an effect."""
+    """Return the names that a top-level statement defines or changes; empty if it only has an effect."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {statement.name}
     names: set[str] = set()
@@ -274,7 +278,7 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 
 def _chain(node: ast.expr) -> str:
-    """`a.b.c` of an attribute of a name; empty for attributes of anything else."""
+    """Return `a.b.c` for an attribute of a name; empty for attributes of anything else."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and (front := _chain(node.value)):
@@ -283,13 +287,20 @@ def _chain(node: ast.expr) -> str:
 
 
 def _meaning(tree: ast.Module) -> ast.Module:
-    """The tree without what cannot change a result. It need not compile any more."""
-    stripped = _Strip().visit(tree)
+    """Return the tree without what cannot change a result. It may no longer compile."""
+    stripped: ast.Module = _Strip().visit(tree)
     stripped.body = [statement for statement in stripped.body if not _is_main_guard(statement)]
     return stripped
 
 
 class _Strip(ast.NodeTransformer):
+    def __init__(self) -> None:
+        self._fields: set[ast.AnnAssign] = set()
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self._fields.update(child for child in node.body if isinstance(child, ast.AnnAssign))
+        return self.generic_visit(node)
+
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         bare = isinstance(node.value, ast.Constant) and (isinstance(node.value.value, str) or node.value.value is ...)
         return None if bare else self.generic_visit(node)
@@ -299,6 +310,10 @@ class _Strip(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         node.target = self.visit(node.target)
+        if node in self._fields:  # its annotation stays, and is followed; `_dump` skips it
+            node.annotation = _unquoted(node.annotation)
+            node.value = self.visit(node.value) if node.value else None
+            return node
         if node.value is None:
             return ast.Expr(value=node.target)  # the name of a field stays
         return ast.Assign(targets=[node.target], value=self.visit(node.value))
@@ -324,6 +339,13 @@ class _Strip(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
+def _unquoted(annotation: ast.expr) -> ast.expr:
+    """Return a quoted annotation as an expression."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return ast.parse(annotation.value, mode="eval").body
+    return annotation
+
+
 def _is_main_guard(statement: ast.stmt) -> bool:
     return (
         isinstance(statement, ast.If)
@@ -334,7 +356,7 @@ def _is_main_guard(statement: ast.stmt) -> bool:
 
 
 def _dump(node: object) -> str:
-    """The tree as text that no minor version of Python changes: what is empty is left out, typing too."""
+    """Return the tree as text that no minor version of Python changes: without empty fields and typing."""
     if isinstance(node, ast.Constant):
         return f"{type(node.value).__name__}:{node.value!a}"
     if isinstance(node, ast.AST):

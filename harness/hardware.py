@@ -17,7 +17,7 @@ def cores() -> int:
 
 @cache
 def gpu_names() -> tuple[str, ...]:
-    """NVIDIA GPUs that this process may use, asked of the driver's own tool; empty where there is none."""
+    """Return the names of the NVIDIA GPUs that this process may use, as nvidia-smi reports them."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
@@ -35,7 +35,7 @@ def gpu_names() -> tuple[str, ...]:
 
 
 def describe_hardware(*, gpu: bool) -> str:
-    """On one line: the GPU where one is used, the CPU and its cores."""
+    """Return the GPU, if one is used, the CPU and its cores on one line."""
     cpu = f"{_cpu_name()}, {cores()} cores"
     return f"{gpu_names()[0]} ({cpu})" if gpu and gpu_names() else cpu
 
@@ -52,7 +52,7 @@ def _cpu_name() -> str:
 
 @cache
 def code_revision() -> str:
-    """Of the project's git checkout, with `+changes` where files differ from it; empty outside a checkout."""
+    """Return the git revision of the project, with `+changes` for uncommitted ones; empty outside a checkout."""
     folder = Path(__file__).parent
     try:
         revision = _git(folder, "rev-parse", "HEAD")
@@ -61,6 +61,8 @@ def code_revision() -> str:
         return ""
 
 
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False)
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+    )
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,6 +1,7 @@
-"""What a method offers to the harness: a config, and for one cell of a study the stages that fill it.
+"""What a method offers to the harness: a config, and the stages that fill one cell of a study.
 
-A method is found by its entry point (group `harness.methods`) under the name that studies use."""
+A method is found by its entry point (group `harness.methods`) under the name that studies use.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypedDict, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -25,39 +26,43 @@ class CellRequest:
     """One method with one config, on one benchmark, with one seed."""
 
     config: BaseModel
-    """Of the method's own type, fully resolved."""
+    """Config of the method's own type, fully resolved."""
 
     sequences: Mapping[str, Data]
-    """Sequence name → its Data, whose value is a harness.datasets.Sequence. All the masks are in it; a method may look
-    at the first frame's only."""
+    """Sequence name → its Data, whose value is a harness.datasets.Sequence. It holds all masks, but a method may read
+    only that of the first frame.
+    """
 
     multi_object: bool
-    """Whether objects are told apart (DAVIS17) or there is one (DAVIS16, foreground)."""
+    """Whether several objects are distinguished (DAVIS17) or there is one foreground (DAVIS16)."""
 
     training: Mapping[str, Data | None]
-    """`pretraining` and `offline` → Data whose value is a tuple of Sequences (still images: one frame each); None where
-    that data is not at hand."""
+    """`pretraining` and `offline` → Data whose value is a tuple of Sequences (still images: one frame each); None if
+    that data is not available.
+    """
 
     missing: Mapping[str, str]
-    """For every None in `training`: what was looked for, in words."""
+    """Role of every None in `training` → a sentence that says what was looked for."""
 
     seed: int = 0
     gpus: float = 0.0
-    """GPUs to ask for in each stage that can use one; 0 runs everything on CPUs."""
+    """GPUs to request for each stage that can use one; 0 runs everything on CPUs."""
 
     machine: str = ""
     """Name of the hardware, for the timing stage."""
 
     shared: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
-    """One for all cells of a plan that have method, benchmark and seed in common; `once` keeps things in it."""
+    """Memory of `once`: the same for all cells of a plan that have method, benchmark and seed in common."""
 
     def once(self, read: Hashable, make: Callable[[], T]) -> T:
-        """What `make` returns, made once for all those cells that agree in `read`: the options that it depends on.
+        """Return what `make` returns, called once for all cells with the same `read`: the options that it depends on.
 
-        It only saves planning time, which counts in studies of thousands of cells: stages of one key are one."""
+        This only saves planning time, which matters in studies of thousands of cells: stages of one key are one.
+        """
         if read not in self.shared:
             self.shared[read] = make()
-        return self.shared[read]
+        made: T = self.shared[read]
+        return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,8 @@ class CellPlan:
     """How a method fills a cell."""
 
     segment: Mapping[str, Stage]
-    """Sequence name → stage whose folder holds `masks/<frame name>.png`, one a frame, object ids as palette indices."""
+    """Sequence name → stage whose folder holds `masks/<frame name>.png` for every frame, object ids as palette indices.
+    """
 
     timing: Stage | None = None
     """Stage that writes `timing.json`: {"seconds_per_frame": float, "hardware": str, ...}; None: not timed."""
@@ -73,35 +79,70 @@ class CellPlan:
     analyses: Mapping[str, Stage] = field(default_factory=dict)
     """Name → stage of whatever else the config asks for, for reports to draw: DIPNet's `identities/after/blackswan`."""
 
-    left_out: tuple[str, ...] = ()
-    """Stages that the config asks for and the data at hand does not allow, in words; shown in every row."""
+    omitted: tuple[str, ...] = ()
+    """Sentences about stages that the config asks for and the available data does not allow; shown in every table row.
+    """
+
+
+class TensorSpec(TypedDict):
+    """An input or output of a network."""
+
+    name: str
+    type: str
+    """NumPy's name of the element type."""
+
+    shape: list[int]
+    """Sides; -1 for any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedNetwork:
+    """A trained network as others load it: an MLflow model of the flavor `python_function`."""
+
+    kind: str
+    loader: str
+    """Module whose `_load_pyfunc(folder)` returns an object with `predict`."""
+
+    files: list[str]
+    """Files of the stage's folder that the loader needs."""
+
+    config: Mapping[str, Any]
+    """Plain values for the loader, which it finds in `config.json`."""
+
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
 
 
 @runtime_checkable
 class Method(Protocol):
-    """A method of video object segmentation.
-
-    Optional besides what stands here: `served`, the name of a module whose `describe(run, config)` says of a stage, by
-    its run function and its config as plain values, which network it leaves (None: none): `kind`, `files` in its
-    folder, `config` (plain values for the loader), `inputs` and `outputs` (`name`, `type`, `shape`, -1 for any). Its
-    networks then are MLflow models, which `_load_pyfunc(folder)` of that module loads."""
+    """A method of video object segmentation."""
 
     label: str
-    """As tables print it."""
+    """Name in tables."""
 
     config: type[BaseModel]
     """Frozen, unknown keys refused; defaults are the paper's."""
 
     def plan(self, request: CellRequest) -> CellPlan:
-        """The stages that fill the cell. Stages shared between cells come out equal by key; nothing is run.
+        """Return the stages that fill the cell; nothing is run. Stages of several cells have the same key.
 
-        Raises StudyError for a config that makes no sense on this benchmark, and DataUnavailableError where the data that is there
-        leaves nothing to train with."""
+        Raises StudyError for a config that makes no sense on this benchmark, and DataUnavailableError if the available
+        data leaves nothing to train with.
+        """
+        ...
+
+
+@runtime_checkable
+class ServesNetworks(Protocol):
+    """A method whose trained networks are to be MLflow models."""
+
+    def served_network(self, stage: Stage) -> ServedNetwork | None:
+        """Return what describes the network that a stage of the method leaves; None if it leaves none."""
         ...
 
 
 def find_method(name: str, origin: str) -> Method:
-    """The method that is installed under `name`; `origin` says in the error who asks. Raises StudyError."""
+    """Return the method installed under `name`. `origin` names its place in errors. Raises StudyError."""
     found = _installed()
     if name not in found:
         allowed = ", ".join(sorted(found)) or "none; install the project with pip first"
@@ -114,12 +155,12 @@ def find_method(name: str, origin: str) -> Method:
 
 @cache
 def _loaded(point: EntryPoint) -> Method | None:
-    """None if it is no method. A plan asks for every cell, and the check reads every attribute."""
+    """Return the method; None if it is none. Cached, as a plan asks for every cell and the check is slow."""
     method = point.load()
     return method if isinstance(method, Method) else None
 
 
 @cache
 def _installed() -> dict[str, EntryPoint]:
-    """Name → entry point. Looking through what is installed takes milliseconds, and a study asks for every cell."""
+    """Return name → entry point. Cached, as the search takes milliseconds and a plan asks for every cell."""
     return {point.name: point for point in entry_points(group=GROUP)}

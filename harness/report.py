@@ -23,7 +23,7 @@ class Report(Protocol):
     def write(self, study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
         """Bring `<home>/reports/<study>/` up to date with the results and return its files, the two main pages first.
 
-        Results are read from MLflow, or from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
+        Results are read from MLflow, from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
         Raises HarnessError for results that no report can be made of and for a folder that cannot be written.
         """
         ...

@@ -1,7 +1,8 @@
 """The contract of a stage: a frozen value that says what to run, with which config, on which data, after what.
 
 A stage does no I/O and is not run here. Its key is the identity of its result: two stages with one key have the same
-result, so the store keeps one folder for both."""
+result, so the store keeps one folder for both.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +20,22 @@ from harness.fingerprint import code_fingerprint, digest_of, text_digest
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one run of a stage occupies."""
+    """What a stage occupies while it runs."""
 
     cpus: float = 1.0
-    """CPU cores; also the number of threads the stage may use."""
+    """CPU cores, which is also the number of threads that the stage may use."""
 
     gpus: float = 0.0
-    """GPUs, fractions allowed; above zero the stage runs on `cuda`."""
+    """GPUs, fractions allowed; with more than zero the stage runs on `cuda`."""
 
     memory: float = 0.0
-    """Bytes of main memory that it needs; 0: not said. Ray starts it only where so much is not promised yet."""
+    """Bytes of main memory that it needs; 0: unknown. Ray starts it only where that much is not reserved yet."""
 
     time_limit: float | None = None
-    """Seconds for one attempt; one that takes longer is killed. None: the run's own limit, if it has one."""
+    """Seconds for one attempt; one that takes longer is killed. None: the limit of the run, if there is one."""
 
     exclusive: bool = False
-    """Alone on its machine: nothing else of the study runs there meanwhile (timing)."""
+    """Whether nothing else of the study may run on its machine at the same time (timing)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +43,17 @@ class Data:
     """Something that a stage reads from disk."""
 
     name: str
-    """For people: `davis16-val/blackswan`. Not in the key."""
+    """Name for people: `davis16-val/blackswan`. Not in the key."""
 
     digest: str
-    """Of the content that is read. In the key; where it lies on disk is not."""
+    """Digest of the content that is read. It is in the key; its place on disk is not."""
 
     value: Any = field(compare=False)
-    """A picklable reader (a Sequence, a tuple of them), handed to the run function as it is."""
+    """Picklable reader (a Sequence, a tuple of them) that the run function gets as it is."""
 
     @cached_property
     def types(self) -> frozenset[type]:
-        """Of the value, or of the values in it: their code is in the key."""
+        """Types of the value, or of the values in it: their code is in the key."""
         return frozenset(_types(self.value))
 
 
@@ -104,34 +105,34 @@ class Stage:
     """One cached piece of work. Two stages are the same if their keys are."""
 
     name: str
-    """Kind of work: `train`, `adapt`, `segment`, `score`, `time`. A word; also the folder in the store."""
+    """Kind of work: `train`, `finetune`, `segment`, `score`, `time`. One word; also the folder in the store."""
 
     label: str
-    """For people, on one line: `segment blackswan`. Not in the key."""
+    """Name for people, on one line: `segment blackswan`. Not in the key."""
 
     run: str
-    """`package.module:function`, called with a Task."""
+    """Function `package.module:function`, which is called with a Task."""
 
     config: BaseModel
-    """Everything that can change the result and nothing that cannot; frozen."""
+    """Frozen options: everything that can change the result and nothing that cannot."""
 
     version: int = 1
-    """Raised by hand where the result changes though neither code nor config does."""
+    """Number to raise by hand if the result changes though neither code nor config does."""
 
     needs: Mapping[str, Stage] = field(default_factory=dict)
-    """By the name under which the run function gets their folders."""
+    """Role → stage whose folder the run function gets under that name."""
 
     data: Mapping[str, Data] = field(default_factory=dict)
-    """By the name under which the run function gets their values."""
+    """Role → data whose value the run function gets under that name."""
 
     resources: Resources = Resources()
 
     machine: str = ""
-    """Name of the hardware, for results that hold on one kind of machine only (seconds)."""
+    """Name of the hardware, for results that are valid on one kind of machine only (seconds)."""
 
     @property
     def code(self) -> dict[str, str]:
-        """Digest of the project code reached, by module."""
+        """Module → digest of the part of it that the stage reaches."""
         return dict(self._code[0])
 
     @property
@@ -150,7 +151,7 @@ class Stage:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 of the identity, with digests of config and code in their place; 64 hex digits."""
+        """SHA-256 of the identity, in which digests replace config and code; 64 hex digits."""
         needs = sorted([(role, need.key) for role, need in self.needs.items()])
         data = sorted([(role, data.digest) for role, data in self.data.items()])
         return _key(self, needs, data)
@@ -167,20 +168,21 @@ class Stage:
 
     @property
     def _code(self) -> tuple[Mapping[str, str], str]:
-        types = frozenset({type(self.config)}).union(*[data.types for data in self.data.values()])
-        return _code(self.run, types)
+        return _code(self.run, _config_types(Same(self.config)).union(*[data.types for data in self.data.values()]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a run function is given. It writes into `folder` and returns nothing; to fail, it raises."""
+    """Argument of a run function, which writes into `folder` and returns nothing; to fail, it raises."""
 
     folder: Path
-    """Empty at the start of every attempt; published as a whole when the function returns."""
+    """Folder that is empty at the start of every attempt and published as a whole when the function returns."""
 
     scratch: Path
-    """Kept from attempt to attempt until published, then removed: for checkpoints and finished parts. A kill can come
-    between any two writes, so write under another name and rename."""
+    """Folder for checkpoints and finished parts, kept from attempt to attempt until the stage is published.
+
+    A kill can come between any two writes, so write under another name and rename.
+    """
 
     config: Any
     needs: Mapping[str, Path]
@@ -191,8 +193,8 @@ class Task:
     cpus: int = 1
     """Threads to use."""
 
-    progress: Callable[[float, str], None] = lambda share, words: None
-    """Tell how far it is: share in 0..1, and a few words. Cheap; call it as often as you like."""
+    progress: Callable[[float, str], None] = lambda share, message: None
+    """Report how far the stage is: share in 0..1, and a short message. Cheap; call it as often as you like."""
 
 
 def closure(stages: Iterable[Stage]) -> dict[str, Stage]:
@@ -222,9 +224,26 @@ def _config_digest(same: Same[BaseModel]) -> str:
 
 @cache
 def _code(run: str, types: frozenset[type]) -> tuple[Mapping[str, str], str]:
-    """The code that a function reaches, by module, and its digest: the same for all stages of a kind."""
+    """Return the code that a function reaches, by module, and its digest: the same for all stages of a kind."""
     code = code_fingerprint(run, sorted({f"{t.__module__}:{t.__qualname__}" for t in types}))
     return code, digest_of(code)
+
+
+@lru_cache(maxsize=4096)
+def _config_types(same: Same[BaseModel]) -> frozenset[type]:
+    """Return the types of a config and of the configs in it: a field may hold a subclass of its annotation."""
+    found: set[type] = set()
+    work: list[Any] = [same.config]
+    while work:
+        value = work.pop()
+        if isinstance(value, BaseModel):
+            found.add(type(value))
+            work += vars(value).values()
+        elif isinstance(value, Mapping):
+            work += value.values()
+        elif isinstance(value, list | tuple | set | frozenset):
+            work += value
+    return frozenset(found)
 
 
 def _types(value: Any) -> set[type]:

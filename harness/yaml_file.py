@@ -1,4 +1,4 @@
-"""YAML files of the project, read strictly: a key that stands twice is an error, not the last one's victory."""
+"""YAML files of the project, read strictly: a key that is given twice is an error."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any
 
 import yaml
 
+try:
+    from yaml import CSafeLoader as _SafeLoader  # ten times as fast
+except ImportError:  # PyYAML was built without its loader in C
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
 from harness.errors import StudyError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in `path`. Raises StudyError: no such file, not YAML, not a mapping, a key twice."""
+    """Return the mapping in a file. Raises StudyError if there is none, or a key is given twice."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -27,10 +32,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise StudyError(f"{path}: found {type(content).__name__} at the top; expected a mapping of keys to values")
     return content
-
-
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C, where there is one: ten times as fast."""
 
 
 class _StrictLoader(_SafeLoader):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ResourceError
-from harness.execution.cluster import Cluster, Node, check_nodes, joined_ray, look_around
+from harness.execution.cluster import Cluster, Node, check_nodes, joined_ray, probe_node
 from harness.stage import Resources
-from harness.store.local import Store
+from harness.store import Store, StoreAddress
 from tests.engine import toy
 
 
@@ -40,16 +40,16 @@ def test_what_must_be_alone_goes_to_the_node_with_most_gpus_then_most_cores() ->
 
 
 def test_a_node_that_does_not_see_the_store_is_told(tmp_path: Path) -> None:
-    found, _ = look_around(str(tmp_path / "elsewhere"), "probe", False)
+    found, _ = probe_node(StoreAddress(home=tmp_path / "elsewhere"), "probe", False)
     assert "does not see" in found
     assert "--home" in found
 
 
 def test_locks_that_do_not_hold_on_a_node_are_told(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    with store.claim("probe"):
-        assert look_around(str(tmp_path), "probe", False)[0] == ""
-    assert "locks" in look_around(str(tmp_path), "probe", False)[0]  # as where the driver's lock is not seen
+    with store.lock("probe"):
+        assert probe_node(store.address, "probe", False)[0] == ""
+    assert "locks" in probe_node(store.address, "probe", False)[0]  # as where the driver's lock is not seen
 
 
 def test_ray_s_client_addresses_are_refused_with_what_to_do_instead(tmp_path: Path) -> None:

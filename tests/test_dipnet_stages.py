@@ -144,7 +144,7 @@ def test_several_objects_are_tuned_on_each_with_and_without_the_crop() -> None:
 
 def test_a_stage_without_data_is_left_out_and_said() -> None:
     cell = plan(pretraining=None)
-    assert cell.left_out == ("pre-training left out: no VOC",)
+    assert cell.omitted == ("pre-training left out: no VOC",)
     assert len(keys(cell, "train")) == 2
 
 
@@ -271,6 +271,6 @@ def test_identities_are_one_vector_for_each_object_that_a_frame_shows(tmp_path: 
 def test_every_training_stage_leaves_a_network_that_can_be_served() -> None:
     cell = plan()
     stages = {key: s for stage in cell.segment.values() for key, s in reached(stage).items()}
-    told = [describe(stage.run, stage.identity["config"]) for stage in stages.values() if stage.name == "train"]
+    told = [describe(stage.run, stage.identity.config) for stage in stages.values() if stage.name == "train"]
     assert sorted(entry["kind"] for entry in told if entry) == ["propagation"] * 2 + ["segmentation"] * 2
-    assert all(describe(s.run, s.identity["config"]) is None for s in stages.values() if s.name != "train")
+    assert all(describe(s.run, s.identity.config) is None for s in stages.values() if s.name != "train")

@@ -16,8 +16,8 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.rows import keep_rows, make_rows
 from harness.results.plan_record import keep_plan
+from harness.results.rows import keep_rows, make_rows
 from harness.store.local import Store
 from tests.engine import make_davis16
 
@@ -91,7 +91,7 @@ def test_it_goes_from_the_number_to_masks_data_code_and_machine(told: Told, ask:
 
 def test_it_ends_with_the_commands_that_compute_it_again(told: Told, ask: Callable) -> None:
     output = ask("try", "one/davis16-val/1")[1]
-    root = told.plan.material.root
+    root = told.plan.inputs.root
     assert f"python -m harness.run {told.study} --scale mini --data {root} --option 'weights=\"none\"'" in output
     assert re.search(r"git checkout [0-9a-f]{40}", output) or "the revision is not known" in output
     assert "is not what it was" in output  # the study's file is gone

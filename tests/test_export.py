@@ -18,8 +18,8 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.rows import is_filled, is_planned, make_rows
 from harness.results.export import export, require_usable
+from harness.results.rows import is_filled, is_planned, make_rows
 from harness.store.local import Store
 from tests.test_datasets_layouts import make_davis17
 
@@ -57,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_score_is_planned_where_the_truth_is_not_public(place: Path) -> None:
     plan, _ = planned(place)
     assert [cell.score is None for cell in plan.cells] == [False, True]
-    assert any("davis17-test-dev: segmented but not scored" in words for words in plan.absent)
+    assert any("davis17-test-dev: segmented but not scored" in words for words in plan.omissions)
 
 
 def test_the_row_of_an_unscored_cell_says_why_it_has_no_number_and_counts_as_no_gap(place: Path) -> None:

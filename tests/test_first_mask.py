@@ -80,4 +80,4 @@ def test_first_mask_reports_seconds_per_frame(tmp_path: Path) -> None:
     assert timing is not None
     content = json.loads((run(timing, Store(tmp_path / "home")) / "timing.json").read_text())
     assert content["seconds_per_frame"] > 0
-    assert timing.identity["machine"] == "this one"
+    assert timing.identity.machine == "this one"

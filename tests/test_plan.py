@@ -12,7 +12,7 @@ from harness.datasets import load_protocols
 from harness.errors import DataError
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import Inputs, gather
-from harness.planning.invalidation import Reasons
+from harness.planning.invalidation import History
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
 from harness.stage import Data, Stage
@@ -54,7 +54,7 @@ def test_variants_that_differ_in_omega_share_training_and_one_shot(tmp_path: Pat
     assert kinds.count("tune") == 2  # two sequences, one each
     assert kinds.count("segment") == 2 * 3  # first mask, ω 0.95 twice the same, ω 0.5
     assert kinds.count("time") == 2  # first mask; ω takes no time
-    assert made.saved == made.unshared - len(made.items) > 10
+    assert made.unshared - len(made.items) > 10
 
 
 def test_needs_come_before_what_needs_them(tmp_path: Path, root: Path) -> None:
@@ -69,14 +69,14 @@ def test_a_benchmark_that_is_not_at_hand_is_left_out_where_another_is(tmp_path: 
     made = plan(tmp_path, root)
     left = {cell.name for cell in made.cells if cell.reason}
     assert left == {f"{variant.name}/davis17-val/0" for variant in made.study.variants}
-    assert any("davis17-val left out" in words for words in made.absent)
+    assert any("davis17-val skipped" in text for text in made.omissions)
 
 
 def test_training_without_data_is_left_out_in_words(tmp_path: Path, root: Path) -> None:
     made = plan(tmp_path, root)
     cell = next(cell for cell in made.cells if cell.name == "full/davis16-val/0")
-    assert "pre-training left out" in cell.left_out[0]
-    assert "PASCAL VOC" in cell.left_out[0]
+    assert "pre-training left out" in cell.omitted[0]
+    assert "PASCAL VOC" in cell.omitted[0]
 
 
 def test_a_cell_that_the_data_leaves_nothing_to_train_with_is_left_out(tmp_path: Path, root: Path) -> None:
@@ -127,7 +127,7 @@ def done(stage: Stage, store: Store) -> Stage:
 
 
 def why(stage: Stage, store: Store) -> str:
-    return Reasons(store, {stage.key}).why(stage).words
+    return str(History(store, {stage.key}).why(stage))
 
 
 def test_a_stage_without_a_forerunner_is_new(tmp_path: Path, store: Store) -> None:
@@ -172,7 +172,7 @@ def test_changed_data_is_named(tmp_path: Path, store: Store) -> None:
 
 def test_changed_code_is_named_by_module(tmp_path: Path, store: Store) -> None:
     stage = toy(tmp_path / "log", "a")
-    old = {**stage.identity, "code": {**stage.code, "tests.engine": "before"}}
+    old = replace(stage.identity, code={**stage.code, "tests.engine": "before"})
     place = store.start("0" * 64)
     (place.folder / "x").write_text("")
     store.publish("toy", "0" * 64, stage.label, old, {})
@@ -198,4 +198,4 @@ def test_seconds_are_expected_from_earlier_stages_of_the_kind(tmp_path: Path, st
         place = store.start(str(number) * 64)
         (place.folder / "x").write_text("")
         store.publish("toy", str(number) * 64, "other", stage.identity, {"seconds": seconds})
-    assert Reasons(store, {stage.key}).seconds(stage) == 3.0
+    assert History(store, {stage.key}).seconds(stage) == 3.0

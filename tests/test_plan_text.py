@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.datasets import load_protocols
-from harness.planning.estimate import Pace, estimate, sharing
+from harness.execution.timing import Pace
+from harness.planning.estimate import estimate, sharing
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.schema import SCHEMA, plan_json
@@ -77,7 +78,7 @@ def test_every_stage_is_named_where_asked(tmp_path: Path, root: Path) -> None:
 
 def test_what_is_expected_and_saved_is_told_in_seconds(tmp_path: Path, root: Path) -> None:
     plan, store = make(tmp_path, root)
-    assert "expected: not known" in told(plan)
+    assert "expected: unknown" in told(plan)
     publish(plan, store, 60.0)
     more, _ = make(tmp_path, root, STUDY + "  omega-0.10: {crop: false, omega: 0.1}\n")
     output = told(more)
@@ -145,6 +146,6 @@ def test_scripts_get_changes_and_failures_in_parts(tmp_path: Path, root: Path) -
 
 def test_a_resumed_stage_ends_as_fast_as_it_goes_on_now() -> None:
     pace = Pace(since=100.0, share=0.4)
-    assert pace.rest(101.0, 0.41) is None
-    assert pace.rest(160.0, 0.5) == pytest.approx(300)
-    assert pace.rest(160.0, 1.0) == 0
+    assert pace.seconds_left(101.0, 0.41) is None
+    assert pace.seconds_left(160.0, 0.5) == pytest.approx(300)
+    assert pace.seconds_left(160.0, 1.0) == 0

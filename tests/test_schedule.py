@@ -56,7 +56,7 @@ class Outcome:
     def provenance(self, tag: str) -> dict[str, float]:
         manifest = self.store.manifest("toy", self.stages[tag].key)
         assert manifest is not None
-        return dict(manifest["provenance"])
+        return dict(manifest.provenance)
 
     def failure(self, tag: str) -> Failure:
         failure = self.store.failure(self.stages[tag].key)
@@ -221,7 +221,7 @@ def test_a_stage_that_another_run_holds_waits_until_it_is_published(log: Path) -
         missing={held.key: held},
         expected={},
         is_published=lambda stage: state["published"],
-        is_held=lambda stage: state["held"],
+        is_taken=lambda stage: state["held"],
     )
     assert taken.take() is None
     assert not taken.finished

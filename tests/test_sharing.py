@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def ablation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for number, (run, stage) in enumerate(seen.items()):
         key = f"{number:064d}"
         (store.start(key).folder / "x").write_text("")
-        store.publish(stage.name, key, "earlier", stage.identity | {"config": {}}, {"seconds": SECONDS[run]})
+        store.publish(stage.name, key, "earlier", replace(stage.identity, config={}), {"seconds": SECONDS[run]})
     plan = make_plan(study, material, store)
     return {"plan": plan, "sharing": sharing(plan)}
 

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import StoreError
 from harness.execution.worker import make_job, work
-from harness.store.local import Store
+from harness.store.local import Store, find_damage
 from tests.engine import ROOT, is_published, runs, toy
 
 PROGRAM = """
@@ -67,10 +68,10 @@ def test_a_killed_worker_frees_its_claim_and_publishes_nothing(store: Store, log
     worker = start(store, log, 60)
     wait_for(log)
     stage = toy(log, "slow", seconds=60.0)
-    assert store.in_work(stage.key)
+    assert store.is_running(stage.key)
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
-    assert not store.in_work(stage.key)
+    assert not store.is_running(stage.key)
     assert not is_published(store, stage)
 
 
@@ -82,7 +83,7 @@ def test_scratch_outlives_an_attempt_and_the_folder_does_not(store: Store, log: 
     second = store.start(stage.key)
     assert (second.scratch / "attempts").read_text() == "x"
     assert not list(second.folder.iterdir())
-    assert second.attempts == 3
+    assert second.number == 3
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove", "manifest", "half-manifest"])
@@ -111,8 +112,8 @@ def test_damage_that_leaves_the_size_is_seen_when_contents_are_hashed(store: Sto
     (folder / "done.txt").write_text("A after []")
     manifest = store.manifest("toy", stage.key)
     assert manifest is not None
-    assert store.problem(folder, manifest) is None
-    assert "content" in (store.problem(folder, manifest, contents=True) or "")
+    assert find_damage(manifest) is None
+    assert "content" in (find_damage(manifest, contents=True) or "")
 
 
 def test_a_failure_keeps_error_traceback_and_log_until_a_success(store: Store, log: Path) -> None:
@@ -133,7 +134,7 @@ def test_the_manifest_says_what_was_run_on_what_and_how_long(store: Store, log: 
     stage = toy(log, "a")
     work(make_job(stage, store, 2, "abc"))
     manifest = json.loads((store.folder("toy", stage.key) / "manifest.json").read_text())
-    assert manifest["identity"] == stage.identity
+    assert manifest["identity"] == asdict(stage.identity)
     assert set(manifest["files"]) == {"done.txt"}
     provenance = manifest["provenance"]
     assert provenance["revision"] == "abc"
@@ -151,7 +152,7 @@ def test_a_home_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
 
 def test_code_that_changed_since_the_plan_is_refused(store: Store, log: Path) -> None:
     job = make_job(toy(log, "a"), store, 1, "")
-    job.identity["code"]["tests.engine"] = "another"
+    job = replace(job, identity=replace(job.identity, code={**job.identity.code, "tests.engine": "another"}))
     assert not work(job)
     failure = store.failure(job.key)
     assert failure is not None

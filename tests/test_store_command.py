@@ -15,8 +15,8 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.rows import rows_file
 from harness.results.plan_record import keep_plan
+from harness.results.rows import rows_file
 from harness.stage import Stage
 from harness.store.local import Failure, Store
 from tests.engine import make_davis16, toy
@@ -79,12 +79,12 @@ def test_pruning_removes_what_no_study_refers_to_and_nothing_else(store: Store, 
     store.fail(Failure(key="f" * 64, label="gone", error="no luck", traceback="", log="", when=0.0))
     assert command(store, "prune", "--yes") == 0
     assert published(store) == set(plan.items)
-    assert not store.failing()
+    assert not store.failed_keys()
     assert not list((store.root / "damaged").iterdir())
 
 
 def test_pruning_spares_what_is_in_work(store: Store, plan: Plan, stray: Stage) -> None:
-    with store.claim(stray.key):
+    with store.lock(stray.key):
         assert command(store, "prune", "--yes") == 0
     assert stray.key in published(store)
 
@@ -95,7 +95,7 @@ def test_pruning_removes_attempts_that_were_given_up_on_long_ago(store: Store, p
         (store.start(key).scratch / "checkpoint").write_text("")
     for key in (old, held):
         grow_old(store.root / "work" / key, 8)
-    with store.claim(held):
+    with store.lock(held):
         assert command(store, "prune", "--yes") == 0
     assert {path.name for path in (store.root / "work").iterdir()} == {new, held}
     assert command(store, "prune", "--yes", "--older-than", "0") == 0

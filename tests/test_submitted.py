@@ -15,8 +15,8 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
 from harness.planning.study import load_study
+from harness.results.references import referenced_stages
 from harness.results.rows import COLUMNS, SUBMITTED
-from harness.store.gc import referred
 from harness.store.local import Store
 from harness.tracking.sync import read_rows, record, resync, tracking_uri
 from tests.engine import make_davis16
@@ -93,7 +93,7 @@ def test_in_a_study_that_was_never_run_the_same_method_again_replaces_itself_and
 
 def test_a_study_of_nothing_else_keeps_no_store_from_being_cleaned(data: Path, tmp_path: Path) -> None:
     assert hand_in(data, tmp_path) == 0
-    assert referred(tmp_path) == {}
+    assert referenced_stages(tmp_path) == {}
 
 
 def test_where_mlflow_holds_the_only_rows_the_masks_are_still_found(data: Path, tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from harness.console import note, say
 from harness.datasets import Protocol, data_kind, load_protocols
 from harness.errors import DataError, HarnessError, ResourceError, StoreError, StudyError
 from harness.execution.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
-from harness.execution.progress import print_failures, progress
+from harness.execution.progress import failure_lines, progress
 from harness.execution.queue import ReadyQueue
-from harness.execution.timing import spans_of, spent
+from harness.execution.timing import spans_of, summarize_time
 from harness.files import locked
 from harness.hardware import code_revision, cores, describe_hardware, gpu_names
 from harness.planning.inputs import gather
@@ -35,9 +35,7 @@ from harness.planning.study import Scale, Study, load_study
 from harness.planning.text import plan_text
 from harness.results.export import export, require_usable
 from harness.results.plan_record import keep_plan
-from harness.store.local import Store
-from harness.store.mirror import Mirror
-from harness.store.sharing import leases_at, level_first, level_last, open_mirror
+from harness.store import Store, open_store, send_results
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -66,14 +64,13 @@ def run(options: argparse.Namespace) -> int:
         raise StudyError("--json and --all say how --plan prints; give --plan too")
     protocols = load_protocols()
     study = load_study(options.study, protocols, options.scale, options=read_options(options.option))
-    store = Store(options.home)
-    mirror = open_mirror(store, options.store)
+    store = open_store(options.home, options.store)
     if options.time_limit is not None and options.time_limit <= 0:
         raise ResourceError(f"--time-limit {options.time_limit:g}: expected seconds above zero")
     if options.address is None:
-        return _run(options, study, protocols, store, None, mirror, begin)
-    with joined_ray(options.address, store, gpu=study.scale.gpus > 0, mirror=mirror) as cluster:
-        return _run(options, study, protocols, store, cluster, mirror, begin)
+        return _run(options, study, protocols, store, None, begin)
+    with joined_ray(options.address, store, gpu=study.scale.gpus > 0) as cluster:
+        return _run(options, study, protocols, store, cluster, begin)
 
 
 def _run(
@@ -82,7 +79,6 @@ def _run(
     protocols: Mapping[str, Protocol],
     store: Store,
     cluster: Cluster | None,
-    mirror: Mirror | None,
     begin: float,
 ) -> int:
     cpus = cluster.cpus if cluster else cores() if options.cpus is None else options.cpus
@@ -95,18 +91,20 @@ def _run(
     tell = note if options.json else say
     root = options.data if options.data is not None else embedded_data(store.home, tell)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
-    material = gather((protocols[name] for name in asked), root, store.home / "facts.sqlite", tell)
+    inputs = gather((protocols[name] for name in asked), root, store.home / "facts.sqlite", tell)
     share = study.scale.gpus if gpus else 0.0
     machine = cluster.hardware if cluster else describe_hardware(gpu=share > 0)
-    elsewhere = mirror.seconds if mirror else None
     while True:
-        with store.planning():
-            plan = make_plan(study, material, store, gpus=share, machine=machine, elsewhere=elsewhere)
+        with store.planning_lock():
+            plan = make_plan(study, inputs, store, gpus=share, machine=machine)
             if not options.plan:
                 keep_plan(plan, store, options.study, read_options(options.option))
-        if options.plan or mirror is None:
+        if options.plan:
             break
-        if level_first(mirror, plan, tell):
+        done = store.synchronize(item.stage for item in plan.items.values() if item.state == "cached")
+        if done.fetched or done.sent:
+            tell(f"{store.url}: {done.fetched} finished stages fetched, {done.sent} sent")
+        if not done.damaged:
             plan = replace(plan, elsewhere=frozenset())
             break
     if options.json:
@@ -125,7 +123,6 @@ def _run(
         begin=begin,
         cluster=cluster,
         time_limit=options.time_limit,
-        mirror=mirror,
     )
     if options.export is not None and status != INTERRUPTED:
         for words in export(plan, store, options.export.absolute()):
@@ -143,18 +140,16 @@ def execute(
     begin: float,
     cluster: Cluster | None = None,
     time_limit: float | None = None,
-    mirror: Mirror | None = None,
 ) -> int:
-    """Runs a plan, records it, writes the report; the exit status. `cluster`: the one that was joined, if any;
-    `mirror`: where the store is shared, if it is."""
+    """Run a plan, record it and write the report; return the exit status. `cluster`: the one that was joined."""
     from harness.results.rows import is_filled, is_planned
     from harness.tracking.sync import record
     from harness.tracking.writer import tracking_uri  # MLflow takes seconds to load
 
     limit = time_limit if time_limit is not None else plan.study.scale.time_limit
     planned_at = time.time()
-    board = _run_missing(plan, store, cpus, gpus, cluster, mirror, limit) if plan.missing else None
-    is_level = level_last(mirror, plan) if mirror and plan.missing else True
+    queue = _run_missing(plan, store, cpus, gpus, cluster, limit) if plan.missing else None
+    is_sent = send_results(store, [item.stage for item in plan.items.values()]) if plan.missing else True
     rows = record(plan, store)
     reported = write_report(study_file, store.home)
     planned = [row for row in rows if is_planned(row)]
@@ -168,13 +163,13 @@ def execute(
             print(f"  {row['status']}: {row['variant']} × {row['benchmark']} × seed {row['seed']}: {row['reason']}")
     print(f"tables: {store.home / 'reports' / plan.study.name / 'index.md'}")
     print(f"MLflow: {sys.executable} -m mlflow ui --host 127.0.0.1 --backend-store-uri {tracking_uri(store.home)}")
-    spans = spans_of(board, store) if board else ()
+    spans = spans_of(queue, store) if queue else ()
     now = time.time()
-    if told := spent(spans, now - (time.monotonic() - begin), planned_at, now):
-        print(f"time: {told}")
-    if board and board.closed:
+    if summary := summarize_time(spans, now - (time.monotonic() - begin), planned_at, now):
+        print(f"time: {summary}")
+    if queue and queue.closed:
         return INTERRUPTED
-    return 0 if filled == len(planned) and reported and is_level else 1
+    return 0 if filled == len(planned) and reported and is_sent else 1
 
 
 def check_scale(scale: Scale, gpus: int, *, insist: bool) -> None:
@@ -225,7 +220,6 @@ def _run_missing(
     cpus: int,
     gpus: int,
     joined: Cluster | None,
-    mirror: Mirror | None,
     time_limit: float | None,
 ) -> ReadyQueue:
     """Runs what is missing, and says what failed."""
@@ -242,16 +236,16 @@ def _run_missing(
     say(f"{'using' if joined else 'starting'} Ray for {len(plan.missing)} stages on {where}")
     with (
         nullcontext(joined) if joined else local_ray(cpus, gpus) as cluster,
-        leases_at(mirror) as lease,
-        recording(plan, store, PATIENCE, mirror) as recorder,
-        progress(plan, store, cpus, lease) as display,
+        store.followed(),
+        recording(plan, store, PATIENCE) as recorder,
+        progress(plan, store, cpus) as display,
     ):
 
-        def watch(board: ReadyQueue) -> None:
-            display.watch(board)
-            recorder.watch(board)
+        def watch(queue: ReadyQueue) -> None:
+            display.watch(queue)
+            recorder.watch(queue)
 
-        board = run_stages(
+        queue = run_stages(
             plan.missing,
             store,
             cpus=cpus,
@@ -259,12 +253,11 @@ def _run_missing(
             expected={key: item.seconds for key, item in plan.items.items()},
             revision=code_revision(),
             time_limit=time_limit,
-            mirror=mirror,
-            lease=lease,
             watch=watch,
         )
-    print_failures(board, store)
-    return board
+    for line in failure_lines(queue, store):
+        print(line)
+    return queue
 
 
 def read_options(texts: Sequence[str]) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from harness.errors import DataError, HarnessError, StoreError, StudyError
 from harness.score.folders import find_videos
+from harness.score.measures import MEASURES
 from harness.score.processes import score_all
 from harness.score.rules import rules_of
 from harness.score.sequence import SequenceScores
-from harness.score.measures import MEASURES
 from harness.score.tables import Row, sequence_row, total, write_scores
 
 if TYPE_CHECKING:

@@ -9,16 +9,14 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from harness.errors import HarnessError, StoreError
-from harness.store import remote_gc
-from harness.store.gc import damage, entries, remove, size_of, waste
-from harness.store.local import Store
-from harness.store.mirror import Mirror
-from harness.store.sharing import open_mirror
+from harness.results.references import referenced_stages
+from harness.store import SharedStore, Store, open_store, remote_gc
+from harness.store.gc import Entry, damage, entries, garbage, remove, size_of
 
 _DAY = 86400.0
 
@@ -30,26 +28,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not (home / "store").is_dir():
             raise StoreError(f"{home}: no home of runs; give --home the folder that runs were given")
-        store = Store(home)
-        mirror = _mirror(store) if options.remote else None
-        status: int = options.do(store, mirror, options)
+        status: int = options.do(_shared(home) if options.remote else Store(home), options)
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return status
 
 
-def _mirror(store: Store) -> Mirror:
-    mirror = open_mirror(store, None)
-    if mirror is None:
-        raise StoreError(f"{store.home}: --remote: it shares nothing at a URL; a run with --store URL does")
-    return mirror
+def _shared(home: Path) -> SharedStore:
+    store = open_store(home)
+    if not isinstance(store, SharedStore):
+        raise StoreError(f"{home}: --remote: it shares nothing at a URL; a run with --store URL does")
+    return store
 
 
-def show(store: Store, mirror: Mirror | None, options: argparse.Namespace) -> int:
+def _entries(store: Store) -> Iterator[Entry]:
+    """Yield the stages at the URL of a shared store, else those of the home."""
+    if isinstance(store, SharedStore):
+        return remote_gc.entries(store)
+    return entries(store, referenced_stages(store.home))
+
+
+def show(store: Store, options: argparse.Namespace) -> int:
     """A line for every finished stage, or all of it as JSON."""
-    every = remote_gc.entries(mirror) if mirror else entries(store)
-    found = [entry for entry in every if options.kind in (None, entry.name)]
+    found = [entry for entry in _entries(store) if options.kind in (None, entry.name)]
     if options.json:
         print(json.dumps([asdict(entry) for entry in found]))
         return 0
@@ -62,18 +64,18 @@ def show(store: Store, mirror: Mirror | None, options: argparse.Namespace) -> in
     return 0
 
 
-def size(store: Store, mirror: Mirror | None, _options: argparse.Namespace) -> int:
+def size(store: Store, _options: argparse.Namespace) -> int:
     """Bytes by kind of stage, and of what is not a finished stage."""
     counts: dict[str, list[int]] = {}
     unused = [0, 0]
-    for entry in remote_gc.entries(mirror) if mirror else entries(store):
+    for entry in _entries(store):
         for total in (counts.setdefault(entry.name, [0, 0]), *([] if entry.studies else [unused])):
             total[0] += 1
             total[1] += entry.size
     for name, (count, bytes_) in counts.items():
         print(f"{name:<22} {count:>7} {human(bytes_):>10}")
     for name, words in (("work", "in work, or given up on"), ("damaged", "set aside as damaged")):
-        places = [] if mirror else list((store.root / name).iterdir())
+        places = [] if store.url else list((store.root / name).iterdir())
         if places:
             print(f"{words:<22} {len(places):>7} {human(sum(map(size_of, places))):>10}")
     total_count, total_bytes = sum(count for count, _ in counts.values()), sum(bytes_ for _, bytes_ in counts.values())
@@ -82,46 +84,41 @@ def size(store: Store, mirror: Mirror | None, _options: argparse.Namespace) -> i
     return 0
 
 
-def prune(store: Store, mirror: Mirror | None, options: argparse.Namespace) -> int:
+def prune(store: Store, options: argparse.Namespace) -> int:
     """Shows what can go; removes it where the user says so."""
-    if mirror is not None:
-        return _prune_at(mirror, options)
-    found = list(waste(store, options.older_than * _DAY))
+    older = options.older_than * _DAY
+    if isinstance(store, SharedStore):
+        found = list(remote_gc.garbage(store, older))
+    else:
+        found = list(garbage(store, referenced_stages(store.home), older))
+    at = f" at {store.url}" if store.url else ""
     for one in found:
-        print(f"{human(one.size):>10}  {one.path.relative_to(store.root)}  ({one.why})")
+        print(f"{human(one.size):>10}  {one.what}  ({one.why})")
     if not options.yes:
-        print(f"{len(found)} would be removed, {human(sum(one.size for one in found))}; --yes removes them")
+        print(f"{len(found)} would be removed{at}, {human(sum(one.size for one in found))}; --yes removes them")
         return 0
-    removed = list(remove(store, found))
-    print(f"{len(removed)} removed, {human(sum(one.size for one in removed))}")
+    if isinstance(store, SharedStore):
+        removed = list(remote_gc.remove(store, found))
+    else:
+        with store.pruning_lock():  # waits for runs that are planning, and lets none plan meanwhile
+            removed = list(remove(store, found, referenced_stages(store.home)))
+    print(f"{len(removed)} removed{at}, {human(sum(one.size for one in removed))}")
     if len(removed) < len(found):
         print(f"{len(found) - len(removed)} kept: in use by now")
     return 0
 
 
-def _prune_at(mirror: Mirror, options: argparse.Namespace) -> int:
-    found = list(remote_gc.litter(mirror, options.older_than * _DAY))
-    for one in found:
-        print(f"{human(one.size):>10}  {one.what}  ({one.why})")
-    if not options.yes:
-        total = human(sum(one.size for one in found))
-        print(f"{len(found)} would be removed at {mirror.url}, {total}; --yes removes them")
-        return 0
-    removed = list(remote_gc.remove(mirror, found))
-    print(f"{len(removed)} removed at {mirror.url}, {human(sum(one.size for one in removed))}")
-    return 0
-
-
-def verify(store: Store, mirror: Mirror | None, options: argparse.Namespace) -> int:
+def verify(store: Store, options: argparse.Namespace) -> int:
     """Hashes every byte again; says what is damaged."""
     checked = bad = 0
-    for name, key in sorted(mirror.published()) if mirror else store.published():
+    shared = store if isinstance(store, SharedStore) else None
+    for name, key in sorted(shared.mirror.published()) if shared else store.published():
         checked += 1
-        problem = mirror.problem(name, key) if mirror else damage(store, name, key)
+        problem = remote_gc.damage(shared, name, key) if shared else damage(store, name, key)
         if problem is None:
             continue
         bad += 1
-        set_aside = mirror.set_aside if mirror else store.set_aside
+        set_aside = shared.mirror.set_aside if shared else store.set_aside
         aside = " (set aside)" if options.set_aside and set_aside(name, key) else ""
         print(f"damaged: {name} {key[:12]}: {problem}{aside}")
     print(f"{checked} finished stages checked, {bad} damaged")

@@ -1,6 +1,7 @@
 """Ray, started on this machine or joined where it runs (`--address`), and what its nodes have.
 
-With `harness.execution.tune` the only file that imports Ray."""
+Only this file and `harness.execution.tune` import Ray.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, ResourceError
+from harness.errors import ResourceError
+from harness.hardware import describe_hardware
 from harness.stage import Stage
-from harness.store.local import Store, node_home
-from harness.store.mirror import Mirror
-from harness.store.objects import ObjectStore
+from harness.store import Store, StoreAddress, check_node
 
 OBJECT_STORE = 200 * 1024 * 1024
-"""Bytes; stages hand each other folders, so Ray carries little."""
+"""Bytes of Ray's object store; stages exchange folders, so it carries little."""
 
 _SOCKET_ROOM = 20
-"""Longest temp folder, characters: Ray puts sockets of up to 107 characters under it."""
+"""Longest path of the temporary folder in characters: Ray's sockets in it have paths of up to 107."""
 
 _STARTS = 3
 """Attempts at starting Ray on this machine."""
 
-_LOOK = 120.0
-"""Seconds that the nodes of a cluster have to say whether they see the store."""
+_PROBE_SECONDS = 120.0
+"""Timeout for the nodes of a cluster to say whether they see the store."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,50 +44,51 @@ class Node:
     cpus: float
     gpus: float = 0.0
     memory: float = float("inf")
-    """Bytes that stages may ask for."""
+    """Bytes that stages may reserve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What Ray runs on."""
+    """The machines that Ray runs on."""
 
     nodes: tuple[Node, ...]
     storage: Path
-    """Where Tune keeps what it needs meanwhile; all nodes see it."""
+    """Folder for Tune's temporary files, which all nodes see."""
 
     hardware: str = ""
-    """Of the node that stages run on which are alone on their machine; empty where that is this machine."""
+    """Hardware of the node for exclusive stages; empty if that is this machine."""
 
     @property
     def cpus(self) -> int:
-        """Of all nodes together."""
+        """CPU cores of all nodes together."""
         return max(1, int(sum(node.cpus for node in self.nodes)))
 
     @property
     def gpus(self) -> int:
-        """Of all nodes together."""
+        """GPUs of all nodes together."""
         return int(sum(node.gpus for node in self.nodes))
 
     @property
     def largest(self) -> Node:
-        """The node with the most GPUs, and of those the most cores: where stages run that must be alone."""
+        """Node with the most GPUs, and among those the most cores: exclusive stages run there."""
         return max(self.nodes, key=lambda node: (node.gpus, node.cpus, node.id))
 
     @property
     def cores(self) -> int:
-        """Most cores of one node: what a stage can have."""
+        """Most cores of one node, which is the most that a stage can have."""
         return max(1, int(max(node.cpus for node in self.nodes)))
 
 
 def check_resources(stages: Iterable[Stage], gpus: float, memory: float = float("inf")) -> None:
-    """Raises ResourceError if a stage asks for more than this machine has. Ray itself would wait in silence.
+    """Raise ResourceError if a stage needs more than this machine has. Ray itself would wait silently.
 
-    CPUs beyond the machine's are no error: the stage gets what there is, and takes longer."""
+    More CPUs than the machine has are no error: the stage gets those that there are and takes longer.
+    """
     check_nodes(stages, (Node(id="", address="this machine", cpus=1.0, gpus=gpus, memory=memory),))
 
 
 def check_nodes(stages: Iterable[Stage], nodes: tuple[Node, ...]) -> None:
-    """Raises ResourceError if there is a stage that no node can ever run."""
+    """Raise ResourceError if there is a stage that no node can ever run."""
     for stage in stages:
         wanted = stage.resources
         if not any(wanted.gpus <= node.gpus and wanted.memory <= node.memory for node in nodes):
@@ -102,28 +103,28 @@ def check_nodes(stages: Iterable[Stage], nodes: tuple[Node, ...]) -> None:
 
 @contextmanager
 def local_ray(cpus: int, gpus: int) -> Iterator[Cluster]:
-    """Ray on this machine alone, started quietly; one that runs in this process already is used and left running."""
+    """Start Ray on this machine only; one that runs in this process already is used and left running."""
     _set_environment()
-    if "RAY_AUTH_MODE" not in os.environ:  # a secret of this run's own, so that no other user can send it work
+    if "RAY_AUTH_MODE" not in os.environ:  # a secret of this run, so that no other user can send it work
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray = _import_ray()
     temp = ray_folder()
-    alone = Cluster(nodes=(Node(id="", address="", cpus=cpus, gpus=gpus),), storage=temp / "tune")
+    cluster = Cluster(nodes=(Node(id="", address="", cpus=cpus, gpus=gpus),), storage=temp / "tune")
     if ray.is_initialized():
-        yield alone
+        yield cluster
         return
     _remove_leftovers(temp.parent)
     _start(ray, cpus, gpus, temp)
     try:
-        yield alone
+        yield cluster
     finally:
         ray.shutdown()
         shutil.rmtree(temp, ignore_errors=True)
 
 
 def _start(ray: Any, cpus: int, gpus: int, temp: Path) -> None:
-    """Ray gives up after 30 seconds that cannot be changed, which a busy machine may need more than once."""
+    """Start Ray, which gives up after a fixed 30 seconds: a busy machine may need several attempts."""
     for left in reversed(range(_STARTS)):
         try:
             ray.init(
@@ -137,22 +138,23 @@ def _start(ray: Any, cpus: int, gpus: int, temp: Path) -> None:
                 _temp_dir=str(temp),
             )
             return
-        except Exception as error:  # Ray raises plain ones here; told below, or tried again
+        except Exception as error:  # Ray raises plain ones here; reported below, or retried
             ray.shutdown()
             if not left:
                 first = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise ResourceError(
                     f"Ray did not start in {_STARTS} attempts ({first}); is the machine very busy? "
-                    f"Give the same command again when it is not; Ray's own logs were in {temp}"
+                    f"Give the same command again when it is not; Ray's logs were in {temp}"
                 ) from error
 
 
 @contextmanager
-def joined_ray(address: str, store: Store, *, gpu: bool = False, mirror: Mirror | None = None) -> Iterator[Cluster]:
-    """The cluster at `address` (`auto`, or `host:port` of its head), joined from one of its machines.
+def joined_ray(address: str, store: Store, *, gpu: bool = False) -> Iterator[Cluster]:
+    """Join the cluster at `address` (`auto`, or `host:port` of its head) from one of its machines.
 
-    Every node must see the store, with file locks that hold between nodes, or with `mirror` its URL; and have the
-    project. `gpu`: whether the hardware that timings are stamped with has one. Raises ResourceError."""
+    Every node must have the project, and see the home, with file locks that hold between nodes, or the URL that it
+    shares its stages at. `gpu`: whether the hardware in timings includes a GPU. Raises ResourceError.
+    """
     if "://" in address:
         raise ResourceError(
             f"--address {address}: expected `auto` or host:port; start the command on a node of the cluster"
@@ -177,7 +179,7 @@ def joined_ray(address: str, store: Store, *, gpu: bool = False, mirror: Mirror 
         if not nodes:
             raise ResourceError(f"--address {address}: no node of the cluster has a CPU to give")
         _remove_leftovers(storage, host=socket.gethostname())
-        hardware = _look_at(ray, nodes, store, gpu, mirror)
+        hardware = _probe_nodes(ray, nodes, store, gpu)
         nodes = tuple(node for node in nodes if node.id in hardware)
         if not nodes:
             raise ResourceError(f"--address {address}: every node was lost while the cluster was joined; is it up?")
@@ -191,21 +193,23 @@ def joined_ray(address: str, store: Store, *, gpu: bool = False, mirror: Mirror 
 
 
 def ray_folder() -> Path:
-    """Where Ray keeps sockets and logs of this process: in the system's temp folder, whose name is short and which no
-    other machine shares; in `/tmp` where even that is long."""
+    """Return the folder for Ray's sockets and logs of this process, which no other machine sees.
+
+    It is in the system's temporary folder, or in `/tmp` if the path of that is too long.
+    """
     temp = Path(tempfile.gettempdir())
     return (temp if len(str(temp)) <= _SOCKET_ROOM else Path("/tmp")) / f"vos-ray-{os.getuid()}" / str(os.getpid())
 
 
 def _remove_leftovers(folder: Path, host: str = "") -> None:
-    """What killed runs of this user have left there."""
+    """Remove what killed runs of this user have left."""
     for place in folder.glob(f"{host}-[0-9]*" if host else "[0-9]*"):
         try:
             os.kill(int(place.name.rpartition("-")[2]), 0)
         except ProcessLookupError:
             shutil.rmtree(place, ignore_errors=True)
         except (PermissionError, ValueError):
-            continue  # another user's, or not ours at all
+            continue  # another user's, or not Ray's
 
 
 def _nodes(ray: Any) -> Iterator[Node]:
@@ -221,26 +225,27 @@ def _nodes(ray: Any) -> Iterator[Node]:
             )
 
 
-def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool, mirror: Mirror | None) -> dict[str, str]:
-    """Hardware of every node by its id, if all see the store and its locks; raises ResourceError otherwise.
+def _probe_nodes(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool) -> dict[str, str]:
+    """Return id → hardware of the nodes. Raises ResourceError if one does not see the store and its locks.
 
-    Ray lists a node for seconds after it died: one that is lost meanwhile is left out."""
+    Ray lists a node for seconds after it died: such a node is skipped.
+    """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    look = ray.remote(num_cpus=0, max_retries=0)(look_around)
+    task = ray.remote(num_cpus=0, max_retries=0)(probe_node)
     probe = f"probe-{os.getpid()}-{secrets.token_hex(4)}"
     hardware = {}
     try:
-        with store.claim(probe):
+        with store.lock(probe):
             asked = {
-                node.id: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(
-                    str(store.home), probe, gpu, mirror.url if mirror else ""
+                node.id: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(
+                    store.address, probe, gpu
                 )
                 for node in nodes
             }
             for node in nodes:
                 try:
-                    found, hardware[node.id] = ray.get(asked[node.id], timeout=_LOOK)
+                    found, hardware[node.id] = ray.get(asked[node.id], timeout=_PROBE_SECONDS)
                 except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
                     continue
                 except ray.exceptions.RayError as error:
@@ -255,28 +260,9 @@ def _look_at(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool, mirror:
     return hardware
 
 
-def look_around(home: str, probe: str, gpu: bool, url: str = "") -> tuple[str, str]:
-    """What is wrong on this node (empty: nothing), and its hardware. `probe` is held by the driver; with a `url` it is
-    that which all nodes must see, and be able to write, rather than the driver's home."""
-    from harness.hardware import describe_hardware
-
-    hardware = describe_hardware(gpu=gpu)
-    if url:
-        try:
-            Store(node_home(Path(home)))
-            ObjectStore(url).check()
-        except HarnessError as error:
-            return str(error), hardware
-        return "", hardware
-    locks = Path(home) / "store" / "locks"
-    if not (locks / f"{probe}.lock").exists():
-        return f"does not see {home}; give a --home on a file system that all nodes share", hardware
-    if not Store(Path(home)).in_work(probe):
-        return (
-            f"file locks in {home} do not hold between nodes; mount it with them (NFS 4; Lustre: flock)",
-            hardware,
-        )
-    return "", hardware
+def probe_node(store: StoreAddress, probe: str, gpu: bool) -> tuple[str, str]:
+    """Return what keeps this node from the driver's store (empty if nothing does), and the node's hardware."""
+    return check_node(store, probe), describe_hardware(gpu=gpu)
 
 
 def _import_ray() -> Any:
@@ -289,7 +275,7 @@ def _import_ray() -> Any:
 
 
 def _set_environment() -> None:
-    """Read by Ray when it is imported or started, and by its workers; what the user has set stays."""
+    """Set what Ray reads when it is imported or started, and in its workers; the user's own settings stay."""
     wanted = {
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -299,7 +285,7 @@ def _set_environment() -> None:
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_WARN_THRESHOLD_S": "60",
         "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-        # Large tensors of a CPU in pages of 2 MB: a training step faults its memory in anew, and takes the less time.
+        # Pages of 2 MB for large CPU tensors: a training step faults its memory in anew, which takes less time then.
         "THP_MEM_ALLOC_ENABLE": "1",
     }
     for name, value in wanted.items():

@@ -1,13 +1,12 @@
-"""What is going on, for people: live on a terminal, plain lines with the time elsewhere."""
+"""What is going on, for people: live on a terminal, elsewhere plain lines with the time."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from statistics import fmean
 
 from rich.console import Console
 from rich.live import Live
@@ -16,182 +15,131 @@ from rich.text import Text
 
 from harness.console import duration, say
 from harness.execution.queue import ReadyQueue
-from harness.planning.estimate import Pace
-from harness.planning.plan import Plan
-from harness.stage import Stage
-from harness.store.leases import Lease
-from harness.store.local import Store
+from harness.execution.timing import TimeLeft
+from harness.planning import Plan
+from harness.store import Store
 
 _REFRESH = 0.5
-"""Seconds between two looks at what runs."""
+"""Seconds between two updates of the live display."""
 
 _HEARTBEAT = 30.0
-"""Seconds after which plain output says what runs, where nothing has ended since."""
+"""Seconds after which plain output reports what runs if nothing has ended since."""
 
 _LOG_LINES = 12
 
-_Said = dict[str, tuple[float, str]]
-"""Key of a stage that runs → share of it that is done, and words."""
+_Running = Mapping[str, tuple[float, str]]
+"""Key of a stage that runs → share that is done, and a message."""
 
 
-def print_failures(board: ReadyQueue, store: Store) -> None:
-    """Every failed stage with its cause and the end of its log; how many others wait for it."""
-    waiting = Counter(board.skipped.values())
-    for key in sorted(board.failed):
+def failure_lines(queue: ReadyQueue, store: Store) -> Iterator[str]:
+    """Yield every failed stage with its cause, the end of its log, and how many others wait for it."""
+    waiting = Counter(queue.skipped.values())
+    for key in sorted(queue.failed):
         failure = store.failure(key)
         if failure is None:
-            print(f"failed: {board.missing[key].label} (no record of why)")
+            yield f"failed: {queue.missing[key].label} (no record of why)"
             continue
         tries = f" (tried {failure.attempts} times)" if failure.attempts > 1 else ""
-        print(f"failed: {failure.label}: {failure.error}{tries}")
+        yield f"failed: {failure.label}: {failure.error}{tries}"
         text = "\n".join(part for part in (failure.log.strip(), failure.traceback.strip()) if part)
-        for line in text.splitlines()[-_LOG_LINES:]:
-            print(f"    {line}")
+        yield from (f"    {line}" for line in text.splitlines()[-_LOG_LINES:])
         if waiting[key]:
-            print(f"    {waiting[key]} stages wait for it")
-        print(f"    all of it: {store.failure_file(key)}")
+            yield f"    {waiting[key]} stages wait for it"
+        yield f"    full record: {store.failure_file(key)}"
 
 
 class Progress:
-    """Follows a board; made for one run."""
+    """Display of one run."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        cpus: int,
-        live: Live | None,
-        lease: Callable[[str], Lease | None] = lambda key: None,
-    ) -> None:
+    def __init__(self, plan: Plan, store: Store, cpus: int, live: Live | None) -> None:
         self._plan = plan
         self._store = store
-        self._cpus = cpus
         self._live = live
-        self._lease = lease
         self._cached = len(plan.items) - len(plan.missing)
+        self._time_left = TimeLeft({key: item.seconds for key, item in plan.items.items()}, cpus)
         self._begun: dict[str, float] = {}
-        self._paces: dict[str, Pace] = {}
-        self._ended: set[str] = set()
+        self._ended = 0
         self._retried = 0
         self._closed = False
-        self._took: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self._next = self._beat = time.monotonic() + _HEARTBEAT
+        self._next_update = 0.0
+        self._next_heartbeat = time.monotonic() + _HEARTBEAT
 
-    def watch(self, board: ReadyQueue) -> None:
-        """Looks at the board, and shows what has changed."""
+    def watch(self, queue: ReadyQueue) -> None:
+        """Show what has changed in the queue."""
         now = time.monotonic()
-        if board.closed and not self._closed:
+        if queue.closed and not self._closed:
             self._closed = True
-            self._tell("stopping: what runs is finished and kept; Ctrl-C once more stops at once")
-        for key in board.running:
-            if key not in self._begun and (self._store.in_work(key) or self._lease(key)):
+            self._print("stopping: what runs is finished and kept; Ctrl-C once more stops at once")
+        for key in queue.running:
+            if key not in self._begun and self._store.is_running(key):
                 self._begun[key] = now  # others wait in Tune's queue for a core
-        for key, cause in board.retried[self._retried :]:
-            self._tell(f"tried again: {board.missing[key].label}: {cause}")
-        self._retried = len(board.retried)
-        for key in board.ended[len(self._ended) :]:
-            self._end(board, key, now)
-        if self._live is not None and now >= self._next - _HEARTBEAT:
-            self._next = now + _HEARTBEAT + _REFRESH
-            self._live.update(self._table(board, now))
-        elif self._live is None and now >= self._beat and board.running:
-            self._beat = now + _HEARTBEAT
-            said = self._said(board)
-            running = ", ".join(self._running(board, said, now)) or "nothing yet"
-            say(f"{self._head(board, said, now)}; running: {running}")
+        for key, cause in queue.retried[self._retried :]:
+            self._print(f"tried again: {queue.missing[key].label}: {cause}")
+        self._retried = len(queue.retried)
+        for key in queue.ended[self._ended :]:
+            self._end(queue, key, now)
+        if self._live is not None and now >= self._next_update:
+            self._next_update = now + _REFRESH
+            self._live.update(self._table(queue, now))
+        elif self._live is None and now >= self._next_heartbeat and queue.running:
+            self._next_heartbeat = now + _HEARTBEAT
+            running = self._running(queue)
+            lines = ", ".join(self._lines(queue, running, now)) or "nothing yet"
+            say(f"{self._head(queue, running, now)}; running: {lines}")
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self._live is None:
             say(line)
         else:
             self._live.console.print(line, style="red", markup=False)
 
-    def _end(self, board: ReadyQueue, key: str, now: float) -> None:
-        self._ended.add(key)
-        stage = board.missing[key]
-        manifest = self._store.manifest(stage.name, key) if key in board.done else None
-        seconds = manifest["provenance"]["seconds"] if manifest else now - self._begun.get(key, now)
-        self._took[_kind(stage)].append(seconds)
-        words = "done" if key in board.done else "FAILED"
-        line = f"{len(self._ended)}/{len(board.missing)} {words}: {stage.label} ({duration(seconds)})"
-        if key in board.failed:
+    def _end(self, queue: ReadyQueue, key: str, now: float) -> None:
+        self._ended += 1
+        stage = queue.missing[key]
+        manifest = self._store.manifest(stage.name, key) if key in queue.done else None
+        seconds = manifest.seconds if manifest else None
+        seconds = now - self._begun.get(key, now) if seconds is None else seconds
+        self._time_left.add(stage, seconds)
+        status = "done" if key in queue.done else "FAILED"
+        line = f"{self._ended}/{len(queue.missing)} {status}: {stage.label} ({duration(seconds)})"
+        if key in queue.failed:
             failure = self._store.failure(key)
             line += f": {failure.error}" if failure else ""
-        self._beat = now + _HEARTBEAT
-        if self._live is None or key in board.failed:
-            self._tell(line)
+        self._next_heartbeat = now + _HEARTBEAT
+        if self._live is None or key in queue.failed:
+            self._print(line)
 
-    def _head(self, board: ReadyQueue, said: _Said, now: float) -> str:
-        parts = [f"{self._cached} cached", f"{len(board.done)} done", f"{board.left} left"]
-        parts += [f"{len(board.failed)} failed"] if board.failed else []
-        parts += [f"{len(board.skipped)} wait for a failed one"] if board.skipped else []
-        left = self._seconds_left(board, said, now)
+    def _head(self, queue: ReadyQueue, running: _Running, now: float) -> str:
+        parts = [f"{self._cached} cached", f"{len(queue.done)} done", f"{queue.left} left"]
+        parts += [f"{len(queue.failed)} failed"] if queue.failed else []
+        parts += [f"{len(queue.skipped)} wait for a failed one"] if queue.skipped else []
+        shares = {key: share for key, (share, _) in running.items()}
+        left = self._time_left.seconds(queue, shares, self._begun, now)
         parts += [f"about {duration(left)} to go"] if left is not None else []
-        return ", ".join(parts) + (" (stopping: what runs is finished first)" if board.closed else "")
+        return ", ".join(parts) + (" (stopping: what runs is finished first)" if queue.closed else "")
 
-    def _seconds_left(self, board: ReadyQueue, said: _Said, now: float) -> float | None:
-        """None until every kind of stage that is left has been seen once."""
-        total = longest = 0.0
-        for key, stage in board.missing.items():
-            if key in self._ended or key in board.skipped:
-                continue
-            seen = self._took.get(_kind(stage))
-            rest = fmean(seen) if seen else self._plan.items[key].seconds
-            if key in said:
-                rest = self._rest(key, said[key][0], rest, now)
-            if rest is None:
-                return None
-            total += rest * (self._cpus if stage.resources.exclusive else stage.resources.cpus)
-            longest = max(longest, rest)
-        return max(total / self._cpus, longest)
+    def _running(self, queue: ReadyQueue) -> _Running:
+        return {key: self._store.progress(key) for key in queue.running if key in self._begun}
 
-    def _rest(self, key: str, share: float, expected: float | None, now: float) -> float | None:
-        """Seconds that a running stage still takes: by its pace, or until that tells something by earlier ones."""
-        rest = self._paces.setdefault(key, Pace(now, share)).rest(now, share) if share else None
-        if rest is not None or expected is None:
-            return rest
-        return max(expected - (now - self._begun[key]), 0.0)
+    def _lines(self, queue: ReadyQueue, running: _Running, now: float) -> Iterator[str]:
+        for key, (share, message) in running.items():
+            about = (f" {share:.0%}" if share else "") + (f" {message}" if message else "")
+            yield f"{queue.running[key].label}{about} ({duration(now - self._begun[key])})"
 
-    def _said(self, board: ReadyQueue) -> _Said:
-        """Share and words of every stage that runs."""
-        said = {}
-        for key in board.running:
-            if key not in self._begun:
-                continue
-            share, words = self._store.progress(key)
-            if not share and (lease := self._lease(key)):  # it runs where this home is not seen
-                share, words = lease.share, lease.words
-            said[key] = share, words
-        return said
-
-    def _running(self, board: ReadyQueue, said: _Said, now: float) -> list[str]:
-        lines = []
-        for key, (share, words) in said.items():
-            about = f" {share:.0%}" if share else ""
-            about += f" {words}" if words else ""
-            lines.append(f"{board.running[key].label}{about} ({duration(now - self._begun[key])})")
-        return lines
-
-    def _table(self, board: ReadyQueue, now: float) -> Table:
-        said = self._said(board)
+    def _table(self, queue: ReadyQueue, now: float) -> Table:
+        running = self._running(queue)
         table = Table.grid(padding=(0, 1))
-        table.add_row(Text(f"{self._plan.study.name}: {self._head(board, said, now)}", style="bold"))
-        for line in self._running(board, said, now):
+        table.add_row(Text(f"{self._plan.study.name}: {self._head(queue, running, now)}", style="bold"))
+        for line in self._lines(queue, running, now):
             table.add_row(Text(f"  ▸ {line}"))
         return table
 
 
 @contextmanager
-def progress(
-    plan: Plan, store: Store, cpus: int, lease: Callable[[str], Lease | None] = lambda key: None
-) -> Iterator[Progress]:
-    """A display of the run of a plan: live where stdout is a terminal. `lease`: by the key, if others have one."""
+def progress(plan: Plan, store: Store, cpus: int) -> Iterator[Progress]:
+    """Yield a display of the run of a plan: live if stdout is a terminal."""
     if not sys.stdout.isatty():
-        yield Progress(plan, store, cpus, None, lease)
+        yield Progress(plan, store, cpus, None)
         return
     with Live(console=Console(), refresh_per_second=4, transient=True) as live:
-        yield Progress(plan, store, cpus, live, lease)
-
-
-def _kind(stage: Stage) -> tuple[str, str]:
-    return stage.name, stage.run
+        yield Progress(plan, store, cpus, live)

@@ -1,7 +1,8 @@
-"""Plan → Ray Tune: one experiment, one trial for every stage that is missing.
+"""A plan's missing stages on Ray Tune: one experiment, one trial per stage.
 
-A searcher hands out stages whose needs are published and nothing else. Whether a trial succeeded is read from the
-store, not from Tune: Tune's own results, checkpoints and restore are not used."""
+A searcher suggests stages whose needs are published and nothing else. Whether a trial succeeded is read from the store,
+not from Tune: Tune's own results, checkpoints and restore are not used.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +18,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harness.errors import RemoteError
 from harness.execution.cluster import Cluster, Node, ray_folder
 from harness.execution.queue import ReadyQueue
 from harness.execution.worker import Job, is_stopped, make_job, work
 from harness.memory import release_memory
 from harness.stage import Stage
-from harness.store.leases import Lease
-from harness.store.local import Failure, Store
-from harness.store.mirror import Mirror
+from harness.store import Failure, Store
 
 RETRIES = 2
-"""Of a trial whose worker process died or was killed for its time limit. What a stage raises is not retried."""
+"""Retries of a trial whose worker died or was killed for its time limit. A stage that raises is not retried."""
 
-_QUEUE = "TUNE_MAX_PENDING_TRIALS_PG"
+_MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
 
 
 def run_stages(
@@ -42,40 +40,38 @@ def run_stages(
     expected: Mapping[str, float | None] | None = None,
     revision: str = "",
     time_limit: float | None = None,
-    mirror: Mirror | None = None,
-    lease: Callable[[str], Lease | None] = lambda key: None,
-    watch: Callable[[ReadyQueue], None] = lambda board: None,
+    watch: Callable[[ReadyQueue], None] = lambda queue: None,
 ) -> ReadyQueue:
-    """Runs the stages, which come needs first, on the Ray that is up; returns how every one ended.
+    """Run the stages, needs first, on the Ray that is up; return the queue, which says how every one ended.
 
     Needs that are not among them are published. `cpus`: cores of this machine; `cluster`: where Ray runs, if that is
-    elsewhere too. `expected`: key → seconds, as far as known; long chains go first. `time_limit`: seconds for an
-    attempt at a stage that has no limit of its own; one that takes longer is killed. `mirror`: of the URL that the
-    store is shared at, if it is; `lease`: by the key, the one that is in force there.
+    not this machine alone. `expected`: key → seconds, as far as known; long chains go first. `time_limit`: seconds for
+    an attempt at a stage that has no limit of its own; one that takes longer is killed.
 
-    `watch` is called about ten times a second. SIGINT once: what runs is finished and kept, nothing more is started;
-    twice: KeyboardInterrupt, at once."""
+    `watch` is called about ten times a second. The first SIGINT lets running stages finish and starts no more; the
+    second raises KeyboardInterrupt at once.
+    """
     from ray import tune
 
     cluster = cluster or Cluster(nodes=(Node(id="", address="", cpus=cpus),), storage=ray_folder() / "tune")
-    board = ReadyQueue(
+    queue = ReadyQueue(
         missing={stage.key: stage for stage in stages},
         expected=expected or {},
         is_published=lambda stage: store.find(stage.name, stage.key) is not None,
-        is_held=lambda stage: store.in_work(stage.key) or _is_held_elsewhere(lease(stage.key), mirror),
+        is_taken=lambda stage: store.is_taken(stage.key),
     )
     storage = cluster.storage
     stop = storage / f"stop-{time.time_ns()}"
     needs_gpu = any(stage.resources.gpus > 0 for stage in stages)
-    live: dict[str, Any] = {}
+    active: dict[str, Any] = {}
 
     def job_of(stage: Stage) -> _Parcel:
-        return _Parcel(make_job(stage, store, threads(stage, cluster.cores), revision, time_limit, mirror), stop)
+        return _Parcel(make_job(stage, store, threads(stage, cluster.cores), revision, time_limit), stop)
 
     tuner = tune.Tuner(
         tune.with_resources(_trial, lambda config: _placement(config["job"].stage, cluster)),
         tune_config=tune.TuneConfig(
-            search_alg=_searcher(board, store, job_of, live, mirror),
+            search_alg=_searcher(queue, store, job_of, active),
             num_samples=-1,
             reuse_actors=not needs_gpu,  # a fresh process gives GPU memory back
             trial_dirname_creator=lambda trial: trial.trial_id,
@@ -86,43 +82,45 @@ def run_stages(
             storage_path=str(storage),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[_watcher(board, store, watch, live, mirror)],
+            callbacks=[_watcher(queue, store, watch, active)],
         ),
     )
     try:
-        with _gentle_interrupt(board, stop), _waiting(max(4, cluster.cpus)):
+        with _graceful_interrupt(queue, stop), _pending_trials(max(4, cluster.cpus)):
             tuner.fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
-        if mirror is not None and board.closed:
-            mirror.forget_run()
-    watch(board)
-    return board
+        if queue.closed:
+            store.end_run()
+    watch(queue)
+    return queue
 
 
 @contextmanager
-def _waiting(count: int) -> Iterator[None]:
-    """Lets so many stages wait in Tune's queue, if the user has not said how many: as many as can run at once, or not
-    all CPUs of a cluster are used; no more, so that long chains go first."""
-    if _QUEUE in os.environ:
+def _pending_trials(count: int) -> Iterator[None]:
+    """Let this many trials wait in Tune's queue, unless the user has set a number.
+
+    As many as can run at once, or some CPUs of a cluster would idle; no more, so that long chains go first.
+    """
+    if _MAX_PENDING in os.environ:
         yield
         return
-    os.environ[_QUEUE] = str(count)
+    os.environ[_MAX_PENDING] = str(count)
     try:
         yield
     finally:
-        del os.environ[_QUEUE]
+        del os.environ[_MAX_PENDING]
 
 
 def _trial(config: dict[str, Any]) -> None:
     parcel: _Parcel = config["job"]
-    if not parcel.stop.exists() and not is_stopped(parcel.job):  # Tune cannot take back a trial that waits for its turn
+    if not parcel.stop.exists() and not is_stopped(parcel.job):  # Tune cannot withdraw a trial that waits for its turn
         work(parcel.job, wait=False)
         release_memory()
 
 
 class _Parcel:
-    """A job that Tune may copy and print as often as it likes."""
+    """A job that Tune can copy and print cheaply."""
 
     def __init__(self, job: Job, stop: Path) -> None:
         self.job = job
@@ -130,10 +128,10 @@ class _Parcel:
 
     @cached_property
     def _packed(self) -> bytes:
-        """Tune pickles a trial's config some ten times."""
+        """The pickled job: Tune pickles a trial's config about ten times."""
         from ray import cloudpickle
 
-        return cloudpickle.dumps(self.job)
+        return bytes(cloudpickle.dumps(self.job))  # type: ignore[no-untyped-call]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpack, (self._packed, self.stop)
@@ -155,77 +153,57 @@ def _unpack(packed: bytes, stop: Path) -> _Parcel:
     return _Parcel(cloudpickle.loads(packed), stop)
 
 
-class _Unkept:
-    """Tune pickles what it is given, for a restore that is never used: of this, nothing."""
+class _Unpickled:
+    """Base of objects that pickle as nothing: Tune pickles searcher and callbacks for a restore that is not used."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()
 
 
-def _is_held_elsewhere(lease: Lease | None, mirror: Mirror | None) -> bool:
-    return lease is not None and mirror is not None and not mirror.leases.is_ours(lease)
-
-
-def _is_published(stage: Stage, store: Store, mirror: Mirror | None) -> bool:
-    """In the home, or at the URL, where a node that does not see this home has put it."""
-    if store.find(stage.name, stage.key) is not None:
-        return True
-    if mirror is None:
-        return False
-    with suppress(RemoteError):
-        return mirror.has(stage.name, stage.key)
-    return False
-
-
-def _searcher(
-    board: ReadyQueue, store: Store, job_of: Callable[[Stage], _Parcel], live: Mapping[str, Any], mirror: Mirror | None
-) -> Any:
+def _searcher(queue: ReadyQueue, store: Store, job_of: Callable[[Stage], _Parcel], active: Mapping[str, Any]) -> Any:
     from ray.tune.search import Searcher
 
-    class ReadyStages(_Unkept, Searcher):
-        """Suggests stages whose needs are published."""
+    class ReadyStages(_Unpickled, Searcher):
+        """Suggest stages whose needs are published."""
 
         def __init__(self) -> None:
             super().__init__(metric="none", mode="max")
             self.begun: dict[str, tuple[Stage, float]] = {}
 
         def suggest(self, trial_id: str) -> Any:
-            stage = board.take()
+            stage = queue.take()
             if stage is None:
-                return Searcher.FINISHED if board.finished else None
+                return Searcher.FINISHED if queue.finished else None
             self.begun[trial_id] = stage, time.time()
             return {"job": job_of(stage)}
 
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:  # noqa: ARG002
             stage, begun = self.begun.pop(trial_id)
-            if _is_published(stage, store, mirror):
-                board.finish(stage.key, published=True)
-                return
-            failure = store.failure(stage.key)
-            if mirror is not None and (failure is None or failure.when < begun):
-                mirror.failure(stage.key, begun)
-                failure = store.failure(stage.key)
-            fresh = failure is not None and failure.when >= begun
-            if (board.closed or mirror is not None) and not error and not fresh:
-                board.release(stage.key)  # it was not begun: no more is, or another home was quicker
-                return
-            if not fresh:
-                cause = _cause(stage, store, live.get(trial_id)) if error else _UNKNOWN
+            if store.is_published(stage.name, stage.key):
+                queue.finish(stage.key, published=True)
+            elif store.failure(stage.key, since=begun) is not None:
+                queue.finish(stage.key, published=False)
+            elif (queue.closed or store.url) and not error:
+                queue.release(stage.key)  # not begun: no more stages are, or another home was first
+            else:
+                cause = _cause(stage, store, active.get(trial_id)) if error else _UNKNOWN
                 tries = RETRIES + 1 if error else 1
-                _keep(stage, store, f"the worker process died {tries} times: {cause}" if error else cause, tries)
-            board.finish(stage.key, published=False)
+                _record_failure(
+                    stage, store, f"the worker process died {tries} times: {cause}" if error else cause, tries
+                )
+                queue.finish(stage.key, published=False)
 
         def save(self, checkpoint_path: str) -> None:
-            """Nothing: the store is the truth."""
+            """Save nothing: only the store counts."""
 
         def restore(self, checkpoint_path: str) -> None:
-            """Nothing."""
+            """Restore nothing."""
 
     return ReadyStages()
 
 
 def threads(stage: Stage, cpus: int) -> int:
-    """CPU threads that a stage may use on a machine with that many cores."""
+    """Return how many CPU threads a stage may use on a machine with that many cores."""
     return max(1, min(int(stage.resources.cpus), cpus))
 
 
@@ -234,7 +212,7 @@ def _placement(stage: Stage, cluster: Cluster) -> Any:
 
     wanted = stage.resources
     bundle = {"CPU": min(wanted.cpus, float(cluster.cores))}
-    if wanted.exclusive:  # all cores of one known machine, so that nothing else fits beside it
+    if wanted.exclusive:  # all cores of one known machine, so that nothing else fits on it
         bundle = {"CPU": float(cluster.largest.cpus)}
         if cluster.largest.address:
             bundle[f"node:{cluster.largest.address}"] = 0.001
@@ -243,12 +221,12 @@ def _placement(stage: Stage, cluster: Cluster) -> Any:
     return tune.PlacementGroupFactory([bundle])
 
 
-_UNKNOWN = "it ended without a result, and left no record of why: is the disk full?"
+_UNKNOWN = "it ended without a result and without a record of why: is the disk full?"
 
 
 def _cause(stage: Stage, store: Store, trial: Any) -> str:
-    """Why the worker of a stage died, as far as it can be told."""
-    attempt = store.attempt(stage.key)
+    """Return why the worker of a stage died, as far as can be known."""
+    attempt = store.last_attempt(stage.key)
     limit, begun = attempt.get("time_limit"), attempt.get("begun")
     if limit and begun and time.time() - begun >= limit:
         return f"killed, as it took longer than its time limit of {limit:g} s"
@@ -269,71 +247,70 @@ def _cause(stage: Stage, store: Store, trial: Any) -> str:
     return "killed from outside, most often by the system for want of memory"
 
 
-def _keep(stage: Stage, store: Store, error: str, attempts: int) -> None:
+def _record_failure(stage: Stage, store: Store, error: str, attempts: int) -> None:
     log = store.log_tail(stage.key)
     failure = Failure(
         key=stage.key, label=stage.label, error=error, traceback="", log=log, when=time.time(), attempts=attempts
     )
-    with suppress(OSError):  # the disk may be full: the cell says then that it was not run
+    with suppress(OSError):  # the disk may be full: then the cell is reported as not run
         store.fail(failure)
 
 
-def _watcher(
-    board: ReadyQueue, store: Store, watch: Callable[[ReadyQueue], None], live: dict[str, Any], mirror: Mirror | None
-) -> Any:
+def _watcher(queue: ReadyQueue, store: Store, watch: Callable[[ReadyQueue], None], active: dict[str, Any]) -> Any:
     from ray.tune.progress_reporter import TrialProgressCallback
 
-    class Watcher(_Unkept, TrialProgressCallback):
-        """Lets the display follow, and is in the place of Tune's own lines, which `verbose=0` does not stop."""
+    class Watcher(_Unpickled, TrialProgressCallback):
+        """Update the display, and replace Tune's own lines, which `verbose=0` does not stop."""
 
-        told = False
+        stopped = False
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            watch(board)
-            if board.closed and mirror is not None and not self.told:
-                self.told = True
-                mirror.stop()
+            watch(queue)
+            if queue.closed and not self.stopped:
+                self.stopped = True
+                store.stop()
 
         def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
-            live[trial.trial_id] = trial
+            active[trial.trial_id] = trial
 
         def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
-            live[trial.trial_id] = trial  # it may have died before it started
-            stage = board.missing[trial.config["job"].job.key]
-            board.retried.append((stage.key, _cause(stage, store, trial)))
+            active[trial.trial_id] = trial  # it may have died before it started
+            stage = queue.missing[trial.config["job"].job.key]
+            queue.retried.append((stage.key, _cause(stage, store, trial)))
 
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
-            live.pop(trial.trial_id, None)
+            active.pop(trial.trial_id, None)
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
-            live.pop(trial.trial_id, None)
+            active.pop(trial.trial_id, None)
 
         def log_result(self, *_: Any, **__: Any) -> None:
-            """Nothing: the display says it."""
+            """Print nothing: the display does."""
 
         def _print(self, msg: str) -> None:
-            """Nothing."""
+            """Print nothing."""
 
     return Watcher()
 
 
 @contextmanager
-def _gentle_interrupt(board: ReadyQueue, stop: Path) -> Iterator[None]:
-    """The first SIGINT closes the board and makes the file `stop`, the next one interrupts.
+def _graceful_interrupt(queue: ReadyQueue, stop: Path) -> Iterator[None]:
+    """Let the first SIGINT close the queue and make the file `stop`, and the next one interrupt.
 
-    Also where SIGINT was ignored, as it is in what a shell script starts in the background."""
+    That holds even if SIGINT was ignored, as it is in what a shell script starts in the background.
+    """
     before = signal.getsignal(signal.SIGINT)
     interrupt = before if callable(before) else signal.default_int_handler
 
     def close(_number: int, _frame: FrameType | None) -> None:
-        board.closed = True
+        queue.closed = True
         stop.parent.mkdir(parents=True, exist_ok=True)
         stop.touch()
         signal.signal(signal.SIGINT, interrupt)
 
     try:
         signal.signal(signal.SIGINT, close)
-    except ValueError:  # not the main thread: whoever runs this there catches signals itself
+    except ValueError:  # not the main thread: its caller handles signals
         yield
         return
     try:

@@ -1,9 +1,10 @@
-"""One stage, run in this process: claimed, given its folders, published or its failure kept. Knows no scheduler."""
+"""One stage, run in this process: claimed, given its folders, published or its failure recorded. Knows no scheduler."""
 
 from __future__ import annotations
 
 import errno
 import faulthandler
+import json
 import os
 import platform
 import shutil
@@ -14,117 +15,91 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.errors import HarnessError, RemoteError, StoreError
+from harness.errors import HarnessError, StoreError
+from harness.files import atomic_file
 from harness.hardware import describe_hardware
-from harness.stage import Stage, Task
-from harness.store.local import Failure, Store, Workplace, node_home, store_id
-
-if TYPE_CHECKING:
-    from harness.store.mirror import Mirror
+from harness.stage import Identity, Stage, Task
+from harness.store import Attempt, Failure, Store, StoreAddress, store_on_node
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "torch", "torchvision", "ray", "mlflow")
-_PROGRESS_EVERY = 0.5
-"""Seconds between two writes of the progress file."""
+
+_PROGRESS_SECONDS = 0.5
+"""Least time between two writes of the progress file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A stage as it travels to a worker: without what it needs, but with where that lies."""
+    """A stage as it travels to a worker: without the stages that it needs, but with their names and keys."""
 
     stage: Stage
     key: str
-    identity: dict[str, Any]
-    needs: Mapping[str, Path]
-    home: Path
+    identity: Identity
+    needs: Mapping[str, tuple[str, str]]
+    """Role → name and key."""
+
+    store: StoreAddress
     cpus: int
     revision: str
     time_limit: float | None = None
-    url: str = ""
-    """Where homes share what they have; empty if they do not."""
-
-    run: str = ""
-    """Of the driver, at the URL."""
-
-    home_id: str = ""
-    """Of the driver's home, where there is a URL: on another node the folder of that name may be another one."""
+    """Seconds for the attempt; None: no limit."""
 
 
-def make_job(
-    stage: Stage,
-    store: Store,
-    cpus: int,
-    revision: str,
-    time_limit: float | None = None,
-    mirror: Mirror | None = None,
-) -> Job:
-    """The job of a stage whose needs are published. `time_limit`: seconds, for a stage that has none of its own."""
+def make_job(stage: Stage, store: Store, cpus: int, revision: str, time_limit: float | None = None) -> Job:
+    """Return the job of a stage whose needs are published. `time_limit`: seconds, for a stage that has none itself."""
     own = stage.resources.time_limit
     return Job(
         stage=replace(stage, needs={}),
         key=stage.key,
         identity=stage.identity,
-        needs={role: store.folder(need.name, need.key) for role, need in stage.needs.items()},
-        home=store.home,
+        needs={role: (need.name, need.key) for role, need in stage.needs.items()},
+        store=store.address,
         cpus=cpus,
         revision=revision,
         time_limit=time_limit if own is None else own,
-        url=mirror.url if mirror else "",
-        run=mirror.run if mirror else "",
-        home_id=store_id(store.home) if mirror else "",
     )
 
 
 def work(job: Job, *, wait: bool = True) -> bool:
-    """Runs the stage unless it is published by now; whether it is published at the end. Without `wait` it is left alone
-    if another home that shares the URL is at it.
+    """Run the stage unless it is published by now; return whether it is published at the end.
 
-    What the stage raises is kept in the store and not raised again. What it prints goes to its log. With a time limit
-    this process is killed when it is over."""
-    store = _store(job.home, job.url)
-    with store.claim(job.key):
-        if job.url:
-            mirror = _mirror(job.home, job.url, job.run)
-            is_driver_s = store_id(store.home) == job.home_id
-            attempt = partial(_attempt, job, store, mirror)
-            return mirror.share(job.stage.name, job.key, attempt, is_driver_s=is_driver_s, wait=wait)
-        if store.find(job.stage.name, job.key) is not None:
-            return True
-        return _attempt(job, store)
+    Without `wait`, it is not run while another home that shares the store computes it. What the stage raises is
+    recorded in the store and not raised again. What it prints goes to its log. A time limit kills this process.
+    """
+    store = _store(job.store)
+    with store.claim(job.stage.name, job.key, wait=wait) as granted:
+        return granted and (store.find(job.stage.name, job.key) is not None or _attempt(job, store))
 
 
 def is_stopped(job: Job) -> bool:
-    """Whether the driver wants no more stages, asked on a node that may not see the driver's home."""
-    if not job.url or store_id(_store(job.home, job.url).home) == job.home_id:
-        return False
-    return _mirror(job.home, job.url, job.run).is_stopped()
+    """Return whether the driver wants no more stages, asked on a node that may not see the driver's home."""
+    return _store(job.store).is_stopped()
 
 
-def _attempt(job: Job, store: Store, mirror: Mirror | None = None) -> bool:
-    place = store.start(job.key, job.time_limit)
+def _attempt(job: Job, store: Store) -> bool:
+    attempt = store.start(job.key, job.time_limit)
     started = time.time()
     try:
-        if mirror is not None:
-            job = replace(job, needs=mirror.needs(job.needs))
-        with _printing_to(place.log), _killed_after(job.time_limit):
-            _run(job, place)
-        provenance = _provenance(job, place, started)
+        needs = {role: store.require(*need) for role, need in job.needs.items()}
+        with _output_to(attempt.log), _killed_after(job.time_limit):
+            _run(job, attempt, needs)
+        provenance = _provenance(job, attempt, started)
         store.publish(job.stage.name, job.key, job.stage.label, job.identity, provenance)
-    except Exception as error:  # noqa: BLE001  a stage may raise anything: it is kept, and others go on
+    except Exception as error:  # noqa: BLE001  a stage may raise anything: it is recorded, and other stages go on
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full:
-            shutil.rmtree(place.folder, ignore_errors=True)  # half a result is no use, and its record needs room
+            shutil.rmtree(attempt.folder, ignore_errors=True)  # half a result is useless, and its record needs room
         store.fail(
             Failure(
                 key=job.key,
                 label=job.stage.label,
-                error=f"the disk is full ({error}); free some space, the same command goes on"
+                error=f"the disk is full ({error}); free some space and give the same command again"
                 if full
-                else _words(error),
+                else _message(error),
                 traceback=traceback.format_exc(),
                 log=store.log_tail(job.key),
                 when=time.time(),
@@ -135,30 +110,19 @@ def _attempt(job: Job, store: Store, mirror: Mirror | None = None) -> bool:
 
 
 @cache
-def _store(home: Path, url: str) -> Store:
-    """Whether the home can be written is asked once in a worker. With a URL a node may have a home of its own."""
-    return Store(node_home(home) if url else home)
+def _store(address: StoreAddress) -> Store:
+    """Open the store once per worker: whether it can be written is not asked for every stage."""
+    return store_on_node(address)
 
 
-@cache
-def _mirror(home: Path, url: str, run: str) -> Mirror:
-    from harness.store.mirror import Mirror
-    from harness.store.objects import ObjectStore
-
-    remote = ObjectStore(url)
-    with suppress(RemoteError):  # its clock; where it is down, that is told when it is needed
-        remote.check()
-    return Mirror(_store(home, url), remote, run=run)
-
-
-def _words(error: Exception) -> str:
-    words = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-    return words.strip() or type(error).__name__
+def _message(error: Exception) -> str:
+    text = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return text.strip() or type(error).__name__
 
 
 @contextmanager
 def _killed_after(seconds: float | None) -> Iterator[None]:
-    """The system ends this process with SIGALRM, whatever it hangs in: nothing here has to run for it."""
+    """Let the system end this process with SIGALRM, whatever it hangs in: no code here has to run for that."""
     if not seconds:
         yield
         return
@@ -169,55 +133,50 @@ def _killed_after(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _run(job: Job, place: Workplace) -> None:
+def _run(job: Job, attempt: Attempt, needs: Mapping[str, Path]) -> None:
     # The key promises this code; a worker that started after an edit would compute something else under it.
-    if job.stage.code != job.identity["code"]:
-        now, then = job.stage.code, job.identity["code"]
+    now, then = job.stage.code, job.identity.code
+    if now != then:
         changed = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
         raise StoreError(f"code changed while the study ran ({', '.join(changed)}); give the same command again")
     module, _, function = job.stage.run.partition(":")
     run = getattr(import_module(module), function)
-    progress = _progress_writer(place.progress)
     run(
         Task(
-            folder=place.folder,
-            scratch=place.scratch,
+            folder=attempt.folder,
+            scratch=attempt.scratch,
             config=job.stage.config,
-            needs=job.needs,
+            needs=needs,
             data={role: data.value for role, data in job.stage.data.items()},
             device="cuda" if job.stage.resources.gpus > 0 else "cpu",
             cpus=job.cpus,
-            progress=progress,
+            progress=_progress_writer(attempt.progress),
         )
     )
 
 
 def _progress_writer(path: Path) -> Callable[[float, str], None]:
-    last = time.monotonic()  # short stages have nothing to tell
+    last = time.monotonic()  # short stages have nothing to report
 
-    def progress(share: float, words: str) -> None:
+    def progress(share: float, message: str) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= _PROGRESS_EVERY:
+        if now - last >= _PROGRESS_SECONDS:
             last = now
-            draft = path.with_name(".progress")
-            draft.write_text(f'{{"share": {float(share)}, "words": {_quoted(words)}}}')
-            draft.replace(path)
+            with atomic_file(path) as draft:
+                text = "".join(filter(str.isprintable, message))
+                draft.write_text(json.dumps({"share": float(share), "words": text}))
 
     return progress
 
 
-def _quoted(words: str) -> str:
-    return '"' + "".join(c for c in words if c.isprintable() and c not in '"\\') + '"'
-
-
 @contextmanager
-def _printing_to(log: Path) -> Iterator[None]:
-    """Sends what this process prints, and what its libraries in C print, to the end of `log`."""
+def _output_to(log: Path) -> Iterator[None]:
+    """Append what this process prints, and what its C libraries print, to `log`."""
     with log.open("ab") as file:
         sys.stdout.flush()
         sys.stderr.flush()
-        kept = os.dup(1), os.dup(2)
+        saved = os.dup(1), os.dup(2)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         ours = not faulthandler.is_enabled()  # Ray's workers have it, on the handle that is replaced here
@@ -230,12 +189,12 @@ def _printing_to(log: Path) -> Iterator[None]:
                 faulthandler.disable()
             sys.stdout.flush()
             sys.stderr.flush()
-            for number, handle in enumerate(kept, start=1):
+            for number, handle in enumerate(saved, start=1):
                 os.dup2(handle, number)
                 os.close(handle)
 
 
-def _provenance(job: Job, place: Workplace, started: float) -> dict[str, Any]:
+def _provenance(job: Job, attempt: Attempt, started: float) -> dict[str, Any]:
     return {
         "revision": job.revision,
         "python": platform.python_version(),
@@ -245,7 +204,7 @@ def _provenance(job: Job, place: Workplace, started: float) -> dict[str, Any]:
         "gpus": job.stage.resources.gpus,
         "started": started,
         "seconds": time.time() - started,
-        "attempts": place.attempts,
+        "attempts": attempt.number,
     }
 
 
@@ -253,8 +212,6 @@ def _provenance(job: Job, place: Workplace, started: float) -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     versions = {}
     for library in LIBRARIES:
-        try:
+        with suppress(metadata.PackageNotFoundError):  # not installed, so not used
             versions[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            continue  # not installed, so not used
     return versions

@@ -1,1 +1,33 @@
-"""A study file becomes a printable plan of cached stages."""
+"""A study becomes a plan: its cells, their stages, what is cached, and why the rest must run."""
+
+from harness.planning.estimate import Estimate, Sharing, estimate, sharing
+from harness.planning.inputs import BenchmarkInputs, Inputs, gather
+from harness.planning.invalidation import flatten
+from harness.planning.plan import NOT_SCORED, Cell, Item, Plan, make_plan
+from harness.planning.schema import plan_json
+from harness.planning.study import Scale, Study, Variant, load_scale, load_study, study_name
+from harness.planning.text import plan_text
+
+__all__ = [
+    "NOT_SCORED",
+    "BenchmarkInputs",
+    "Cell",
+    "Estimate",
+    "Inputs",
+    "Item",
+    "Plan",
+    "Scale",
+    "Sharing",
+    "Study",
+    "Variant",
+    "estimate",
+    "flatten",
+    "gather",
+    "load_scale",
+    "load_study",
+    "make_plan",
+    "plan_json",
+    "plan_text",
+    "sharing",
+    "study_name",
+]

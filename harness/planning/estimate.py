@@ -1,4 +1,4 @@
-"""What a plan will take, and what sharing saves it: sums over the seconds of earlier stages."""
+"""What a plan will take and what sharing saves: sums over the seconds of earlier stages."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ from dataclasses import dataclass
 from harness.planning.plan import Plan
 from harness.stage import Stage
 
-_TELLING = 0.02
-"""Share of a stage that must have been seen before its pace tells when it ends."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What is still to be run."""
+    """Expected cost of the stages that are still to be run."""
 
     stages: int
     estimated: int
-    """Of these, how many have earlier ones of their kind; the sums below are over them."""
+    """Number of them that have earlier stages of their kind; the sums below are over these."""
 
     seconds: float
-    """One after the other."""
+    """Seconds one after the other."""
 
     wall_seconds: float
-    """On the CPUs and GPUs at hand, if they are always busy: no plan is faster."""
+    """Lower bound on the available CPUs and GPUs: as if they were always busy."""
 
     cpu_hours: float
     gpu_hours: float
@@ -31,45 +28,28 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Sharing:
-    """All stages of the study once, against every cell running its own."""
+    """Cost of every stage once, against every cell running its own."""
 
     stages: int
     cell_by_cell_stages: int
     seconds: float
-    """That all stages took or will take, as far as known."""
+    """Seconds that all stages took or will take, as far as known."""
 
     cell_by_cell_seconds: float
 
     @property
     def saved_stages(self) -> int:
-        """How many fewer are run."""
+        """Number of stages that sharing saves."""
         return self.cell_by_cell_stages - self.stages
 
     @property
     def saved_seconds(self) -> float:
-        """Of the known ones."""
+        """Seconds that sharing saves, as far as known."""
         return self.cell_by_cell_seconds - self.seconds
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How fast a running stage goes on since the first look at it: not from its beginning, where it was resumed."""
-
-    since: float
-    """When that was, seconds."""
-
-    share: float
-    """What was done by then, in 0..1."""
-
-    def rest(self, now: float, share: float) -> float | None:
-        """Seconds until it ends; None before it has gone far enough to tell."""
-        if share - self.share < _TELLING:
-            return None
-        return (1 - share) * (now - self.since) / (share - self.share)
-
-
 def estimate(plan: Plan, cpus: int, gpus: float = 0.0) -> Estimate:
-    """For what is missing, on one machine or a whole cluster with that many CPU cores and GPUs."""
+    """Return the cost of what is missing on a machine or cluster with that many CPU cores and GPUs."""
     total = cpu_seconds = gpu_seconds = longest = 0.0
     known = missing = 0
     ends: dict[str, float] = {}  # of the chain of missing stages up to this one
@@ -95,7 +75,7 @@ def estimate(plan: Plan, cpus: int, gpus: float = 0.0) -> Estimate:
 
 
 def sharing(plan: Plan) -> Sharing:
-    """What the cells have in common."""
+    """Return what the cells save by sharing stages."""
     return Sharing(
         stages=len(plan.items),
         cell_by_cell_stages=plan.unshared,
@@ -105,5 +85,5 @@ def sharing(plan: Plan) -> Sharing:
 
 
 def _cores(stage: Stage, cpus: int) -> float:
-    """That it keeps from others."""
+    """Return the cores that a stage keeps from others."""
     return cpus if stage.resources.exclusive else min(stage.resources.cpus, cpus)

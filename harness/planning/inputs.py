@@ -1,8 +1,7 @@
-"""What a study reads: benchmarks and training sets under the data root, checked and digested before anything runs."""
+"""The inputs of a study: benchmarks and training sets under the data root, checked before anything runs."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,11 @@ from harness.datasets import (
     require_sound,
 )
 from harness.errors import DataError
+from harness.fingerprint import text_digest
 from harness.stage import Data
 
 ROLES = ("pretraining", "offline")
-"""The training stages that a protocol names a training set for."""
+"""Training stages for which a protocol names a training set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,35 +37,36 @@ class BenchmarkInputs:
     """`embedded`, `derived` or `real`."""
 
     fingerprint: str
-    """Of the protocol with its truth: rows that differ in it do not belong in one table."""
+    """Fingerprint of the protocol with its truth: results that differ in it do not belong in one table."""
 
     sequences: Mapping[str, Data]
     training: Mapping[str, Data | None]
     missing: Mapping[str, str]
-    """For every None in `training`: what was looked for."""
+    """Role of every None in `training` → what was looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """All that a study reads."""
+    """Everything that a study reads."""
 
     root: Path
     data_kind: str
     benchmarks: Mapping[str, BenchmarkInputs]
     absent: Mapping[str, str] = field(default_factory=dict)
-    """Benchmark → why it is left out."""
+    """Benchmark → why it is skipped."""
 
     notes: tuple[str, ...] = ()
-    """What the check found that is odd but no error."""
+    """What the check found odd but no error."""
 
 
 def gather(
-    protocols: Iterable[Protocol], root: Path, cache: Path, tell: Callable[[str], None] = lambda words: None
+    protocols: Iterable[Protocol], root: Path, cache: Path, report: Callable[[str], None] = lambda text: None
 ) -> Inputs:
-    """The material of these benchmarks under `root`. `cache`: file for what is known of unchanged files.
+    """Return the inputs of these benchmarks under `root`. `cache`: file for what is known of unchanged files.
 
-    A benchmark that is not at hand is left out if another one is. Raises DataError if none is, if `root` is missing, or
-    with every defect of all that will be read."""
+    `report` is called with what is being checked. A benchmark that is not available is skipped if another one is.
+    Raises DataError if none is, if `root` is missing, or with every defect of all that will be read.
+    """
     root = root.absolute()
     found: dict[str, BenchmarkInputs] = {}
     absent: dict[str, str] = {}
@@ -83,9 +84,9 @@ def gather(
         for role in ROLES:
             name = getattr(protocol, role)
             if name is not None and name not in training:
-                training[name] = _training(root, sets[name], cache, problems, tell)
-        if (material := _benchmark(protocol, located, cache, training, problems, tell)) is not None:
-            found[protocol.name] = material
+                training[name] = _training(root, sets[name], cache, problems, report)
+        if (inputs := _benchmark(protocol, located, cache, training, problems, report)) is not None:
+            found[protocol.name] = inputs
     require_sound(problems)
     if not found:
         raise DataError("\n".join(missing) or f"{root}: no benchmark asked for")
@@ -99,10 +100,10 @@ def _benchmark(
     cache: Path,
     training: Mapping[str, Data | str],
     problems: list[Problem],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> BenchmarkInputs | None:
-    """None if it is damaged: then the defects are among the problems."""
-    tell(f"checking {protocol.title}")
+    """Return the inputs of a benchmark; None if it is damaged: then its defects are among `problems`."""
+    report(f"checking {protocol.title}")
     sequences = _read(located, cache, problems)
     if not sequences:
         return None
@@ -111,10 +112,10 @@ def _benchmark(
     missing: dict[str, str] = {}
     for role in ROLES:
         name = getattr(protocol, role)
-        material = training[name] if name is not None else f"{protocol.title} names no training set for it"
-        sets[role] = material if isinstance(material, Data) else None
-        if isinstance(material, str):
-            missing[role] = material
+        data = training[name] if name is not None else f"{protocol.title} names no training set for it"
+        sets[role] = data if isinstance(data, Data) else None
+        if isinstance(data, str):
+            missing[role] = data
     return BenchmarkInputs(
         protocol=protocol,
         data_kind=located.kind,
@@ -129,28 +130,27 @@ def _benchmark(
 
 
 def _training(
-    root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], tell: Callable[[str], None]
+    root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], report: Callable[[str], None]
 ) -> Data | str:
-    """The training set, or in words why there is none."""
+    """Return a training set, or a sentence that says why there is none."""
     try:
         located = locate(root, entry)
     except DataError:
         return f"no {entry.title} under the data root"
-    tell(f"checking {entry.title}")
+    report(f"checking {entry.title}")
     sequences = _read(located, cache, problems)
     if not sequences:
         return f"{entry.title} is damaged"
-    together = "\n".join(content_digests(sequences, cache))
-    return Data(name=entry.name, digest=hashlib.sha256(together.encode()).hexdigest(), value=sequences)
+    return Data(name=entry.name, digest=text_digest("\n".join(content_digests(sequences, cache))), value=sequences)
 
 
 def _read(located: Located, cache: Path, problems: list[Problem]) -> tuple[Sequence, ...]:
-    """The sequences, every file of them looked at; none if any is damaged. What was found is put to the problems."""
+    """Return the sequences after a check of every file; none if any is damaged. Adds to `problems`."""
     sequences, found = read_sequences(located)
     found += check_sequences(sequences, cache)
     if not sequences and not found:
         entry = located.entry
-        words = f"{located.root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
-        found.append(Problem(severity="error", sequence="", message=words))
+        message = f"{located.root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
+        found.append(Problem(severity="error", sequence="", message=message))
     problems += found
     return () if any(problem.severity == "error" for problem in found) else sequences

@@ -1,4 +1,4 @@
-"""Why a stage must run, and how long it may take: told from the published stages of its kind."""
+"""Why a stage must run, and how long it may take, from the published stages of its kind."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from harness.fingerprint import digest_of
 from harness.stage import Stage
-from harness.store.local import Store
+from harness.store import Manifest, Store
 
-_LOOKED_AT = 300
-"""Published stages of one kind that are read, the newest."""
+_MOST_READ = 300
+"""Published stages of one name that are read, the newest first."""
 
-_COMPARED = 50
-"""Of these, how many one stage is compared with."""
+_MOST_COMPARED = 50
+"""Most of these that one stage is compared with."""
 
-_SHOWN = 3
+_MOST_SHOWN = 3
 
-_ALIKE = 6
-"""Options that an earlier stage may differ in; one that differs in more is another stage, and tells nothing."""
+_MOST_DIFFERENCES = 6
+"""Options in which an earlier stage may differ; one that differs in more is unrelated."""
 
 What = Literal["version", "config", "data", "code", "machine", "need"]
 
@@ -33,7 +32,7 @@ class Change:
 
     what: What
     name: str
-    """Dotted option, role of the data, module, role of the need; empty where there is one only."""
+    """Dotted option, role of the data, module, or role of the need; empty if there can be only one."""
 
     old: Any = None
     new: Any = None
@@ -44,158 +43,144 @@ class Reason:
     """Why a stage must run."""
 
     changes: tuple[Change, ...] = ()
-    """Against the nearest earlier stage that no longer belongs to the plan; empty if none comes near: it is new."""
+    """Changes since the closest finished stage that the plan no longer uses; empty if there is none: it is new."""
 
     failure: str = ""
-    """What it failed with the last time."""
+    """Error of the last attempt."""
 
-    @property
-    def words(self) -> str:
-        """On one line."""
+    def __str__(self) -> str:
         if self.failure:
             return f"failed before: {self.failure}"
-        words = describe(self.changes)
-        more = [f"{len(words) - _SHOWN} more"] if len(words) > _SHOWN else []
-        return "; ".join([*words[:_SHOWN], *more]) or "new"
+        texts = describe(self.changes)
+        more = [f"{len(texts) - _MOST_SHOWN} more"] if len(texts) > _MOST_SHOWN else []
+        return "; ".join([*texts[:_MOST_SHOWN], *more]) or "new"
 
 
-@dataclass(frozen=True)
-class _Former:
-    """A published stage."""
-
-    label: str
-    identity: Mapping[str, Any]
-    config_digest: str
-    code_digest: str
-
-
-class Reasons:
+class History:
     """What the store says about the stages of one plan."""
 
     def __init__(self, store: Store, planned: Container[str]) -> None:
         self._store = store
         self._planned = planned
-        self._failing = store.failing()
+        self._failed = store.failed_keys()
         self._published: dict[str, set[str]] = defaultdict(set)
         for name, key in store.published():
             self._published[name].add(key)
-        self._former: dict[str, dict[Hashable, list[_Former]]] = {}
+        self._earlier: dict[str, dict[Hashable, list[Manifest]]] = {}
         self._seconds: dict[Hashable, list[float]] = defaultdict(list)
         self._means: dict[tuple[str, str, str], float | None] = {}
         self._options: dict[tuple[str, str], tuple[Change, ...]] = {}
         self._none = Reason()
 
     def load(self, stage: Stage) -> float | None:
-        """Seconds that the stage took, if it is published; None if not."""
+        """Return the seconds that the stage took if it is published and undamaged; None if not."""
         if stage.key not in self._published[stage.name]:
             return None
         manifest = self._store.load(stage.name, stage.key)
-        return None if manifest is None else self._remember(manifest, stage.config_digest)
+        return None if manifest is None else self._add_seconds(manifest, stage.config_digest)
 
     def seconds(self, stage: Stage) -> float | None:
-        """Expected, from published ones: of the same config and label, else config, else label, else kind."""
+        """Return the mean of earlier stages with the same config and label, else the same config, label or function."""
         if not self._candidates(stage.name) and not self._seconds:
             return None
         question = stage.run, stage.config_digest, stage.label
         if question not in self._means:
-            seen = next((seen for mark in _marks(*question) if (seen := self._seconds.get(mark))), None)
+            seen = next((seen for group in _groups(*question) if (seen := self._seconds.get(group))), None)
             self._means[question] = fmean(seen) if seen else None
         return self._means[question]
 
     def why(self, stage: Stage) -> Reason:
-        """Why it must run."""
-        if stage.key in self._failing and (failure := self._store.failure(stage.key)):
+        """Return why the stage must run."""
+        if stage.key in self._failed and (failure := self._store.failure(stage.key)):
             return Reason(failure=failure.error.splitlines()[0])
-        nearest: tuple[Change, ...] = ()
+        closest: tuple[Change, ...] = ()
         least = True, math.inf
-        for former in self._near(stage):
-            changes = self._changes(former, stage)
-            rank = former.label != stage.label, _distance(changes)
-            if rank < least and sum(change.what == "config" for change in changes) <= _ALIKE:
-                nearest, least = changes, rank
-        return Reason(changes=nearest) if nearest else self._none
+        for earlier in self._related(stage):
+            changes = self._changes(earlier, stage)
+            rank = earlier.label != stage.label, _distance(changes)
+            if rank < least and sum(change.what == "config" for change in changes) <= _MOST_DIFFERENCES:
+                closest, least = changes, rank
+        return Reason(changes=closest) if closest else self._none
 
-    def _near(self, stage: Stage) -> Iterator[_Former]:
-        """Published stages of the same function on the same data, or under the same label; the newest first."""
-        former = self._candidates(stage.name)
-        if former:
+    def _related(self, stage: Stage) -> Iterator[Manifest]:
+        """Yield earlier stages of the same function on the same data, or with the same label; the newest first."""
+        earlier = self._candidates(stage.name)
+        if earlier:
             data = tuple(sorted((role, data.digest) for role, data in stage.data.items()))
-            yield from former.get((stage.run, data), ())
-            yield from former.get((stage.run, stage.label), ())
+            yield from earlier.get((stage.run, data), ())
+            yield from earlier.get((stage.run, stage.label), ())
 
-    def _changes(self, old: _Former, new: Stage) -> tuple[Change, ...]:
-        """What tells the two apart; options and code, which many pairs have in common, are compared once."""
+    def _changes(self, manifest: Manifest, new: Stage) -> tuple[Change, ...]:
+        """Return the differences; the options, which many pairs have in common, are compared once."""
+        old = manifest.identity
         configs = old.config_digest, new.config_digest
         if configs not in self._options:
-            self._options[configs] = _option_changes(old.identity["config"], new.config.model_dump(mode="json"))
+            self._options[configs] = _option_changes(old.config, new.config.model_dump(mode="json"))
         changes = list(self._options[configs])
-        if old.identity["version"] != new.version:
-            changes.append(Change("version", "", old.identity["version"], new.version))
+        if old.version != new.version:
+            changes.append(Change("version", "", old.version, new.version))
         data = {role: data.digest for role, data in new.data.items()}
-        changes += [Change("data", role) for role in _unlike(old.identity["data"], data)]
+        changes += [Change("data", role) for role in _differing(old.data, data)]
         if old.code_digest != new.code_digest:
-            changes += [Change("code", module) for module in _unlike(old.identity["code"], new.code)]
-        if old.identity["machine"] != new.machine:
-            changes.append(Change("machine", "", old.identity["machine"], new.machine))
-        if not changes:  # else it differs by itself, and so do they
+            changes += [Change("code", module) for module in _differing(old.code, new.code)]
+        if old.machine != new.machine:
+            changes.append(Change("machine", "", old.machine, new.machine))
+        if not changes:  # otherwise its needs differ for the same reason
             needs = {role: need.key for role, need in new.needs.items()}
-            changes += [Change("need", role) for role in _unlike(old.identity["needs"], needs)]
+            changes += [Change("need", role) for role in _differing(old.needs, needs)]
         return tuple(changes)
 
-    def _candidates(self, name: str) -> dict[Hashable, list[_Former]]:
-        if name not in self._former:
+    def _candidates(self, name: str) -> dict[Hashable, list[Manifest]]:
+        """Return the earlier stages of that name by function and data, and by function and label."""
+        if name not in self._earlier:
             keys = [key for key in self._published[name] if key not in self._planned]
             keys.sort(key=lambda key: self._store.age(name, key))
-            found: dict[Hashable, list[_Former]] = defaultdict(list)
-            for key in keys[:_LOOKED_AT]:
-                manifest = self._store.manifest(name, key)
+            found: dict[Hashable, list[Manifest]] = defaultdict(list)
+            for manifest in (self._store.manifest(name, key) for key in keys[:_MOST_READ]):
                 if manifest is None:
                     continue
-                identity = manifest["identity"]
-                former = _Former(
-                    manifest["label"], identity, digest_of(identity["config"]), digest_of(identity["code"])
-                )
-                self._remember(manifest, former.config_digest)
-                for mark in (tuple(sorted(identity["data"].items())), former.label):
-                    if len(found[identity["run"], mark]) < _COMPARED:
-                        found[identity["run"], mark].append(former)
-            self._former[name] = found
-        return self._former[name]
+                self._add_seconds(manifest, manifest.identity.config_digest)
+                for group in (tuple(sorted(manifest.identity.data.items())), manifest.label):
+                    if len(found[manifest.identity.run, group]) < _MOST_COMPARED:
+                        found[manifest.identity.run, group].append(manifest)
+            self._earlier[name] = found
+        return self._earlier[name]
 
-    def _remember(self, manifest: Mapping[str, Any], config_digest: str) -> float:
-        seconds = manifest["provenance"].get("seconds")
-        if not isinstance(seconds, int | float):
+    def _add_seconds(self, manifest: Manifest, config_digest: str) -> float:
+        if manifest.seconds is None:
             return 0.0
-        for mark in _marks(manifest["identity"]["run"], config_digest, manifest["label"]):
-            self._seconds[mark].append(seconds)
-        return seconds
+        for group in _groups(manifest.identity.run, config_digest, manifest.label):
+            self._seconds[group].append(manifest.seconds)
+        return manifest.seconds
 
 
-def _marks(run: str, config_digest: str, label: str) -> tuple[Hashable, ...]:
-    """What stages have in common that take about as long, the closest first."""
+def _groups(run: str, config_digest: str, label: str) -> tuple[Hashable, ...]:
+    """Return the groups of stages that take about as long, the closest first."""
     return (run, config_digest, label), (run, config_digest, None), (run, None, label), (run, None, None)
 
 
 def describe(changes: Iterable[Change]) -> list[str]:
-    """Changes in words: one for each option, one for all the code, one for all needs."""
-    words = []
+    """Return changes as text: one for each option, one for all the code, one for all needs."""
+    texts = []
     together: dict[str, list[str]] = defaultdict(list)
     for change in changes:
         if change.what == "config":
-            words.append(f"config changed: {change.name} {change.old!r} → {change.new!r}")
+            texts.append(f"config changed: {change.name} {change.old!r} → {change.new!r}")
         elif change.what in ("version", "machine"):
-            words.append(f"{change.what} changed: {change.old} → {change.new}")
+            texts.append(f"{change.what} changed: {change.old} → {change.new}")
         else:
             together[change.what].append(change.name)
-    words += [f"data changed: {', '.join(together['data'])}"] if together["data"] else []
-    words += [f"code changed: {', '.join(together['code'])}"] if together["code"] else []
+    texts += [f"data changed: {', '.join(together['data'])}"] if together["data"] else []
+    texts += [f"code changed: {', '.join(together['code'])}"] if together["code"] else []
     if needs := together["need"]:
-        words.append(f"what it needs changed: {', '.join(needs[:_SHOWN])}{' …' if len(needs) > _SHOWN else ''}")
-    return words
+        texts.append(
+            f"what it needs changed: {', '.join(needs[:_MOST_SHOWN])}{' …' if len(needs) > _MOST_SHOWN else ''}"
+        )
+    return texts
 
 
 def flatten(options: Mapping[str, Any], front: str = "") -> dict[str, Any]:
-    """Nested options with dotted keys."""
+    """Return nested options with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in options.items():
         if isinstance(value, Mapping):
@@ -208,16 +193,14 @@ def flatten(options: Mapping[str, Any], front: str = "") -> dict[str, Any]:
 def _option_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
     before, after = flatten(old), flatten(new)
     return tuple(
-        Change("config", option, before.get(option), after.get(option))
-        for option in sorted({*before, *after})
-        if before.get(option) != after.get(option)
+        Change("config", option, before.get(option), after.get(option)) for option in _differing(before, after)
     )
 
 
 def _distance(changes: Iterable[Change]) -> float:
-    """Options count one by one, modules and needs together."""
+    """Count the changes: options one by one, modules and needs together."""
     return len({(change.what, change.name if change.what == "config" else "") for change in changes})
 
 
-def _unlike(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))

@@ -1,4 +1,4 @@
-"""A plan for scripts. docs/plans.md describes it; what is in SCHEMA 1 stays as it is, and more may be added."""
+"""The plan as JSON, described in docs/plans.md. Fields of schema 1 stay as they are; more may be added."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SCHEMA = 1
 
 
 def plan_json(plan: Plan, *, cpus: int, gpus: float = 0.0) -> dict[str, Any]:
-    """The whole plan as values that JSON can hold."""
+    """Return the whole plan as values that JSON can hold."""
     states = Counter(item.state for item in plan.items.values())
     return {
         "schema": SCHEMA,
         "study": plan.study.name,
         "scale": plan.study.scale.name,
-        "data_kind": plan.material.data_kind,
-        "data_root": str(plan.material.root),
+        "data_kind": plan.inputs.data_kind,
+        "data_root": str(plan.inputs.root),
         "totals": {
             "cells": len(plan.cells),
             "stages": len(plan.items),
@@ -31,7 +31,7 @@ def plan_json(plan: Plan, *, cpus: int, gpus: float = 0.0) -> dict[str, Any]:
         },
         "expected": {"cpus": cpus, "gpus": gpus, **asdict(estimate(plan, cpus, gpus))},
         "sharing": asdict(sharing(plan)),
-        "left_out": list(plan.absent),
+        "left_out": list(plan.omissions),
         "cells": [_cell(cell) for cell in plan.cells],
         "stages": [_stage(key, item) for key, item in plan.items.items()],
     }
@@ -44,7 +44,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "benchmark": cell.benchmark,
         "seed": cell.seed,
         "stages": [stage.key for stage in cell.targets],
-        "left_out": list(cell.left_out),
+        "left_out": list(cell.omitted),
         "reason": cell.reason,
     }
 

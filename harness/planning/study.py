@@ -1,4 +1,4 @@
-"""A question as a value: which variants of which methods, on which benchmarks, with which seeds, at which scale."""
+"""A study file as a value: which variants of which methods, on which benchmarks, with which seeds, at which scale."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from harness.yaml_file import read_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NAMES = "1 to 100 letters, digits, '.', '_' and '-', the first a letter or digit"
-"""Studies and variants name files and folders, and stand in commands."""
+"""Rule for the names of studies and variants, which become names of files and parts of commands."""
 
-_OF_A_VARIANT = ("method", "benchmarks")
+_VARIANT_KEYS = ("method", "benchmarks")
 
 
 class Scale(Config):
-    """How big everything is: the options of every method, and what it takes to run them."""
+    """How large everything is: the options of every method, and what it takes to run them."""
 
     name: str
     data: Literal["embedded", "real"] = "embedded"
-    """What it is meant for; `--data` decides what it gets."""
+    """Data that it is meant for; `--data` decides what it gets."""
 
     requires_gpu: bool = False
-    """Without a GPU the study is refused, unless the user insists."""
+    """Whether the study is refused without a GPU, unless the user insists."""
 
     gpus: float = Field(default=0.0, ge=0)
-    """GPUs for each stage that can use one, where the machine has any."""
+    """GPUs for each stage that can use one, if the machine has any."""
 
     time_limit: float | None = Field(default=None, gt=0)
-    """Seconds for one attempt at a stage; one that takes longer is killed, and tried again twice. None: no limit."""
+    """Seconds for one attempt at a stage; one that takes longer is killed and retried twice. None: no limit."""
 
     hours_note: str = ""
-    """How long it takes on what, in words; shown before a long run."""
+    """Text that says how long it takes on which hardware; shown before a long run."""
 
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Method name → its options at this scale."""
+    """Method → its options at this scale."""
 
 
 class Variant(Config):
@@ -55,10 +55,10 @@ class Variant(Config):
     method_label: str
     benchmarks: tuple[str, ...]
     options: dict[str, Any]
-    """As the study gives them; nested."""
+    """Options that the study gives; nested."""
 
     config: BaseModel
-    """Of the method's own type: the scale's options with the variant's laid over them."""
+    """Config of the method's own type: the scale's options updated with the variant's."""
 
 
 class Study(Config):
@@ -83,7 +83,7 @@ class _StudyFile(Config):
 
 
 def study_name(study: str) -> str:
-    """The name in a study's YAML file, or the text itself if it is no such file. Raises StudyError."""
+    """Return the name in a study's YAML file, or the text itself if it is no such file. Raises StudyError."""
     path = Path(study)
     name = read_yaml(path).get("name") if path.suffix in {".yaml", ".yml"} else study
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -98,10 +98,11 @@ def load_study(
     scales: Path | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Study:
-    """The study in `path`, at `scale` instead of its own where given. `benchmarks` are those that exist, by name.
-    `options` of the study's method are laid over the scale's, for all its variants.
+    """Return the study in a file, at `scale` or else at its own.
 
-    Raises StudyError naming file, key, what was found and what is allowed."""
+    `benchmarks`: those that exist, by name. `options` of the study's method update the scale's, for all variants.
+    Raises StudyError naming file, key, what was found and what is allowed.
+    """
     content = read_yaml(path)
     if "variants" in content:
         content["variants"] = _pairs(content["variants"], f"{path}: variants")
@@ -111,7 +112,7 @@ def load_study(
             raise StudyError(f"{path}: name {name!r}; allowed are {_NAMES}")
     _check_benchmarks(file.benchmarks, benchmarks, f"{path}: benchmarks")
     if len(set(file.seeds)) < len(file.seeds):
-        raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
+        raise StudyError(f"{path}: seeds: {list(file.seeds)} has duplicates")
     size = load_scale(scale or file.scale, f"{path}: scale", scales)
     if options:
         laid_over = merged(nested(size.methods.get(file.method, {}), f"scale {size.name}"), nested(options, "--option"))
@@ -130,7 +131,7 @@ def load_study(
 
 
 def load_scale(name: str, origin: str, scales: Path | None = None) -> Scale:
-    """The scale of that name; `origin` says in errors who asks. Raises StudyError."""
+    """Return the scale of that name. `origin` says in errors where the name is from. Raises StudyError."""
     folder = scales or shipped_studies() / "scales"
     path = folder / f"{name}.yaml"
     if not path.is_file():
@@ -145,12 +146,12 @@ def load_scale(name: str, origin: str, scales: Path | None = None) -> Scale:
 
 
 def shipped_studies() -> Path:
-    """The folder of the studies and scales that come with the project."""
+    """Return the folder of the studies and scales that come with the project."""
     return Path(str(resources.files("studies")))
 
 
 def _pairs(variants: Any, origin: str) -> list[tuple[str, dict[str, Any]]]:
-    """Variants as pairs: the dots in their names (`omega-0.95`) reach into nothing. No options may be left empty."""
+    """Return name and options of the variants. They are no mapping: dots in their names (`omega-0.95`) do not nest."""
     if not isinstance(variants, dict):
         raise StudyError(f"{origin}: found {variants!r}; expected a mapping of names to options")
     for name, options in variants.items():
@@ -168,7 +169,7 @@ def _variant(
     benchmarks: Mapping[str, Any],
     path: Path,
 ) -> Variant:
-    """`opened`: the scale's options by method, nested; what is not in it yet is put there."""
+    """Return a variant. `opened`: memory of the scale's options by method, nested."""
     origin = f"{path}: variants.{name}"
     method_name = given.get("method", file.method)
     chosen = given.get("benchmarks", list(file.benchmarks))
@@ -178,7 +179,7 @@ def _variant(
         raise StudyError(f"{origin}.benchmarks: found {chosen!r}; expected a list of benchmarks")
     _check_benchmarks(chosen, benchmarks, f"{origin}.benchmarks")
     method = find_method(method_name, origin)
-    options = nested({key: value for key, value in given.items() if key not in _OF_A_VARIANT}, origin)
+    options = nested({key: value for key, value in given.items() if key not in _VARIANT_KEYS}, origin)
     if method_name not in opened:
         opened[method_name] = nested(scale.methods.get(method_name, {}), f"scale {scale.name}: methods.{method_name}")
     config = resolve_nested(method.config, merged(opened[method_name], options), origin)
@@ -197,4 +198,4 @@ def _check_benchmarks(names: tuple[str, ...] | list[Any], known: Mapping[str, An
         if not isinstance(name, str) or name not in known:
             raise StudyError(f"{origin}: unknown benchmark {name!r}; allowed: {', '.join(sorted(known))}")
     if len(set(names)) < len(names):
-        raise StudyError(f"{origin}: {list(names)} names one twice")
+        raise StudyError(f"{origin}: {list(names)} has duplicates")

@@ -1,4 +1,4 @@
-"""A plan for people: how much is cached, what must run and why, how long it may take, what sharing saves."""
+"""The plan as text: how much is cached, what must run and why, how long it may take, what sharing saves."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from harness.planning.estimate import estimate, sharing
 from harness.planning.plan import Item, Plan, State
 
 _LISTED = 12
-"""Stages that are listed one by one; more are put in groups."""
+"""Most stages that are listed one by one; more are grouped."""
 
 _GROUPS = 24
-"""Groups of one kind and reason that are shown."""
+"""Most groups of one kind and reason that are shown."""
 
 _LABELS = 2
-"""Stages that a group names."""
+"""Stages that the line of a group names."""
 
 
 def plan_text(plan: Plan, *, cpus: int, gpus: float = 0.0, every: bool = False) -> Iterator[str]:
-    """The lines. `every`: each missing stage on a line of its own, however many there are."""
+    """Yield the lines. `every`: list all missing stages one by one, however many there are."""
     study = plan.study
     states = Counter(item.state for item in plan.items.values())
     filled = sum(1 for cell in plan.cells if not cell.reason)
-    yield f"study {study.name}, scale {study.scale.name}, {plan.material.data_kind} data under {plan.material.root}"
+    yield f"study {study.name}, scale {study.scale.name}, {plan.inputs.data_kind} data under {plan.inputs.root}"
     yield f"{filled} cells; {len(plan.items)} stages: {_counts(states)}"
     yield from _kinds(plan)
     if plan.elsewhere:
-        yield f"  {len(plan.elsewhere)} of the cached are not in this home yet, and are fetched"
-    yield from (f"  {words}" for words in plan.absent)
+        yield f"  {len(plan.elsewhere)} of the cached are not in this home yet and will be fetched"
+    yield from (f"  {text}" for text in plan.omissions)
     missing = [item for item in plan.items.values() if item.state != "cached"]
     if every or len(missing) <= _LISTED:
         yield from (_line(item) for item in missing)
     else:
         yield from _grouped(missing)
         yield "  (--plan --all names every stage, --plan --json is for scripts)"
-    yield _shared(plan)
+    yield _sharing(plan)
     if missing:
         yield _expected(plan, cpus, gpus)
 
@@ -78,14 +78,14 @@ def _line(item: Item) -> str:
     return f"  {item.state}: {item.stage.label} ({item.why}{seconds}{waits})"
 
 
-def _shared(plan: Plan) -> str:
+def _sharing(plan: Plan) -> str:
     found = sharing(plan)
-    words = f"  sharing saves {found.saved_stages} of {found.cell_by_cell_stages} stages"
+    text = f"  sharing saves {found.saved_stages} of {found.cell_by_cell_stages} stages"
     if not found.cell_by_cell_seconds:
-        return words
+        return text
     share = found.seconds / found.cell_by_cell_seconds
     return (
-        f"{words}, and {duration(found.seconds)} of stages take the place of the "
+        f"{text}, and {duration(found.seconds)} of stages take the place of the "
         f"{duration(found.cell_by_cell_seconds)} of cells one by one ({share:.0%})"
     )
 
@@ -93,11 +93,11 @@ def _shared(plan: Plan) -> str:
 def _expected(plan: Plan, cpus: int, gpus: float) -> str:
     found = estimate(plan, cpus, gpus)
     if not found.estimated:
-        return "  expected: not known, no stage of these kinds was run here before"
+        return "  expected: unknown, as no stage of these kinds has been run here"
     machine = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
-    sure = "about" if found.estimated == found.stages else "at least"
+    bound = "about" if found.estimated == found.stages else "at least"
     hours = f"{found.cpu_hours:.2f} CPU-hours" + (f", {found.gpu_hours:.2f} GPU-hours" if gpus else "")
     return (
-        f"  expected: {sure} {duration(found.wall_seconds)} on {machine}; {hours} "
+        f"  expected: {bound} {duration(found.wall_seconds)} on {machine}; {hours} "
         f"({found.estimated} of {found.stages} stages estimated from earlier ones)"
     )

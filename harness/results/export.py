@@ -82,7 +82,7 @@ def _place(cell: Cell, plan: Plan) -> str:
 
 
 def _entry(cell: Cell, plan: Plan) -> dict[str, Any]:
-    material = plan.material.benchmarks[cell.benchmark]
+    material = plan.inputs.benchmarks[cell.benchmark]
     keys = json.dumps({name: stage.key for name, stage in sorted(cell.segment.items())})
     return {
         "variant": cell.variant.name,
@@ -96,13 +96,13 @@ def _entry(cell: Cell, plan: Plan) -> dict[str, Any]:
 
 
 def _targets(out: Path, place: str, cell: Cell, plan: Plan) -> list[Path]:
-    zipped = not plan.material.benchmarks[cell.benchmark].protocol.scored
+    zipped = not plan.inputs.benchmarks[cell.benchmark].protocol.scored
     return [out / place, *([out / f"{place}.zip"] if zipped else [])]
 
 
 def _write(out: Path, place: str, cell: Cell, plan: Plan, folders: dict[str, Path]) -> int:
     """Number of masks. The folder and the zip are there whole or not at all."""
-    sequences = plan.material.benchmarks[cell.benchmark].sequences
+    sequences = plan.inputs.benchmarks[cell.benchmark].sequences
     targets = _targets(out, place, cell, plan)
     targets[0].parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{targets[0].name}.", dir=targets[0].parent) as draft:

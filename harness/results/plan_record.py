@@ -47,8 +47,8 @@ def keep_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, 
     path = _file(store.home, plan.study.name)
     kept = {
         "scale": plan.study.scale.name,
-        "data_kind": plan.material.data_kind,
-        "data_root": str(plan.material.root),
+        "data_kind": plan.inputs.data_kind,
+        "data_root": str(plan.inputs.root),
         "study_file": str(study_file),
         "study_text": study_file.read_text(encoding="utf-8"),
         "options": dict(options),

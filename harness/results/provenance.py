@@ -11,15 +11,16 @@ import shlex
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StudyError
 from harness.planning.invalidation import flatten
-from harness.results.rows import NUMBERS, kept_rows
 from harness.results.plan_record import Kept, kept_plans
+from harness.results.rows import NUMBERS, kept_rows
 from harness.store.local import Store
+from harness.store.manifest import Manifest
 from harness.store.sharing import url_of
 
 _WIDTH = 110
@@ -32,7 +33,7 @@ class Evidence:
     name: str
     key: str
     folder: Path
-    manifest: Mapping[str, Any] | None
+    manifest: Manifest | None
     """None if it is not published."""
 
     @property
@@ -40,19 +41,17 @@ class Evidence:
         """Stages that differ only in the video they read have the same."""
         if self.manifest is None:
             return f"{self.name}, not run yet"
-        identity = self.manifest["identity"]
-        told = {field: identity[field] for field in ("run", "version", "config", "code", "machine")}
-        return json.dumps([told, self.revision], sort_keys=True)
+        return repr(astuple(replace(self.manifest.identity, needs={}, data={}))) + self.revision
 
     @property
     def label(self) -> str:
         """As the plan names it."""
-        return str(self.manifest["label"]) if self.manifest else f"{self.name} {self.key[:12]}"
+        return self.manifest.label if self.manifest else f"{self.name} {self.key[:12]}"
 
     @property
     def revision(self) -> str:
         """Of the code that ran it; `+changes` at its end for uncommitted ones."""
-        return str(self.manifest["provenance"].get("revision", "")) if self.manifest else ""
+        return self.manifest.revision if self.manifest else ""
 
 
 def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tuple[Kept, str]:
@@ -107,8 +106,7 @@ def closure(store: Store, kept: Kept, cell: str) -> dict[str, Evidence]:
             return
         name = kept.stages[key]
         manifest = store.manifest(name, key)
-        needs = manifest["identity"]["needs"].values() if manifest else ()
-        for need in needs:
+        for need in manifest.identity.needs.values() if manifest else ():
             collect(need)
         found[key] = Evidence(name=name, key=key, folder=store.folder(name, key), manifest=manifest)
 
@@ -149,7 +147,7 @@ def _sequences(evidence: Mapping[str, Evidence], targets: Mapping[str, Any]) -> 
     yield "sequences, each with its masks:"
     for name, key in targets["segment"].items():
         one = evidence[key]
-        digests = [digest[:16] for digest in one.manifest["identity"]["data"].values()] if one.manifest else []
+        digests = [digest[:16] for digest in one.manifest.identity.data.values()] if one.manifest else []
         values = [
             f"{measure[0]} {float(scores[name][measure]):.4f}" for measure in ("J_mean", "F_mean") if name in scores
         ]
@@ -166,27 +164,25 @@ def _stages(group: Sequence[Evidence]) -> Iterator[str]:
     )
     if first.manifest is None:
         return
-    identity, provenance = first.manifest["identity"], first.manifest["provenance"]
-    seconds = sum(one.manifest["provenance"].get("seconds", 0.0) for one in group if one.manifest)
+    identity, provenance = first.manifest.identity, first.manifest.provenance
+    seconds = sum(one.manifest.seconds or 0.0 for one in group if one.manifest)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(provenance.get("started", 0.0)))
-    yield f"    run {identity['run']}, version {identity['version']}; revision {first.revision or 'unknown'}"
+    yield f"    run {identity.run}, version {identity.version}; revision {first.revision or 'unknown'}"
     yield f"    {seconds:.1f} s on {provenance.get('hardware', 'unknown')}, begun {when}"
     libraries = ", ".join(f"{name} {version}" for name, version in provenance.get("libraries", {}).items())
     yield from _wrapped("libraries", f"Python {provenance.get('python', '?')}, {libraries}")
-    options = [f"{option}={value}" for option, value in flatten(identity["config"]).items()]
+    options = [f"{option}={value}" for option, value in flatten(identity.config).items()]
     yield from _wrapped("config", " ".join(options) or "nothing to choose")
-    code = [f"{module} {digest[:8]}" for module, digest in identity["code"].items()]
+    code = [f"{module} {digest[:8]}" for module, digest in identity.code.items()]
     yield from _wrapped("code", ", ".join(code))
     for one in group:
         if one.manifest is None:
             continue
-        data = [f"{role} {digest[:16]}" for role, digest in one.manifest["identity"]["data"].items()]
+        data = [f"{role} {digest[:16]}" for role, digest in one.manifest.identity.data.items()]
         yield f"    {one.key[:16]}{': data ' + ', '.join(data[:4]) if data else ''}{' …' if len(data) > 4 else ''}"
         yield f"      {one.folder}"
-        networks = [file for file in one.manifest["files"] if file.endswith((".pt", ".pth"))]
-        yield from (
-            f"      checkpoint {file}, SHA-256 {one.manifest['files'][file]['sha256'][:16]}" for file in networks
-        )
+        for file, facts in one.manifest.networks.items():
+            yield f"      checkpoint {file}, SHA-256 {facts.get('sha256', '')[:16]}"
 
 
 def _commands(home: Path, kept: Kept) -> Iterator[str]:

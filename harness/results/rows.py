@@ -176,7 +176,7 @@ def _changing(home: Path, study: str) -> Iterator[None]:
 
 
 def _row(cell: Cell, plan: Plan, published: dict[str, Path], failed: dict[str, str]) -> Row:
-    material = plan.material.benchmarks.get(cell.benchmark)
+    material = plan.inputs.benchmarks.get(cell.benchmark)
     row: Row = {
         "study": plan.study.name,
         "variant": cell.variant.name,
@@ -186,11 +186,11 @@ def _row(cell: Cell, plan: Plan, published: dict[str, Path], failed: dict[str, s
         "benchmark_title": material.protocol.title if material else cell.benchmark,
         "seed": cell.seed,
         "scale": plan.study.scale.name,
-        "data_kind": material.data_kind if material else plan.material.data_kind,
+        "data_kind": material.data_kind if material else plan.inputs.data_kind,
         "protocol": material.fingerprint if material else "",
         "status": "left out",
         "reason": cell.reason,
-        "left_out": "; ".join(cell.left_out),
+        "left_out": "; ".join(cell.omitted),
         "options": json.dumps(cell.variant.options, sort_keys=True),
         "sequences": len(material.sequences) if material else 0,
         **dict.fromkeys(NUMBERS),
@@ -198,7 +198,7 @@ def _row(cell: Cell, plan: Plan, published: dict[str, Path], failed: dict[str, s
         "score_folder": "",
         "masks": "{}",
         "analyses": "{}",
-        "data_root": str(plan.material.root),
+        "data_root": str(plan.inputs.root),
     }
     if not cell.segment:
         return row

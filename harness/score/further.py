@@ -24,7 +24,9 @@ def region_and_boundary(scores: SequenceScores) -> NDArray[np.float64]:
     return np.asarray((scores.J + scores.F) / 2)
 
 
-def over_length(scores: Iterable[SequenceScores], measure: FrameMeasure, bins: int = LENGTH_BINS) -> NDArray[np.float64]:
+def over_length(
+    scores: Iterable[SequenceScores], measure: FrameMeasure, bins: int = LENGTH_BINS
+) -> NDArray[np.float64]:
     """Mean of a measure over all objects at each share of the video's length; `bins` values in 0..1 (paper, figure 5).
 
     The scored frames of a video share its length equally; a bin takes each frame by how much of the bin it fills, so

@@ -47,7 +47,7 @@ class Garbage:
     """Bytes."""
 
     places: tuple[str, ...]
-    """Paths below the store's folder, or objects below the URL, in the order of removal: a manifest before its files."""
+    """Paths in the store, or objects at the URL, in the order of removal: a manifest before its files."""
 
     key: str = ""
     """Key of the stage that must not be running; empty if that does not matter."""

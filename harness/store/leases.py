@@ -87,7 +87,7 @@ class Leases:
         return {key: lease for key, lease in leases.items() if lease is not None and lease.until > now}
 
     def is_ours(self, lease: Lease) -> bool:
-        """Return whether it belongs to this home, whose locks tell who holds a stage, or to a worker of this run."""
+        """Return whether it belongs to this home, whose locks say who holds a stage, or to a worker of this run."""
         return self._home == lease.home or self._run == lease.run
 
     def expired(self) -> list[str]:

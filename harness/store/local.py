@@ -329,14 +329,14 @@ class Store:
 def find_damage(manifest: Manifest, *, contents: bool = False) -> str | None:
     """Return what is wrong with a published folder, or None; with `contents`, every byte is hashed again."""
     for file, facts in manifest.files.items():
-        path = f"{manifest.folder}/{file}"
+        path = manifest.folder / file
         try:
-            size = os.stat(path).st_size  # noqa: PTH116  half the time of a Path, for every file of a plan
+            size = path.stat().st_size
         except OSError as error:
             return f"{path}: {error.strerror}"
         if size != facts["size"]:
             return f"{path}: {size} bytes found, {facts['size']} expected"
-        if contents and "sha256" in facts and sha256_of(Path(path)) != facts["sha256"]:
+        if contents and "sha256" in facts and sha256_of(path) != facts["sha256"]:
             return f"{path}: its content has changed"
     return None
 

@@ -88,7 +88,7 @@ class Manifest:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], folder: Path = Path()) -> Manifest:
-        """Return the manifest with the content of a manifest.json. Raises KeyError, TypeError, ValueError or AttributeError."""
+        """Return the manifest with this content. Raises KeyError, TypeError, ValueError or AttributeError."""
         return cls(
             key=content["key"],
             label=str(content.get("label", "")),

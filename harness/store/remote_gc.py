@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
@@ -73,6 +74,11 @@ def garbage(store: SharedStore, older: float) -> Iterator[Garbage]:
                 yield Garbage(what=file, why=why, size=size, places=(file,))
     for file in store.leases.expired():
         yield Garbage(what=file, why="an expired lease", size=0, places=(file,), key=file.split("/")[1])
+
+
+def damage(store: SharedStore, name: str, key: str) -> str | None:
+    """Return what is wrong with a stage at the URL, every byte read and hashed; None if nothing."""
+    return store.mirror.find_damage(name, key, store.root / "work" / f"verify-{secrets.token_hex(4)}")
 
 
 def remove(store: SharedStore, found: Iterable[Garbage]) -> Iterator[Garbage]:

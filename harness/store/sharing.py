@@ -16,13 +16,22 @@ from pathlib import Path
 from harness.errors import HarnessError, RemoteError, StoreError
 from harness.stage import Stage
 from harness.store.leases import LASTS, LeaseMonitor, Leases
-from harness.store.local import Failure, Store, StoreAddress, Synchronized, failure_from, find_damage, node_home, store_id
+from harness.store.local import (
+    Failure,
+    Store,
+    StoreAddress,
+    Synchronized,
+    failure_from,
+    find_damage,
+    node_home,
+    store_id,
+)
 from harness.store.manifest import MANIFEST
 from harness.store.mirror import DamagedError, Mirror
 from harness.store.objects import ObjectStore
 
 NONE = "none"
-"""As `--store`: the home no longer shares its stages."""
+"""Value of `--store` that ends the sharing."""
 
 _TRANSFERS = 8
 """Stages that are sent or fetched at the same time."""
@@ -189,7 +198,7 @@ class SharedStore(Store):
             return self.find(name, key) is not None or self._fetch(name, key)
 
     def _fetch(self, name: str, key: str) -> bool:
-        """Bring a stage into the home if it is at the URL; one that is damaged is set aside there. Requires the lock."""
+        """Bring a stage into the home if it is at the URL; a damaged one is set aside there. Requires the lock."""
         content = self.mirror.read(name, key)
         if content is None:
             return False
@@ -256,6 +265,18 @@ def open_store(home: Path, url: str | None = None) -> Store:
     if chosen != url_of(store.home):
         _url_file(store.home).write_text(chosen + "\n", encoding="utf-8")
     return SharedStore(home, objects, run=secrets.token_hex(8))
+
+
+def send_results(store: Store, stages: Iterable[Stage]) -> bool:
+    """Synchronize after a run; return whether home and URL hold the same. What is wrong is logged."""
+    try:
+        damaged = store.synchronize(stages).damaged
+    except StoreError as error:
+        _log.warning("warning: not everything was sent: %s; the results are in the home, run again to send them", error)
+        return False
+    if damaged:
+        _log.warning("warning: damaged at %s and set aside: %s; run again", store.url, ", ".join(damaged))
+    return not damaged
 
 
 def store_on_node(address: StoreAddress) -> Store:

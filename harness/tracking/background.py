@@ -19,7 +19,6 @@ from harness.planning.plan import Cell, Plan
 from harness.results.rows import remember, remembered
 from harness.stage import Stage
 from harness.store.local import Store
-from harness.store.mirror import Mirror
 from harness.tracking.run_spec import Run, parent_run, project, project_training
 from harness.tracking.sync import complaint
 from harness.tracking.writer import Publisher, errors
@@ -34,11 +33,9 @@ _FIRST_RETRY, _LAST_RETRY = 10.0, 300.0
 class Recorder:
     """Follows a board; made for one run of a study."""
 
-    def __init__(self, plan: Plan, store: Store, mirror: Mirror | None = None) -> None:
-        """`mirror`: where stages may be done that this home does not hold; they are fetched first."""
+    def __init__(self, plan: Plan, store: Store) -> None:
         self._plan = plan
         self._store = store
-        self._mirror = mirror
         self._seen = 0
         self._open: dict[str, int] = {}
         self._cells: dict[str, list[Cell]] = defaultdict(list)
@@ -114,8 +111,7 @@ class Recorder:
     def _bring(self, stages: Iterable[Stage]) -> bool:
         """Whether the stages can be read; those that cannot be had now are recorded at the end."""
         try:
-            if self._mirror is not None:
-                self._mirror.bring(stages)
+            self._store.fetch(stages)
         except StoreError:
             return False
         return True
@@ -126,9 +122,9 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def recording(plan: Plan, store: Store, patience: float, mirror: Mirror | None = None) -> Iterator[Recorder]:
+def recording(plan: Plan, store: Store, patience: float) -> Iterator[Recorder]:
     """A recorder while a study runs."""
-    recorder = Recorder(plan, store, mirror)
+    recorder = Recorder(plan, store)
     try:
         yield recorder
     except BaseException:

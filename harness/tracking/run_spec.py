@@ -10,13 +10,12 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
 from harness.files import locked, read_json, write_json
-from harness.method import find_method
+from harness.method import ServesNetworks, find_method
 from harness.planning.invalidation import flatten
 from harness.planning.plan import Cell, Plan
 from harness.results.rows import COLUMNS, HERE, NUMBERS, SCORES, Row, is_filled, is_planned, make_rows, submitted_id
@@ -105,7 +104,7 @@ def parent_run(plan: Plan, *, filled: int, planned: int, running: bool = False) 
         tags={
             "study": plan.study.name,
             "scale": plan.study.scale.name,
-            "data_kind": plan.material.data_kind,
+            "data_kind": plan.inputs.data_kind,
             "cells": f"{filled}/{planned}",
             "mlflow.note.content": plan.study.question,
         },
@@ -120,22 +119,21 @@ def project_training(plan: Plan, store: Store, key: str) -> Run | None:
     manifest = store.manifest(stage.name, key) if (folder / "curves.csv").is_file() else None
     if manifest is None:
         return None
-    provenance = manifest["provenance"]
     data = {f"data.{role}": item.digest for role, item in stage.data.items()}
     tags = {"study": plan.study.name, "scale": plan.study.scale.name, "stage": stage.name, "stage.key": key}
-    tags |= {"hardware": str(provenance.get("hardware", "")), **data}
-    if provenance.get("revision"):
-        tags["mlflow.source.git.commit"] = str(provenance["revision"])
-    seconds, started = provenance.get("seconds"), provenance.get("started")
+    tags |= {"hardware": manifest.hardware, **data}
+    if manifest.revision:
+        tags["mlflow.source.git.commit"] = manifest.revision
+    started, ended = manifest.span or (None, None)
     return Run(
         id=key,
         role=TRAINING,
         name=stage.label,
         tags=tags,
-        params={name: as_text(value) for name, value in flatten(stage.identity["config"]).items()},
-        metrics={} if seconds is None else {"seconds": float(seconds)},
+        params={name: as_text(value) for name, value in flatten(manifest.identity.config).items()},
+        metrics={} if manifest.seconds is None else {"seconds": manifest.seconds},
         started=started,
-        ended=None if started is None or seconds is None else started + seconds,
+        ended=ended,
         datasets=tuple(_training_data(item) for item in stage.data.values()),
         curves=str(folder / "curves.csv"),
         model=_model(plan, stage, folder),
@@ -184,11 +182,8 @@ def _of_row(row: Row, order: int, params: Mapping[str, str]) -> Run:
 
 def _times(cell: Cell, store: Store) -> tuple[float | None, float | None]:
     """When the first of the cell's own stages began, and when the last one ended."""
-    spans = []
-    for stage in cell.targets:
-        provenance = (store.manifest(stage.name, stage.key) or {}).get("provenance", {})
-        if "started" in provenance and "seconds" in provenance:
-            spans.append((provenance["started"], provenance["started"] + provenance["seconds"]))
+    manifests = (store.manifest(stage.name, stage.key) for stage in cell.targets)
+    spans = [manifest.span for manifest in manifests if manifest and manifest.span]
     return (min(span[0] for span in spans), max(span[1] for span in spans)) if spans else (None, None)
 
 
@@ -205,14 +200,15 @@ def _dataset(name: str, digest: str, source: str, context: str, profile: Mapping
 def _model(plan: Plan, stage: Stage, folder: Path) -> dict[str, Any] | None:
     """What the method of the stage says of the network that it has left."""
     for name in dict.fromkeys(variant.method for variant in plan.study.variants):
-        served = getattr(find_method(name, name), "served", "")
-        told = import_module(served).describe(stage.run, stage.identity["config"]) if served else None
-        if told is not None:
-            missing = [file for file in told["files"] if not (folder / file).is_file()]
+        method = find_method(name, name)
+        network = method.served_network(stage) if isinstance(method, ServesNetworks) else None
+        if network is not None:
+            missing = [file for file in network.files if not (folder / file).is_file()]
             if missing:
-                raise StoreError(f"{folder}: {served} expects {', '.join(missing)}, which {stage.label} has not left")
+                message = f"{network.loader} expects {', '.join(missing)}, which {stage.label} has not left"
+                raise StoreError(f"{folder}: {message}")
             words = "-".join(stage.label.replace(",", "").replace("(", "").replace(")", "").split()[1:])
-            return {"name": words or stage.name, "folder": str(folder), "loader": served, **told}
+            return {"name": words or stage.name, "folder": str(folder), **asdict(network)}
     return None
 
 
