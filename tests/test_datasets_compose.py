@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -26,7 +25,7 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
 from harness.planning.study import load_study
-from harness.results.rows import make_rows
+from harness.results import collect_results
 from harness.store.local import Store
 from reports.inputs.captions import describe
 from reports.inputs.cells import check_rows
@@ -98,9 +97,9 @@ def test_rows_and_captions_say_derived(derived: Path, tmp_path: Path) -> None:
     plan = make_plan(study, gather([protocols["davis17-val"]], derived, tmp_path / "facts.sqlite"), store)
     for stage in plan.missing:
         assert work(make_job(stage, store, 1, "none"))
-    (row,) = make_rows(plan, store)
-    assert (row["status"], row["data_kind"]) == ("done", "derived")
-    (part,) = split_rows(check_rows(pd.DataFrame([row])))
+    (result,) = collect_results(plan, store)
+    assert (result.status, result.data_kind) == ("done", "derived")
+    (part,) = split_rows(check_rows([result]))
     assert "Data: derived from real sequences: not a benchmark result." in describe(part)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from harness.cli.data import main
+from harness.cli.main import main
 from harness.datasets import check_part, find_parts, list_entries, load_protocols, read_mask
 from harness.errors import DataError
 from harness.planning.inputs import gather
@@ -72,7 +72,7 @@ def make(place: Path, layout: str, damage: Damage) -> Path:
 def check(place: Path, root: Path) -> int:
     """Return the status of the command; fail if it opens something outside."""
     with listening() as opened:
-        status = main(["check", str(root), "--home", str(place / "home")])
+        status = main(["data", "check", str(root), "--home", str(place / "home")])
     assert opened
     assert not [path for path in opened if "outside" in os.path.realpath(path).removeprefix(str(place))]
     assert not [path for path in opened if path.startswith("/etc/")]
@@ -155,7 +155,7 @@ def test_a_root_that_is_not_utf8_is_a_named_error(tmp_path: Path, capsys: pytest
         os.mkdir(root)
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    assert main(["check", root, "--home", str(tmp_path / "home")]) == 2
+    assert main(["data", "check", root, "--home", str(tmp_path / "home")]) == 2
     assert "not a UTF-8 name" in capsys.readouterr().err
 
 

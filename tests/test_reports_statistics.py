@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from harness.results.rows import plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StudyError
-from harness.results.rows import plain
 from reports.inputs.cells import check_rows, split
 from reports.inputs.claims import Verdict, judge, load_claims
 from reports.inputs.published import load_published

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from harness.results.rows import SUBMITTED, plain
+
 from reports.formats.markdown import as_csv, markdown
 from reports.inputs.cells import Row, check_rows, split
 from reports.inputs.claims import judge, load_claims

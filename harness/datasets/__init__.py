@@ -8,7 +8,7 @@ from harness.datasets.generated import DataKind, data_kind
 from harness.datasets.inventory import Part, check_part, find_parts, list_entries
 from harness.datasets.layouts import LAYOUTS
 from harness.datasets.locate import Located, load_benchmark, load_training, locate, read_sequences
-from harness.datasets.miniature import write_miniature
+from harness.datasets.miniature import embedded_data, write_miniature
 from harness.datasets.pixels import VOID, davis_palette, read_frame, read_mask, write_mask
 from harness.datasets.protocol import Protocol, TrainingSet, load_protocols, load_training_sets
 from harness.datasets.sequence import Sequence
@@ -30,6 +30,7 @@ __all__ = [
     "content_digests",
     "data_kind",
     "davis_palette",
+    "embedded_data",
     "find_parts",
     "list_entries",
     "load_benchmark",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from harness.datasets.facts import file_facts
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 from harness.files import sha256_of
+from harness.fingerprint import digest_of, text_digest
 
 
 def content_digests(sequences: Iterable[Sequence], cache: Path | None = None) -> list[str]:
@@ -29,7 +28,7 @@ def annotation_digest(sequences: Iterable[Sequence], cache: Path | None = None) 
     sequences = tuple(sequences)
     content = _contents([path for one in sequences for path in one.mask_files], cache)
     digests = sorted(_digest(one, content, with_frames=False) for one in sequences)
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    return text_digest("\n".join(digests))
 
 
 def _digest(sequence: Sequence, content: dict[Path, str], *, with_frames: bool) -> str:
@@ -43,7 +42,7 @@ def _digest(sequence: Sequence, content: dict[Path, str], *, with_frames: bool) 
         "read": [sequence.binary, sequence.merged, sequence.threshold],
         "scored": sequence.scored,
     }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return digest_of(identity)
 
 
 def _contents(paths: list[Path], cache: Path | None) -> dict[Path, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +12,7 @@ from harness.datasets.digest import annotation_digest
 from harness.datasets.layouts import LAYOUTS
 from harness.datasets.sequence import Sequence
 from harness.errors import StudyError
+from harness.fingerprint import digest_of
 from harness.yaml_file import read_yaml
 
 _NOT_A_RULE = {"name", "title", "dataset", "offline", "pretraining", "sparse"}  # the truth shows which videos count
@@ -105,7 +104,7 @@ class Protocol(Split):
         """
         rules = self.model_dump(mode="json", exclude=_NOT_A_RULE)
         identity = {"rules": rules, "dataset": self.dataset.name, "truth": annotation_digest(sequences, cache)}
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        return digest_of(identity)
 
 
 def protocols_file() -> Path:

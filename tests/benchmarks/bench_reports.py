@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from harness.results.rows import COLUMNS, NUMBERS
+
 from reports.inputs.spec import MEASURES
 
 STUDY = "bench"

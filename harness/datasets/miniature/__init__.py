@@ -1,5 +1,5 @@
 """The embedded miniature of every dataset: rendered from a seed, written in the datasets' own layouts."""
 
-from harness.datasets.miniature.dataset import write_miniature
+from harness.datasets.miniature.dataset import embedded_data, write_miniature
 
-__all__ = ["write_miniature"]
+__all__ = ["embedded_data", "write_miniature"]

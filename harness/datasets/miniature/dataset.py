@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets import layouts
-from harness.datasets.generated import write_generated
+from harness.datasets.generated import data_kind, write_generated
 from harness.datasets.miniature import videos
 from harness.datasets.miniature.scenario import Scenario, VideoFormat, make_scene, make_still
 from harness.datasets.miniature.scene import render
 from harness.datasets.miniature.shapes import KINDS
+from harness.errors import DataError, StoreError
+from harness.files import locked
+
+SEED = 0
+"""Seed of the embedded data that studies use."""
 
 STILLS = 72
 STILL_SIZES = ((160, 96), (144, 112), (120, 120))
@@ -28,6 +33,24 @@ def write_miniature(out: Path, seed: int) -> Path:
     """
     text = f"Rendered by harness.datasets from seed {seed}: no benchmark, its scores compare with no published ones.\n"
     return write_generated(out, "embedded", text, lambda draft: _write_all(draft, seed))
+
+
+def embedded_data(home: Path, notify: Callable[[str], None]) -> Path:
+    """Return the folder of the embedded data of a home, rendered on first use; `notify` gets a line about it.
+
+    Raises StoreError if it cannot be written, DataError if the folder holds something else.
+    """
+    folder = home / "data" / f"embedded-{SEED}"
+    try:
+        with locked(folder):
+            if not folder.is_dir() or data_kind(folder) != "embedded":
+                notify(f"making the embedded data in {folder}")
+                write_miniature(folder, SEED)
+    except OSError as error:
+        raise StoreError(f"{folder}: the embedded data cannot be written ({error}); give another --home") from None
+    if data_kind(folder) != "embedded":
+        raise DataError(f"{folder}: not the embedded data; delete the folder and give the same command again")
+    return folder
 
 
 def _write_all(folder: Path, seed: int) -> None:
