@@ -44,16 +44,17 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield an empty draft folder next to `path`; rename it to `path` afterwards, or remove it after an exception.
 
-    It replaces a folder of that name. Raises OSError if it cannot be written.
+    It replaces a folder of that name; without `replace`, an empty one only. Raises OSError if it cannot be written.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     draft.mkdir(parents=True)
     try:
         yield draft
-        shutil.rmtree(path, ignore_errors=True)
+        if replace:
+            shutil.rmtree(path, ignore_errors=True)
         draft.rename(path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

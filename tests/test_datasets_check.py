@@ -12,7 +12,7 @@ from PIL import Image
 
 from harness.datasets import Problem, check_sequences, load_benchmark, load_protocols, load_training, require_sound
 from harness.errors import DataError, StoreError
-from tests.test_datasets_layouts import make_davis16, make_davis17, save_frame, save_grey, save_palette
+from tests.test_datasets_layouts import make_davis16, make_davis17, save_frame, save_gray, save_palette
 
 FRAME = "JPEGImages/480p/dogs-jump/00002.jpg"
 MASK = "Annotations/480p/dogs-jump/00002.png"
@@ -40,7 +40,7 @@ def replace_by_folder(path: Path) -> None:
 
 
 def save_header(path: Path, width: int, height: int) -> None:
-    """A PNG that claims a size and holds next to nothing."""
+    """Write a PNG whose header says a size that its few pixels do not fill."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -51,8 +51,8 @@ def save_header(path: Path, width: int, height: int) -> None:
 
 def save_mode(mode: str) -> Callable[[Path], None]:
     def save(path: Path) -> None:
-        colours = np.random.default_rng(0).integers(0, 255, (24, 41, 3), np.uint8)
-        Image.fromarray(colours).convert(mode).save(path, format="TIFF" if mode == "CMYK" else "PNG")
+        colors = np.random.default_rng(0).integers(0, 255, (24, 41, 3), np.uint8)
+        Image.fromarray(colors).convert(mode).save(path, format="TIFF" if mode == "CMYK" else "PNG")
 
     return save
 
@@ -81,7 +81,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "large header of a frame": (FRAME, lambda path: save_header(path, 9_400, 9_000), "9400×9000"),
     "large header of a mask": (MASK, lambda path: save_header(path, 9_400, 9_000), "9400×9000"),
     "no pixels": (MASK, lambda path: save_header(path, 0, 0), "not a readable mask"),
-    "mask in colours": (MASK, save_mode("RGB"), "mask in colours"),
+    "mask with colors": (MASK, save_mode("RGB"), "mask with colors"),
     "mask of 16 bits": (MASK, save_mode("I;16"), "mode I;16"),
     "TIFF named PNG": (MASK, save_mode("CMYK"), "not a readable mask"),
 }
@@ -99,7 +99,7 @@ def test_damage_is_an_error_that_names_the_file(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_an_error_until_it_may(tmp_path: Path) -> None:
+def test_a_file_without_read_permission_is_an_error_until_permitted(tmp_path: Path) -> None:
     path = make_davis17(tmp_path / "data") / FRAME
     path.chmod(0)
     assert "Permission denied" in errors(check17(tmp_path / "data", tmp_path / "cache"))[0]
@@ -107,7 +107,7 @@ def test_a_file_that_may_not_be_read_is_an_error_until_it_may(tmp_path: Path) ->
     assert check17(tmp_path / "data", tmp_path / "cache") == []
 
 
-def test_a_first_mask_that_cannot_be_read_is_named_on_loading(tmp_path: Path) -> None:
+def test_an_unreadable_first_mask_is_named_on_loading(tmp_path: Path) -> None:
     truncate(make_davis17(tmp_path) / "Annotations/480p/dogs-jump/00000.png")
     with pytest.raises(DataError, match=r"00000\.png: not a readable mask"):
         check17(tmp_path)
@@ -139,14 +139,14 @@ def test_a_merged_benchmark_takes_any_ids(tmp_path: Path) -> None:
     assert check_sequences(load_benchmark(load_protocols()["davis17-foreground"], tmp_path)) == []
 
 
-def test_all_defects_are_listed_not_the_first_alone(tmp_path: Path) -> None:
+def test_all_defects_are_listed(tmp_path: Path) -> None:
     folder = make_davis17(tmp_path)
     truncate(folder / FRAME)
     truncate(folder / MASK)
     assert len(errors(check17(tmp_path))) == 2
 
 
-def test_a_cached_check_looks_at_no_unchanged_file(tmp_path: Path) -> None:
+def test_a_cached_check_decodes_no_unchanged_file(tmp_path: Path) -> None:
     folder, cache = make_davis17(tmp_path / "data"), tmp_path / "cache"
     for path in folder.rglob("*.*"):
         os.utime(path, (1, 1))
@@ -166,7 +166,7 @@ def test_a_cached_check_notices_a_changed_file(tmp_path: Path) -> None:
     assert len(errors(check17(folder, cache))) == 1
 
 
-def test_a_file_that_is_no_cache_is_a_named_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_cache_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("something else, longer than a header of SQLite " * 9)
     make_davis17(tmp_path / "data")
     with pytest.raises(StoreError, match="delete the file"):
@@ -175,7 +175,7 @@ def test_a_file_that_is_no_cache_is_a_named_error(tmp_path: Path) -> None:
 
 def test_progress_counts_every_file_once(tmp_path: Path) -> None:
     seen: list[int] = []
-    save_grey(make_davis17(tmp_path) / "Annotations/480p/other/00000.png")
+    save_gray(make_davis17(tmp_path) / "Annotations/480p/other/00000.png")
     sequences = load_benchmark(load_protocols()["davis17-val"], tmp_path)
     check_sequences(sequences, done=lambda: seen.append(1))
     assert len(seen) == 8

@@ -8,7 +8,7 @@ from harness.cli.main import main
 from tests.test_datasets_layouts import make_davis16, make_davis17, make_voc
 
 
-def test_check_counts_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_counts_available_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_davis16(tmp_path / "data/DAVIS", names=("bear", "camel"))
     make_voc(tmp_path / "data/VOC2012")
     assert main(["data", "check", str(tmp_path / "data"), "--home", str(tmp_path / "home")]) == 0

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.datasets import Sequence, check_sequences, data_kind, load_benchmark, load_protocols, load_training
-from harness.datasets.compose import Composition, compose, render
-from harness.datasets.compose import _tracks as read_tracks
-from harness.datasets.compose import plan as plan_composition
-from harness.datasets.protocol import load_training_sets
+from harness.datasets import (
+    Sequence,
+    check_sequences,
+    compose,
+    data_kind,
+    load_benchmark,
+    load_protocols,
+    load_training,
+    load_training_sets,
+)
+from harness.datasets.composition import Composition, plan_composition, read_tracks, render_frame
 from harness.errors import DataError
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
@@ -29,7 +35,7 @@ SIZE = (96, 160)
 
 
 def make_source(folder: Path) -> Path:
-    """Each sequence a disk of one colour over noise of its own, 10 frames or fewer, lossless frames."""
+    """Write a DAVIS 2016: each sequence is a disk of one color over noise, with at most 10 lossless frames."""
     for split, names in SPLITS.items():
         lines = []
         for number, name in enumerate(names):
@@ -68,22 +74,22 @@ def sequences(root: Path) -> tuple[Sequence, ...]:
     return (*load_benchmark(load_protocols()["davis17-val"], root), *load_training("davis17-train", root))
 
 
-def test_it_has_the_sequences_of_its_source_with_two_to_four_objects(derived: Path) -> None:
+def test_derived_sequences_have_two_to_four_objects(derived: Path) -> None:
     found = sequences(derived)
     assert [one.name for one in found] == [*SPLITS["val"], *SPLITS["train"]]
     assert [len(one) for one in found] == [10, 9, 8, 7] * 2
     assert {len(one.object_ids) for one in found} <= {2, 3, 4}
 
 
-def test_it_passes_the_checks(derived: Path) -> None:
+def test_derived_data_passes_the_checks(derived: Path) -> None:
     assert [problem for problem in check_sequences(sequences(derived)) if problem.severity == "error"] == []
 
 
-def test_it_is_called_derived(derived: Path) -> None:
+def test_derived_data_is_recognized(derived: Path) -> None:
     assert data_kind(derived) == "derived"
 
 
-def test_its_rows_and_captions_call_it_derived(derived: Path, tmp_path: Path) -> None:
+def test_rows_and_captions_say_derived(derived: Path, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("name: a\nmethod: first-mask\nbenchmarks: [davis17-val]\nvariants: {b: {}}\n")
     protocols, store = load_protocols(), Store(tmp_path / "home")
     study = load_study(tmp_path / "study.yaml", protocols)
@@ -96,48 +102,48 @@ def test_its_rows_and_captions_call_it_derived(derived: Path, tmp_path: Path) ->
     assert "Data: derived from real sequences, not a benchmark result." in describe(part)
 
 
-def test_every_split_is_made_from_its_own_sequences_alone(derived: Path) -> None:
-    """Objects of val are full of blue, those of train are not."""
+def test_each_split_is_made_from_its_own_sequences(derived: Path) -> None:
+    """Objects of val have full blue, those of train do not."""
     for one in sequences(derived):
         blue = np.median(one.frame(0)[one.mask(0) > 0][:, 2])
         assert (blue > 180) == (one.name in SPLITS["val"])
 
 
-def test_the_pixels_outside_of_pasted_objects_are_those_of_the_source(planned: list[Composition]) -> None:
+def test_pixels_outside_pasted_objects_are_unchanged(planned: list[Composition]) -> None:
     for one in planned:
-        image, ids = render(one, 3)
+        image, ids = render_frame(one, 3)
         kernel = np.ones((3, 3), np.uint8)
         untouched = cv2.dilate((ids > 1).astype(np.uint8), kernel) == 0
         assert (image[untouched] == one.base.sequence.frame(3)[untouched]).all()
 
 
-def test_the_pixels_of_a_mask_have_the_colour_of_its_object(planned: list[Composition]) -> None:
+def test_pixels_of_a_mask_have_the_color_of_its_object(planned: list[Composition]) -> None:
     for one in planned:
-        image, ids = render(one, 3)
+        image, ids = render_frame(one, 3)
         for object_id, pasted in enumerate(one.pasted, start=2):
             core = cv2.erode((ids == object_id).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-            colour = pasted.track.sequence.frame(0)[pasted.track.sequence.mask(0) > 0][0]
-            assert (np.abs(image[core].astype(int) - colour) <= 1).all()
+            color = pasted.track.sequence.frame(0)[pasted.track.sequence.mask(0) > 0][0]
+            assert (np.abs(image[core].astype(int) - color) <= 1).all()
 
 
-def test_the_own_object_keeps_its_exact_mask_where_nothing_is_in_front(planned: list[Composition]) -> None:
+def test_the_original_object_keeps_its_mask_where_it_is_visible(planned: list[Composition]) -> None:
     for one in planned:
-        _, ids = render(one, 3)
+        _, ids = render_frame(one, 3)
         own = one.base.sequence.mask(3) == 1
         assert not (ids == 1)[~own].any()
         assert ((ids == 1) | (ids > 1))[own].all()
 
 
-def test_objects_meet(planned: list[Composition]) -> None:
+def test_pasted_objects_occlude_the_original_object(planned: list[Composition]) -> None:
     def hidden(one: Composition) -> int:
         own = [one.base.sequence.mask(index).sum() for index in range(len(one.base.boxes))]
-        seen = [(render(one, index)[1] == 1).sum() for index in range(len(one.base.boxes))]
+        seen = [(render_frame(one, index)[1] == 1).sum() for index in range(len(one.base.boxes))]
         return max(a - b for a, b in zip(own, seen, strict=True))
 
     assert any(hidden(one) > 50 for one in planned)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(source: Path, derived: Path) -> None:
+def test_the_seed_decides_every_byte(source: Path, derived: Path) -> None:
     def content(root: Path) -> dict[Path, bytes]:
         return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*.*"))}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import Sequence, digest, load_benchmark, load_protocols
+from harness.datasets import Sequence, content_digests, load_benchmark, load_protocols
 from harness.errors import DataError, StoreError
 from tests.test_datasets_layouts import make_davis17, save_frame, save_palette
 
@@ -16,11 +16,15 @@ def read17(root: Path, name: str = "davis17-val") -> Sequence:
     return load_benchmark(load_protocols()[name], root)[0]
 
 
+def digest(sequence: Sequence, cache: Path | None = None) -> str:
+    return content_digests([sequence], cache)[0]
+
+
 def digest_in_another_process(root: Path, cache: Path) -> str:
     return digest(read17(root), cache)
 
 
-def test_a_digest_is_of_content_not_of_place_or_time(tmp_path: Path) -> None:
+def test_a_digest_ignores_folders_and_time_stamps(tmp_path: Path) -> None:
     here = make_davis17(tmp_path / "here")
     shutil.copytree(here, tmp_path / "there/DAVIS")
     for path in here.rglob("*.*"):
@@ -28,7 +32,7 @@ def test_a_digest_is_of_content_not_of_place_or_time(tmp_path: Path) -> None:
     assert digest(read17(here)) == digest(read17(tmp_path / "there"))
 
 
-def test_a_digest_changes_with_a_frame_a_mask_a_name_and_the_reading(tmp_path: Path) -> None:
+def test_a_digest_changes_with_frames_masks_names_and_merging(tmp_path: Path) -> None:
     folder = make_davis17(tmp_path)
     found = {digest(read17(folder)), digest(read17(folder, "davis17-foreground"))}
     save_frame(folder / "JPEGImages/480p/dogs-jump/00001.jpg", (41, 25))
@@ -43,7 +47,7 @@ def test_a_digest_changes_with_a_frame_a_mask_a_name_and_the_reading(tmp_path: P
     assert len(found) == 5
 
 
-def test_a_cached_digest_is_the_digest_and_follows_changes(tmp_path: Path) -> None:
+def test_a_cached_digest_follows_changes(tmp_path: Path) -> None:
     folder, cache = make_davis17(tmp_path / "data"), tmp_path / "home/cache.sqlite"
     for path in folder.rglob("*.*"):
         os.utime(path, (1, 1))
@@ -53,7 +57,7 @@ def test_a_cached_digest_is_the_digest_and_follows_changes(tmp_path: Path) -> No
     assert digest(read17(folder), cache) == digest(read17(folder)) != first
 
 
-def test_a_file_written_just_now_is_not_trusted_by_its_stamp(tmp_path: Path) -> None:
+def test_a_recent_time_stamp_is_not_trusted(tmp_path: Path) -> None:
     folder, cache = make_davis17(tmp_path / "data"), tmp_path / "cache.sqlite"
     path = folder / "JPEGImages/480p/dogs-jump/00001.jpg"
     first = digest(read17(folder), cache)

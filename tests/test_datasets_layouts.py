@@ -1,4 +1,4 @@
-"""Layouts in the form in which the datasets are distributed; the trees are made by hand, not by our writers."""
+"""Datasets as distributed, with files written by hand, not by the writers of `harness.datasets`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def save_frame(path: Path, size: tuple[int, int] = (40, 24)) -> None:
 
 
 def save_palette(path: Path, ids: list[int], size: tuple[int, int] = (40, 24)) -> None:
-    """Palette PNG with a square of 4 pixels for each id."""
+    """Write a palette PNG with a square of 4 pixels per id."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = np.zeros((size[1], size[0]), np.uint8)
     for place, value in enumerate(ids):
@@ -34,8 +34,8 @@ def save_palette(path: Path, ids: list[int], size: tuple[int, int] = (40, 24)) -
     image.save(path)
 
 
-def save_grey(path: Path, mode: str = "L", size: tuple[int, int] = (40, 24)) -> None:
-    """0/255 with a square of 4 pixels."""
+def save_gray(path: Path, mode: str = "L", size: tuple[int, int] = (40, 24)) -> None:
+    """Write a mask of 0 and 255 with a square of 4 pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = np.zeros((size[1], size[0]), np.uint8)
     mask[2:6, 2:6] = 255
@@ -48,7 +48,7 @@ def make_davis16(folder: Path, split: str = "val", names: tuple[str, ...] = ("be
         for index in range(frames):
             frame, mask = f"/JPEGImages/480p/{name}/{index:05d}.jpg", f"/Annotations/480p/{name}/{index:05d}.png"
             save_frame(folder / frame[1:])
-            save_grey(folder / mask[1:], "LA" if index == 1 else "L")
+            save_gray(folder / mask[1:], "LA" if index == 1 else "L")
             lines.append(f"{frame} {mask} \n")
     list_file = folder / f"ImageSets/480p/{split}.txt"
     list_file.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def test_davis16_is_found_under_its_usual_names(tmp_path: Path, folder: str) -> 
     assert load_benchmark(PROTOCOLS["davis16-val"], tmp_path)[0].name == "bear"
 
 
-def test_davis17_is_told_from_davis16_in_a_folder_of_the_same_name(tmp_path: Path) -> None:
+def test_davis17_is_distinguished_from_davis16_in_a_folder_of_that_name(tmp_path: Path) -> None:
     make_davis16(tmp_path / "DAVIS")
     with pytest.raises(DataError, match=r"ImageSets/2017/val\.txt"):
         load_benchmark(PROTOCOLS["davis17-val"], tmp_path)
@@ -140,7 +140,7 @@ def test_voc_instances_come_with_void(tmp_path: Path) -> None:
     assert 255 in image.mask(0)
 
 
-def test_a_frame_that_a_folder_lost_keeps_its_place(tmp_path: Path) -> None:
+def test_a_missing_frame_keeps_its_index(tmp_path: Path) -> None:
     make_davis17(tmp_path)
     for path in ("JPEGImages/480p/dogs-jump/00002.jpg", "Annotations/480p/dogs-jump/00002.png"):
         (tmp_path / path).unlink()
@@ -161,7 +161,7 @@ def test_a_frame_that_a_folder_lost_keeps_its_place(tmp_path: Path) -> None:
         "bear",
     ],
 )
-def test_a_davis16_line_that_is_no_pair_of_inner_paths_is_refused(tmp_path: Path, line: str) -> None:
+def test_a_davis16_line_must_be_a_pair_of_paths_in_the_dataset(tmp_path: Path, line: str) -> None:
     path = make_davis16(tmp_path) / "ImageSets/480p/val.txt"
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(DataError, match=r"val\.txt"):
@@ -169,14 +169,14 @@ def test_a_davis16_line_that_is_no_pair_of_inner_paths_is_refused(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["../dogs-jump", "/etc", "..", "a/b", "a\\b", "dogs-jump"])
-def test_a_davis17_name_that_is_a_path_or_comes_twice_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_davis17_name_that_is_a_path_or_duplicate_is_an_error(tmp_path: Path, name: str) -> None:
     path = make_davis17(tmp_path) / "ImageSets/2017/val.txt"
     path.write_text(f"dogs-jump\n{name}\n")
     with pytest.raises(DataError, match=r"val\.txt"):
         load_benchmark(PROTOCOLS["davis17-val"], tmp_path)
 
 
-def test_a_link_out_of_the_dataset_is_refused(tmp_path: Path) -> None:
+def test_a_link_out_of_the_dataset_is_an_error(tmp_path: Path) -> None:
     folder = make_davis17(tmp_path / "data/DAVIS")
     frame = folder / "JPEGImages/480p/dogs-jump/00001.jpg"
     frame.rename(tmp_path / "secret.jpg")
@@ -192,7 +192,7 @@ def test_a_link_to_the_whole_dataset_is_followed(tmp_path: Path) -> None:
     assert len(load_benchmark(PROTOCOLS["davis17-val"], tmp_path / "data")) == 1
 
 
-def test_a_circle_of_links_is_a_named_error(tmp_path: Path) -> None:
+def test_a_loop_of_links_is_a_named_error(tmp_path: Path) -> None:
     frame = make_davis17(tmp_path) / "JPEGImages/480p/dogs-jump/00001.jpg"
     frame.unlink()
     frame.symlink_to(frame)
@@ -225,18 +225,18 @@ def test_a_missing_sequence_folder_is_named(tmp_path: Path) -> None:
         load_benchmark(PROTOCOLS["davis17-val"], tmp_path)
 
 
-def test_a_missing_dataset_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_dataset_lists_its_places(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"DAVIS 2016 not found.*DAVIS2016.*https://"):
         load_benchmark(PROTOCOLS["davis16-val"], tmp_path)
 
 
-def test_an_empty_first_mask_leaves_nothing_to_segment(tmp_path: Path) -> None:
+def test_an_empty_first_mask_is_a_named_error(tmp_path: Path) -> None:
     make_davis17(tmp_path, ids=())
     with pytest.raises(DataError, match="no object in the first mask"):
         load_benchmark(PROTOCOLS["davis17-val"], tmp_path)
 
 
-def test_paths_are_absolute_wherever_the_root_is_given_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_absolute_for_a_relative_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_davis17(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     assert load_benchmark(PROTOCOLS["davis17-val"], Path("data"))[0].frames[0].is_absolute()

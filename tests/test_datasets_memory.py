@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.datasets import Sequence, check_sequences, digest, load_benchmark, load_protocols
+from harness.datasets import Sequence, check_sequences, content_digests, load_benchmark, load_protocols
 from harness.score import score_video
 
 SIZE = (360, 640)
@@ -23,7 +23,7 @@ SHORT, LONG = 12, 132
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Sequence]:
-    """Two videos in DAVIS17's layout, all of whose frames are one file under many names."""
+    """Return two videos of DAVIS 2017 whose frames are one file under many names."""
     place = tmp_path_factory.mktemp("long")
     image = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
     ids = np.zeros(SIZE, np.uint8)
@@ -53,15 +53,19 @@ def check(sequence: Sequence) -> None:
     assert check_sequences([sequence]) == []
 
 
+def digest(sequence: Sequence) -> None:
+    content_digests([sequence])
+
+
 def score(sequence: Sequence) -> None:
-    """The truth scored against itself: its masks are palette PNG under the frames' names."""
+    """Score the truth against itself: its masks are palette PNG with the frames' names."""
     first = sequence.masks[0]
     assert isinstance(first, Path)
     score_video(sequence, first.parent, "ids")
 
 
 def peak(work: Callable[[Sequence], object], sequence: Sequence) -> int:
-    """Largest number of bytes that Python and NumPy hold at once."""
+    """Return the largest number of bytes that Python and NumPy hold at once."""
     tracemalloc.start()
     try:
         work(sequence)
@@ -71,7 +75,7 @@ def peak(work: Callable[[Sequence], object], sequence: Sequence) -> int:
 
 
 @pytest.mark.parametrize("work", [decode, check, digest, score])
-def test_ten_times_the_frames_take_no_more_memory(
+def test_ten_times_the_frames_need_no_more_memory(
     videos: dict[int, Sequence], work: Callable[[Sequence], object]
 ) -> None:
     work(videos[SHORT])  # imports and caches, once
@@ -79,7 +83,7 @@ def test_ten_times_the_frames_take_no_more_memory(
     assert long - short < 12 * FRAME  # of 120 more frames; how many threads hold one at once is chance
 
 
-def test_a_measured_video_that_is_kept_would_be_noticed(videos: dict[int, Sequence]) -> None:
+def test_the_memory_measurement_notices_a_video_that_is_kept(videos: dict[int, Sequence]) -> None:
     def keep(sequence: Sequence) -> None:
         _ = [sequence.frame(index) for index in range(len(sequence))]
 

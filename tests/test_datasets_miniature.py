@@ -1,4 +1,4 @@
-"""What the embedded miniature promises; it is rendered once for all tests."""
+"""The embedded miniature, rendered once for all tests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.datasets import Sequence, check_sequences, data_kind, embed, load_benchmark, load_protocols, load_training
-from harness.datasets.miniature.scenario import direct
+from harness.datasets import (
+    Sequence,
+    check_sequences,
+    data_kind,
+    load_benchmark,
+    load_protocols,
+    load_training,
+    write_miniature,
+)
+from harness.datasets.miniature.scenario import make_scene
 from harness.datasets.miniature.scene import render
-from harness.datasets.miniature.themes import DAVIS17, FILM
+from harness.datasets.miniature.videos import DAVIS17, FORMAT
 from harness.errors import StoreError
 
 VIDEOS = ("davis16-val", "davis17-val")
@@ -25,7 +33,7 @@ VIDEOS = ("davis16-val", "davis17-val")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return embed(tmp_path_factory.mktemp("data") / "embedded", 0)
+    return write_miniature(tmp_path_factory.mktemp("data") / "embedded", 0)
 
 
 def val(root: Path, name: str) -> tuple[Sequence, ...]:
@@ -37,7 +45,7 @@ def masks(sequence: Sequence) -> np.ndarray:
 
 
 def objects(root: Path, name: str) -> Iterator[tuple[Sequence, np.ndarray]]:
-    """Every object of a benchmark: its sequence, and its masks as frames × height × width of bool."""
+    """Yield the sequence of every object of a benchmark, and its masks, frames × height × width of bool."""
     for sequence in val(root, name):
         ids = masks(sequence)
         for value in sequence.object_ids:
@@ -55,7 +63,7 @@ def test_the_miniature_passes_the_checks(root: Path) -> None:
     assert [problem for problem in check_sequences(sequences) if problem.severity == "error"] == []
 
 
-def test_it_says_that_it_is_embedded(root: Path) -> None:
+def test_the_miniature_is_marked_as_embedded(root: Path) -> None:
     assert data_kind(root) == "embedded"
 
 
@@ -65,14 +73,14 @@ def test_train_and_val_share_no_video(root: Path) -> None:
         assert train.isdisjoint(sequence.name for sequence in val(root, f"{year}-val"))
 
 
-def test_davis16_masks_are_0_and_255_and_davis17_masks_have_a_palette(root: Path) -> None:
+def test_davis16_masks_are_binary_and_davis17_masks_have_a_palette(root: Path) -> None:
     with Image.open(root / "DAVIS2016/Annotations/480p/mini-box-twin/00000.png") as image:
         assert (image.mode, np.unique(np.asarray(image)).tolist()) == ("L", [0, 255])
     with Image.open(root / "DAVIS2017/Annotations/480p/mini-quad-mix/00000.png") as image:
         assert (image.mode, np.unique(np.asarray(image)).tolist()) == ("P", [0, 1, 2, 3, 4])
 
 
-def test_davis17_has_two_to_four_objects_a_video(root: Path) -> None:
+def test_davis17_has_two_to_four_objects_per_video(root: Path) -> None:
     counts = [len(s.object_ids) for s in (*val(root, "davis17-val"), *load_training("davis17-train", root))]
     assert set(counts) == {2, 3, 4}
 
@@ -95,18 +103,18 @@ def test_the_copied_first_mask_scores_low(root: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "share"), [("davis16-val", 0.06), ("davis17-val", 0.04)])
-def test_objects_are_of_a_decent_size_in_the_first_frame(root: Path, name: str, share: float) -> None:
+def test_objects_are_neither_tiny_nor_huge_in_the_first_frame(root: Path, name: str, share: float) -> None:
     assert all(share < seen[0].mean() < 0.2 for _, seen in objects(root, name))
 
 
-def test_the_look_of_an_object_drifts(root: Path) -> None:
+def test_the_appearance_of_an_object_changes(root: Path) -> None:
     sequence = next(one for one in val(root, "davis16-val") if one.name == "mini-star-drift")
     hues = []
     for index in (0, len(sequence) - 1):
         angle = cv2.cvtColor(sequence.frame(index), cv2.COLOR_RGB2HSV)[..., 0][sequence.mask(index) == 1] * np.pi / 90
         hues.append(np.angle(np.exp(1j * angle).mean()))
-    apart = abs(np.angle(np.exp(1j * (hues[1] - hues[0]))))
-    assert apart > 0.08 * 2 * np.pi
+    drift = abs(np.angle(np.exp(1j * (hues[1] - hues[0]))))
+    assert drift > 0.08 * 2 * np.pi
 
 
 def test_the_background_moves(root: Path) -> None:
@@ -125,57 +133,60 @@ def test_stills_have_one_to_four_instances_and_void_at_every_border(root: Path) 
         assert all(((a == b) | (a == 255) | (b == 255)).all() for a, b in sides), still.name
 
 
-def test_youtube_objects_has_ten_classes_and_a_label_every_tenth_frame(root: Path) -> None:
+def test_youtube_objects_has_ten_classes_and_sparse_labels(root: Path) -> None:
     videos = val(root, "youtube-objects")
     assert len({video.group for video in videos}) == len(videos) == 10
     assert {(len(video), video.scored) for video in videos} == {(21, (10, 20))}
     assert {mask.suffix for video in videos for mask in video.masks if isinstance(mask, Path)} == {".jpg"}
 
 
-def test_segtrack_has_a_folder_an_object_and_two_file_types(root: Path) -> None:
+def test_segtrack_has_a_folder_per_object_and_two_file_types(root: Path) -> None:
     videos = val(root, "segtrack-v2")
     assert [len(video.object_ids) for video in videos] == [1, 2, 2, 1]
     assert {path.suffix for video in videos for path in video.frames} == {".png", ".bmp"}
     assert [len(video.masks[0]) for video in videos if isinstance(video.masks[0], tuple)] == [1, 2, 2, 1]
 
 
-def test_a_scene_has_the_same_pixels_for_the_same_seed_alone() -> None:
+def test_the_seed_decides_the_pixels_of_a_scene() -> None:
     digests = []
     for seed in ("a", "a", "b"):
-        image, ids = render(direct(DAVIS17["val"]["mini-pair-fake"], FILM, seed), 2)
+        image, ids = render(make_scene(DAVIS17["val"]["mini-pair-fake"], FORMAT, seed), 2)
         digests.append(hashlib.sha256(image.tobytes() + ids.tobytes()).hexdigest())
     assert digests[0] == digests[1] != digests[2]
 
 
 def test_the_files_have_the_same_bytes_for_the_same_seed(root: Path, tmp_path: Path) -> None:
-    again = embed(tmp_path / "again", 0)
+    again = write_miniature(tmp_path / "again", 0)
     first, second = (
         {path.relative_to(top): path.read_bytes() for path in sorted(top.rglob("*.*"))} for top in (root, again)
     )
     assert first == second
 
 
-def test_what_is_there_is_kept(root: Path) -> None:
+def test_an_existing_miniature_is_kept(root: Path) -> None:
     marker = root / "DAVIS2016/JPEGImages/480p/mini-box-twin/00000.jpg"
     before = marker.stat().st_mtime_ns
-    assert embed(root, 0) == root
+    assert write_miniature(root, 0) == root
     assert marker.stat().st_mtime_ns == before
 
 
-def test_another_seed_never_replaces_what_is_there(root: Path) -> None:
+def test_another_seed_never_replaces_a_miniature(root: Path) -> None:
     with pytest.raises(StoreError, match="new or empty folder"):
-        embed(root, 1)
+        write_miniature(root, 1)
 
 
-def test_a_place_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="give a new or empty folder"):
-        embed(tmp_path / "file/out", 0)
+        write_miniature(tmp_path / "file/out", 0)
 
 
-def test_a_killed_rendering_leaves_no_half_miniature(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from harness.datasets import embed; embed(Path({str(tmp_path / 'out')!r}), 0)"
-    process = subprocess.Popen([sys.executable, "-c", code])
+def test_killed_rendering_leaves_no_incomplete_miniature(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from harness.datasets import write_miniature; "
+        "write_miniature(Path(sys.argv[1]), 0)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "out")])
     while not list(tmp_path.glob(".out.*/DAVIS2016")):
         assert process.poll() is None
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The real DAVIS 2016, where it is at hand."""
+"""The real DAVIS 2016, if it is available."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_davis16_has_30_and_20_sequences_and_3455_frames(root: Path) -> None:
     assert (len(train), len(val), sum(map(len, train)), sum(map(len, val))) == (30, 20, 2079, 1376)
 
 
-def test_davis16_leaves_out_first_and_last_frame(root: Path) -> None:
+def test_davis16_does_not_score_first_and_last_frame(root: Path) -> None:
     val = load_benchmark(load_protocols()["davis16-val"], root)
     assert all(one.scored == tuple(range(1, len(one) - 1)) for one in val)
 
@@ -35,9 +35,9 @@ def test_davis16_is_real_data(root: Path) -> None:
     assert data_kind(root) == "real"
 
 
-def test_davis17_beside_davis16_is_missed_by_name(root: Path) -> None:
+def test_a_missing_davis17_is_named(root: Path) -> None:
     if any((root / name / "ImageSets/2017").exists() for name in ("DAVIS2017", "DAVIS17", "DAVIS-2017", "DAVIS", ".")):
-        pytest.skip("DAVIS 2017 is at hand too")
+        pytest.skip("DAVIS 2017 is available too")
     with pytest.raises(DataError, match="DAVIS 2017 not found"):
         load_benchmark(load_protocols()["davis17-val"], root)
 

@@ -1,4 +1,4 @@
-"""SBD in the form in which it is distributed, the trees made by hand; and its union with PASCAL VOC."""
+"""SBD as distributed, with files written by hand, and its union with PASCAL VOC."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 from scipy.sparse import csc_matrix
 
-from harness.datasets import Sequence, check_sequences, load_protocols, load_training, load_training_sets
+from harness.datasets import Sequence, check_sequences, load_protocols, load_training, load_training_sets, locate
 from harness.datasets.matlab import read_instances
-from harness.datasets.protocol import is_at_hand, list_readers
 from harness.errors import DataError
 from harness.planning.inputs import gather
 from tests.test_datasets_layouts import make_davis16, make_voc, save_frame, save_palette
@@ -26,7 +25,7 @@ SIZE = (24, 40)
 
 
 def save_instances(path: Path, number: int = 2, size: tuple[int, int] = SIZE) -> None:
-    """`GTinst` as in SBD's files: the instances, their boundaries (sparse, a cell each) and categories."""
+    """Write `GTinst` as in SBD's files: instances, their boundaries (sparse, one cell each) and categories."""
     path.parent.mkdir(parents=True, exist_ok=True)
     segmentation = np.zeros(size, np.uint8)
     boundaries = np.empty((number, 1), object)
@@ -39,7 +38,7 @@ def save_instances(path: Path, number: int = 2, size: tuple[int, int] = SIZE) ->
 
 
 def make_sbd(folder: Path, train: tuple[str, ...] = ("2008_000002",), val: tuple[str, ...] = ("2008_000003",)) -> Path:
-    """`benchmark_RELEASE/dataset` under `folder`, with the trailing spaces that its lists have."""
+    """Write `benchmark_RELEASE/dataset`, with the trailing spaces that its lists have, and return it."""
     dataset = folder / "benchmark_RELEASE/dataset"
     for name in (*train, *val):
         save_frame(dataset / f"img/{name}.jpg")
@@ -67,11 +66,11 @@ def test_sbd_is_its_two_lists_with_the_instances_of_its_matlab_files(tmp_path: P
     assert check_sequences(images) == []
 
 
-def test_instances_converted_to_png_are_read_where_the_matlab_file_is_not_there(tmp_path: Path) -> None:
+def test_instances_in_png_are_read_if_there_is_no_matlab_file(tmp_path: Path) -> None:
     dataset = make_sbd(tmp_path)
     (dataset / "inst/2008_000002.mat").unlink()
     save_palette(dataset / "inst/2008_000002.png", [1, 2, 3, 255])
-    save_palette(dataset / "inst/2008_000003.png", [1])  # beside its original, which counts
+    save_palette(dataset / "inst/2008_000003.png", [1])  # with its original, which has priority
     first, second = sbd(tmp_path)
     assert (first.object_ids, second.object_ids) == ((1, 2, 3), (1, 2))
     assert 255 in first.mask(0)
@@ -83,7 +82,7 @@ def test_sbd_is_found_as_it_unpacks(tmp_path: Path, place: str) -> None:
     assert len(sbd(tmp_path)) == 2
 
 
-def test_voc_with_sbd_is_the_images_of_sbd_with_voc_s_own_truth_where_it_has_them(tmp_path: Path) -> None:
+def test_voc_enlarged_by_sbd_keeps_the_truth_of_voc(tmp_path: Path) -> None:
     make_voc(tmp_path / "VOCdevkit/VOC2012")  # 2007_000032, which has void
     make_sbd(tmp_path, train=("2008_000002", "2007_000032"))
     images = {image.name: image for image in load_training("voc", tmp_path)}
@@ -93,7 +92,7 @@ def test_voc_with_sbd_is_the_images_of_sbd_with_voc_s_own_truth_where_it_has_the
     assert images["2008_000002"].object_ids == (1, 2)
 
 
-def test_an_image_that_sbd_lacks_is_not_in_the_union(tmp_path: Path) -> None:
+def test_an_image_missing_in_sbd_is_not_in_the_union(tmp_path: Path) -> None:
     """The paper's 11,355 images are SBD's; all of VOC's and SBD's together are more."""
     make_voc(tmp_path / "VOCdevkit/VOC2012")
     make_sbd(tmp_path)
@@ -101,27 +100,27 @@ def test_an_image_that_sbd_lacks_is_not_in_the_union(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("make", "names"), [(make_sbd, ["2008_000002", "2008_000003"]), (make_voc, ["2007_000032"])])
-def test_either_of_them_alone_will_do(tmp_path: Path, make: Callable[[Path], Path], names: list[str]) -> None:
+def test_either_of_voc_and_sbd_is_enough(tmp_path: Path, make: Callable[[Path], Path], names: list[str]) -> None:
     make(tmp_path / ("VOC2012" if make is make_voc else ""))
-    assert is_at_hand(load_training_sets()["voc"], tmp_path)
+    assert locate(tmp_path, load_training_sets()["voc"]).readers()
     assert [image.name for image in load_training("voc", tmp_path)] == names
 
 
-def test_a_study_pretrains_on_sbd_where_voc_is_not_there(tmp_path: Path) -> None:
+def test_a_study_pretrains_on_sbd_if_voc_is_missing(tmp_path: Path) -> None:
     make_sbd(tmp_path)
     make_davis16(tmp_path / "DAVIS")
-    material = gather([load_protocols()["davis16-val"]], tmp_path, tmp_path / "facts.sqlite")
-    found = material.benchmarks["davis16-val"].training["pretraining"]
+    inputs = gather([load_protocols()["davis16-val"]], tmp_path, tmp_path / "facts.sqlite")
+    found = inputs.benchmarks["davis16-val"].training["pretraining"]
     assert found is not None
     assert [image.name for image in found.value] == ["2008_000002", "2008_000003"]
 
 
-def test_all_of_sbd_s_11355_images_are_listed(tmp_path: Path) -> None:
+def test_sbd_has_11355_images(tmp_path: Path) -> None:
     dataset = tmp_path / "benchmark_RELEASE/dataset"
     (dataset / "inst").mkdir(parents=True)
     for split, count in (("train", 8498), ("val", 2857)):
         (dataset / f"{split}.txt").write_text("".join(f"{split}_{number:06d}\n" for number in range(count)))
-    assert len(list_readers(load_training_sets()["sbd"], tmp_path)) == 11_355
+    assert len(locate(tmp_path, load_training_sets()["sbd"]).readers()) == 11_355
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +135,13 @@ BAD: dict[str, tuple[dict[str, object] | bytes, str]] = {
     "cut in its header": (b"MATLAB 5.0 MAT-file", "no header"),
     "a web page": (b"<html>404: not found</html>" * 40, "no header"),
     "classes instead of instances": ({"GTcls": {"Segmentation": np.zeros(SIZE)}}, "no variable GTinst"),
-    "no structure": ({"GTinst": 3.0}, "no structure"),
+    "not a structure": ({"GTinst": 3.0}, "not a structure"),
     "another field": ({"GTinst": {"Boundaries": np.zeros(SIZE)}}, "no field Segmentation"),
-    "words": ({"GTinst": {"Segmentation": "words"}}, "no image"),
-    "no pixels": ({"GTinst": {"Segmentation": np.zeros((0, 4))}}, "no image"),
-    "three dimensions": ({"GTinst": {"Segmentation": np.zeros((4, 4, 4))}}, "no image"),
+    "words": ({"GTinst": {"Segmentation": "words"}}, "not an image"),
+    "no pixels": ({"GTinst": {"Segmentation": np.zeros((0, 4))}}, "not an image"),
+    "three dimensions": ({"GTinst": {"Segmentation": np.zeros((4, 4, 4))}}, "not an image"),
     **{
-        f"value {value}": ({"GTinst": {"Segmentation": np.full(SIZE, value)}}, "no instances")
+        f"value {value}": ({"GTinst": {"Segmentation": np.full(SIZE, value)}}, "not instances")
         for value in (-1.0, 0.5, 256.0, np.nan)
     },
     "too large a file": (bytes((64 << 20) + 1), "as large"),
@@ -150,7 +149,7 @@ BAD: dict[str, tuple[dict[str, object] | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_file_that_holds_no_instances_is_named(tmp_path: Path, name: str) -> None:
+def test_a_matlab_file_without_instances_is_named(tmp_path: Path, name: str) -> None:
     content, message = BAD[name]
     path = make_sbd(tmp_path) / "inst/2008_000002.mat"
     if isinstance(content, bytes):
@@ -163,7 +162,7 @@ def test_a_file_that_holds_no_instances_is_named(tmp_path: Path, name: str) -> N
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 @pytest.mark.parametrize("packed", [True, False])
-def test_numbers_of_any_type_are_read_as_scipy_reads_them(tmp_path: Path, kind: type, packed: bool) -> None:
+def test_numbers_of_any_type_are_read_as_by_scipy(tmp_path: Path, kind: type, packed: bool) -> None:
     values = np.random.default_rng(0).integers(0, 9, SIZE).astype(kind)
     savemat(
         tmp_path / "one.mat", {"other": 1, "GTinst": {"Segmentation": values, "Boundaries": 2}}, do_compression=packed
@@ -175,14 +174,14 @@ def test_numbers_of_any_type_are_read_as_scipy_reads_them(tmp_path: Path, kind: 
 
 
 def changed(content: bytes, place: int, new: bytes) -> bytes:
-    """A compressed file with bytes changed inside, and all checksums right."""
+    """Return a compressed file with bytes changed inside and valid checksums."""
     inner = bytearray(zlib.decompress(content[136:]))  # behind the header and the tag of the compressed element
     inner[place : place + len(new)] = new
     packed = zlib.compress(bytes(inner))
     return content[:128] + struct.pack("<II", 15, len(packed)) + packed
 
 
-def test_a_matlab_file_that_claims_a_huge_image_is_refused_before_it_is_made(tmp_path: Path) -> None:
+def test_a_matlab_file_with_a_huge_image_size_is_an_error(tmp_path: Path) -> None:
     save_instances(tmp_path / "one.mat")
     content = (tmp_path / "one.mat").read_bytes()
     place = zlib.decompress(content[136:]).index(struct.pack("<IIii", 5, 8, *SIZE))  # int32, 8 bytes
@@ -190,18 +189,16 @@ def test_a_matlab_file_that_claims_a_huge_image_is_refused_before_it_is_made(tmp
         read_instances(changed(content, place, struct.pack("<IIii", 5, 8, 50_000, 50_000)))
 
 
-def test_a_matlab_file_that_inflates_without_end_is_refused() -> None:
+def test_a_matlab_file_that_inflates_too_much_is_an_error() -> None:
     packed = zlib.compress(bytes(80 << 20))
     head = b"MATLAB 5.0".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
-    with pytest.raises(ValueError, match="larger than any of SBD"):
+    with pytest.raises(ValueError, match="larger than any in SBD"):
         read_instances(head + struct.pack("<II", 15, len(packed)) + packed)
 
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_a_file_that_is_cut_or_changed_anywhere_gives_instances_or_a_named_error(
-    content: bytes, data: st.DataObject
-) -> None:
+def test_a_damaged_matlab_file_gives_instances_or_a_named_error(content: bytes, data: st.DataObject) -> None:
     if data.draw(st.booleans()):
         place = data.draw(st.integers(0, len(zlib.decompress(content[136:])) - 4))
         content = changed(content, place, data.draw(st.binary(min_size=1, max_size=4)))

@@ -1,4 +1,4 @@
-"""YouTube-Objects and SegTrack v2 in the form in which they are distributed; the trees are made by hand."""
+"""YouTube-Objects and SegTrack v2 as distributed, with files written by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOT = "aeroplane/data/0001/shots/001"
 
 
 def save_square(path: Path, left: int = 4, channels: int = 1) -> None:
-    """8×8 pixels of 255 in 40×24 of 0, in the file type of the name; JPEG blurs it."""
+    """Write 8×8 pixels of 255 in 40×24 of 0, in the format of the path's ending; JPEG blurs it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = np.zeros((24, 40, channels), np.uint8)
     mask[8:16, left : left + 8] = 255
@@ -50,7 +50,7 @@ def make_segtrack(folder: Path) -> Path:
     return folder
 
 
-def test_youtube_objects_runs_from_the_first_label_to_the_last_and_skips_the_first(tmp_path: Path) -> None:
+def test_youtube_objects_is_scored_after_its_first_label(tmp_path: Path) -> None:
     make_youtube(tmp_path / "YouTube-Objects")
     (sequence,) = load_benchmark(YOUTUBE, tmp_path)
     assert (sequence.name, sequence.group, len(sequence)) == ("aeroplane-0001-001", "aeroplane", 21)
@@ -58,7 +58,7 @@ def test_youtube_objects_runs_from_the_first_label_to_the_last_and_skips_the_fir
     assert [index for index, mask in enumerate(sequence.masks) if mask is not None] == [0, 10, 20]
 
 
-def test_jpeg_labels_are_cut_at_127(tmp_path: Path) -> None:
+def test_jpeg_labels_are_thresholded_at_127(tmp_path: Path) -> None:
     make_youtube(tmp_path)
     (sequence,) = load_benchmark(YOUTUBE, tmp_path)
     expected = np.zeros((24, 40), np.uint8)
@@ -67,7 +67,7 @@ def test_jpeg_labels_are_cut_at_127(tmp_path: Path) -> None:
     assert check_sequences([sequence]) == []
 
 
-def test_a_shot_with_one_label_has_nothing_to_score_and_is_left_out(tmp_path: Path) -> None:
+def test_a_shot_with_one_label_is_skipped(tmp_path: Path) -> None:
     make_youtube(tmp_path)
     make_youtube(tmp_path, "bird/data/0002/shots/001", labels=(5,))
     assert [one.name for one in load_benchmark(YOUTUBE, tmp_path)] == ["aeroplane-0001-001"]
@@ -87,11 +87,11 @@ def test_a_frame_without_a_number_is_named(tmp_path: Path) -> None:
 
 def test_a_tree_without_labels_is_named(tmp_path: Path) -> None:
     make_youtube(tmp_path, labels=())
-    with pytest.raises(DataError, match="no labelled shot"):
+    with pytest.raises(DataError, match="no labeled shot"):
         load_benchmark(YOUTUBE, tmp_path)
 
 
-def test_segtrack_reads_starred_names_and_prefix_lines_and_mixed_endings(tmp_path: Path) -> None:
+def test_segtrack_reads_stars_folder_lines_and_mixed_endings(tmp_path: Path) -> None:
     make_segtrack(tmp_path / "SegTrackv2")
     birdfall, cheetah = load_benchmark(SEGTRACK, tmp_path)
     assert (birdfall.name, birdfall.object_ids, len(birdfall), birdfall.scored) == ("birdfall", (1,), 3, (1, 2))
@@ -99,7 +99,7 @@ def test_segtrack_reads_starred_names_and_prefix_lines_and_mixed_endings(tmp_pat
     assert check_sequences([birdfall, cheetah]) == []
 
 
-def test_segtrack_merges_a_folder_an_object_into_ids(tmp_path: Path) -> None:
+def test_segtrack_merges_one_folder_per_object_into_ids(tmp_path: Path) -> None:
     make_segtrack(tmp_path)
     cheetah = load_benchmark(SEGTRACK, tmp_path)[1]
     values, counts = np.unique(cheetah.mask(1), return_counts=True)
@@ -141,7 +141,7 @@ def test_a_missing_segtrack_mask_is_found_by_the_checks(tmp_path: Path) -> None:
     assert "1/cheetah_00020.bmp: mask missing" in problem.message
 
 
-def test_a_segtrack_object_that_the_first_frame_lacks_is_left_out(tmp_path: Path) -> None:
+def test_a_segtrack_object_missing_in_the_first_frame_is_skipped(tmp_path: Path) -> None:
     folder = make_segtrack(tmp_path)
     cv2.imwrite(str(folder / "GroundTruth/cheetah/1/cheetah_00018.bmp"), np.zeros((24, 40), np.uint8))
     cheetah = load_benchmark(SEGTRACK, tmp_path)[1]
@@ -150,7 +150,7 @@ def test_a_segtrack_object_that_the_first_frame_lacks_is_left_out(tmp_path: Path
     assert cheetah.mask(1)[10, 8]
 
 
-def test_test_dev_has_its_first_masks_and_nothing_to_score(tmp_path: Path) -> None:
+def test_test_dev_has_first_masks_and_nothing_to_score(tmp_path: Path) -> None:
     folder = make_davis17(tmp_path / "DAVIS-2017-test-dev", "test-dev")
     for path in sorted((folder / "Annotations/480p/dogs-jump").iterdir())[1:]:
         path.unlink()

@@ -1,4 +1,4 @@
-"""The copied first mask: a method in full, and the least that one must write."""
+"""The trivial baseline, which is also the smallest complete method."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.baselines.first_mask import METHOD
-from harness.datasets import digest, load_benchmark, load_protocols
-from harness.datasets.pixels import read_mask
+from harness.datasets import content_digests, load_benchmark, load_protocols, read_mask
 from harness.execution.worker import make_job, work
 from harness.method import CellRequest, Method, find_method
 from harness.score.stage import score_stage
@@ -22,7 +21,10 @@ def request(root: Path) -> CellRequest:
     sequences = load_benchmark(load_protocols()["davis16-val"], root)
     return CellRequest(
         config=METHOD.config(),
-        sequences={s.name: Data(name=s.name, digest=digest(s), value=s) for s in sequences},
+        sequences={
+            s.name: Data(name=s.name, digest=digest, value=s)
+            for s, digest in zip(sequences, content_digests(sequences), strict=True)
+        },
         multi_object=False,
         training={},
         missing={},
@@ -35,7 +37,7 @@ def run(stage: Stage, store: Store) -> Path:
     return store.folder(stage.name, stage.key)
 
 
-def test_it_is_found_by_its_entry_point_and_offers_the_contract() -> None:
+def test_first_mask_is_found_by_entry_point_and_is_a_method() -> None:
     assert isinstance(find_method("first-mask", "test"), Method)
 
 
@@ -47,7 +49,7 @@ def test_every_frame_gets_the_first_mask(tmp_path: Path) -> None:
     assert all(np.array_equal(read_mask(path), first) for path in folder.iterdir())
 
 
-def test_its_cell_is_scored_in_the_four_files(tmp_path: Path) -> None:
+def test_first_mask_is_scored_with_four_files(tmp_path: Path) -> None:
     asked = request(make_davis16(tmp_path / "data"))
     store = Store(tmp_path / "home")
     plan = METHOD.plan(asked)
@@ -60,7 +62,7 @@ def test_its_cell_is_scored_in_the_four_files(tmp_path: Path) -> None:
     assert np.isclose(total["J_mean"], np.mean([18 / 22, 16 / 24, 14 / 26]))
 
 
-def test_a_score_whose_masks_are_missing_fails_with_the_folder_in_its_words(tmp_path: Path) -> None:
+def test_a_score_without_masks_fails_and_names_the_folder(tmp_path: Path) -> None:
     asked = request(make_davis16(tmp_path / "data"))
     store = Store(tmp_path / "home")
     plan = METHOD.plan(asked)
@@ -73,7 +75,7 @@ def test_a_score_whose_masks_are_missing_fails_with_the_folder_in_its_words(tmp_
     assert "00002" in failure.error
 
 
-def test_its_timing_says_seconds_per_frame(tmp_path: Path) -> None:
+def test_first_mask_reports_seconds_per_frame(tmp_path: Path) -> None:
     timing = METHOD.plan(request(make_davis16(tmp_path / "data"))).timing
     assert timing is not None
     content = json.loads((run(timing, Store(tmp_path / "home")) / "timing.json").read_text())

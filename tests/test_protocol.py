@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import data_kind, load_benchmark, load_protocols, load_training, load_training_sets
+from harness.datasets import load_benchmark, load_protocols, load_training, load_training_sets, locate
 from harness.datasets.protocol import protocols_file
 from harness.errors import StudyError
 from tests.test_datasets_layouts import make_davis17, save_palette
@@ -46,7 +46,7 @@ def test_the_shipped_benchmarks_follow_the_official_rules() -> None:
         ("layout: voc", "layout: coco", r"coco.*allowed.*voc"),
         ("offline: davis16-train", "offline: nothing", r"nothing.*allowed.*davis16-train"),
         ("training:", "teaching:", "datasets, training, benchmarks"),
-        ("datasets:", "datasets: [", "cannot be read as YAML"),
+        ("datasets:", "datasets: [", "while parsing a flow sequence"),
     ],
 )
 def test_a_bad_entry_is_an_error_with_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -56,12 +56,12 @@ def test_a_bad_entry_is_an_error_with_file_and_key(tmp_path: Path, old: str, new
     assert str(path) in str(caught.value)
 
 
-def test_an_unknown_training_set_is_an_error_that_names_the_known() -> None:
+def test_the_error_for_an_unknown_training_set_lists_the_known_ones() -> None:
     with pytest.raises(StudyError, match="davis16-train"):
         load_training("imagenet", Path())
 
 
-def test_fingerprints_differ_where_the_rules_or_the_truth_differ(tmp_path: Path) -> None:
+def test_a_fingerprint_changes_with_rules_and_truth(tmp_path: Path) -> None:
     make_davis17(tmp_path)
     protocol = load_protocols()["davis17-val"]
     sequences = load_benchmark(protocol, tmp_path)
@@ -74,7 +74,7 @@ def test_fingerprints_differ_where_the_rules_or_the_truth_differ(tmp_path: Path)
     assert len(prints) == 5
 
 
-def test_a_fingerprint_does_not_depend_on_titles_and_places(tmp_path: Path) -> None:
+def test_a_fingerprint_ignores_titles_and_folders(tmp_path: Path) -> None:
     protocol = load_protocols()["davis17-val"]
     other = protocol.model_copy(update={"title": "another", "offline": None})
     first = load_benchmark(protocol, make_davis17(tmp_path / "here"))
@@ -82,12 +82,12 @@ def test_a_fingerprint_does_not_depend_on_titles_and_places(tmp_path: Path) -> N
     assert protocol.fingerprint(first) == other.fingerprint(second)
 
 
-def test_markers_say_what_kind_of_data_it_is(tmp_path: Path) -> None:
+def test_markers_decide_the_kind_of_data(tmp_path: Path) -> None:
     make_davis17(tmp_path / "DAVIS2017")
     entry = load_protocols()["davis17-val"]
-    kinds = [data_kind(tmp_path, entry)]
+    kinds = [locate(tmp_path, entry).kind]
     (tmp_path / "DAVIS2017/DERIVED.txt").touch()
-    kinds.append(data_kind(tmp_path, entry))
+    kinds.append(locate(tmp_path, entry).kind)
     (tmp_path / "EMBEDDED.txt").touch()
-    kinds.append(data_kind(tmp_path, entry))
+    kinds.append(locate(tmp_path, entry).kind)
     assert kinds == ["real", "derived", "embedded"]

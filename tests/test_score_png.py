@@ -138,7 +138,7 @@ def test_a_damaged_mask_is_an_error_that_names_the_file(tmp_path, kind):
 
 def test_a_colour_image_is_an_error_that_names_the_file(tmp_path):
     Image.new("RGB", (5, 4), (200, 0, 0)).save(tmp_path / "mask.png")
-    with pytest.raises(DataError, match=r"mask\.png.*colour"):
+    with pytest.raises(DataError, match=r"mask\.png.*colors"):
         read_raster(tmp_path / "mask.png")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.datasets import embed, load_protocols
+from harness.datasets import load_protocols, write_miniature
 from harness.planning.estimate import Sharing, sharing
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
@@ -34,7 +34,7 @@ SECONDS = {
 def ablation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The ablation study on the embedded data, in a home that has seen each kind of stage once."""
     place = tmp_path_factory.mktemp("ablation")
-    embed(place / "data", 0)
+    write_miniature(place / "data", 0)
     protocols = load_protocols()
     study = load_study(ROOT / "studies" / "ablation.yaml", protocols)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)

@@ -1,4 +1,4 @@
-"""The smallest method there is: the first mask, copied to every frame. What no method at all gets."""
+"""The trivial baseline: the first mask is copied to every frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.config import Config
-from harness.datasets.pixels import write_mask
+from harness.datasets import VOID, write_mask
 from harness.method import CellPlan, CellRequest
 from harness.stage import Resources, Stage
 
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from harness.datasets import Sequence
     from harness.stage import Task
 
-VOID = 255
-
 
 class FirstMaskConfig(Config):
-    """Nothing to choose."""
+    """Config without options."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class FirstMask:
     config: type[FirstMaskConfig] = FirstMaskConfig
 
     def plan(self, request: CellRequest) -> CellPlan:
-        """One stage a sequence; timed on the first one."""
+        """Plan one stage per sequence, and timing on the first one."""
         segment = {
             name: Stage(
                 name="segment",
@@ -63,7 +61,7 @@ METHOD = FirstMask()
 
 
 def segment(task: Task) -> None:
-    """Writes `masks/<frame>.png` for every frame."""
+    """Write `masks/<frame>.png` for every frame."""
     video: Sequence = task.data["video"]
     mask = _first(video)
     folder = task.folder / "masks"
@@ -73,17 +71,17 @@ def segment(task: Task) -> None:
 
 
 def measure(task: Task) -> None:
-    """Writes `timing.json`: seconds per frame of copying the mask, decoding and writing of files aside."""
+    """Write `timing.json`: seconds per frame to copy the mask, without decoding and writing files."""
     video: Sequence = task.data["video"]
     mask = _first(video)
-    begin = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(len(video)):
         mask.copy()
-    seconds = (time.perf_counter() - begin) / len(video)
+    seconds = (time.perf_counter() - start) / len(video)
     (task.folder / "timing.json").write_text(json.dumps({"seconds_per_frame": seconds, "video": video.name}))
 
 
 def _first(video: Sequence) -> NDArray[np.uint8]:
-    """Ids of the first frame; where the truth leaves pixels void, background."""
+    """Return the ids of the first frame, with background for void pixels."""
     mask = video.mask(0)
     return np.where(mask == VOID, 0, mask).astype(np.uint8)

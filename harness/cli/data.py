@@ -12,9 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from harness.cli.arguments import add_home
-from harness.datasets import embed
-from harness.datasets.compose import compose
-from harness.datasets.inventory import Part, check_part, find_parts, list_entries
+from harness.datasets import Part, check_part, compose, find_parts, list_entries, write_miniature
 
 WIDTH = 160
 """Columns of the output if it is not a terminal."""
@@ -75,7 +73,7 @@ def check(options: argparse.Namespace) -> int:
 
 def make_embedded(options: argparse.Namespace) -> int:
     """Render the miniature and return 0. Raises StoreError if it cannot be written."""
-    print(embed(options.out.absolute(), options.seed))
+    print(write_miniature(options.out.absolute(), options.seed))
     return 0
 
 
@@ -92,12 +90,12 @@ def _table(parts: list[Part]) -> Table:
         table.add_row(
             part.entry.dataset.title,
             part.entry.split,
-            part.kind,
+            part.located.kind,
             str(len(part.sequences)),
             str(sum(map(len, part.sequences))),
             str(sum(len(sequence.object_ids) for sequence in part.sequences)),
             ", ".join(part.sizes[:3]) + more,
-            escape(str(part.folder)),
+            escape(str(part.located.folder)),
         )
     return table
 

@@ -112,12 +112,12 @@ def _find_protocol(name: str) -> Protocol:
 
 def _listed_names(truth: Path, protocol: Protocol) -> list[str] | None:
     """Return the sequences of the split if `truth` is part of the dataset as distributed, else None for all."""
-    from harness.datasets.protocol import LAYOUTS
+    from harness.datasets import LAYOUTS
 
     root = truth.absolute().parent.parent
-    if not (root / protocol.dataset.marker.replace("{split}", protocol.split)).exists():
+    if not (root / protocol.marker).exists():
         return None
-    return list(LAYOUTS[protocol.layout](root, protocol.split))
+    return list(LAYOUTS[protocol.dataset.layout](root, protocol.split))
 
 
 def _problem_lines(problems: Mapping[str, str]) -> str:

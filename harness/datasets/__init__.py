@@ -1,39 +1,48 @@
-"""Datasets: layouts as distributed, benchmarks as data, digests, checks, the embedded miniature."""
+"""Datasets: layouts as distributed, benchmarks as data, digests, checks, and generated data."""
 
 from harness.datasets.check import Problem, check_sequences, require_sound
-from harness.datasets.digest import annotation_digest, digest, digests
-from harness.datasets.embedded import embedded_data
-from harness.datasets.miniature import embed
-from harness.datasets.protocol import (
-    Dataset,
-    Protocol,
-    TrainingSet,
-    data_kind,
-    find_root,
-    load_benchmark,
-    load_protocols,
-    load_training,
-    load_training_sets,
-)
+from harness.datasets.composition import compose
+from harness.datasets.digest import annotation_digest, content_digests
+from harness.datasets.files import require_name
+from harness.datasets.generated import DataKind, data_kind
+from harness.datasets.inventory import Part, check_part, find_parts, list_entries
+from harness.datasets.layouts import LAYOUTS
+from harness.datasets.locate import Located, load_benchmark, load_training, locate, read_sequences
+from harness.datasets.miniature import embedded_data, write_miniature
+from harness.datasets.pixels import VOID, davis_palette, read_frame, read_mask, write_mask
+from harness.datasets.protocol import Protocol, TrainingSet, load_protocols, load_training_sets
 from harness.datasets.sequence import Sequence
 
 __all__ = [
-    "Dataset",
+    "LAYOUTS",
+    "VOID",
+    "DataKind",
+    "Located",
+    "Part",
     "Problem",
     "Protocol",
     "Sequence",
     "TrainingSet",
     "annotation_digest",
+    "check_part",
     "check_sequences",
+    "compose",
+    "content_digests",
     "data_kind",
-    "digest",
-    "digests",
-    "embed",
+    "davis_palette",
     "embedded_data",
-    "find_root",
+    "find_parts",
+    "list_entries",
     "load_benchmark",
     "load_protocols",
     "load_training",
     "load_training_sets",
+    "locate",
+    "read_frame",
+    "read_mask",
+    "read_sequences",
+    "require_name",
     "require_sound",
+    "write_mask",
+    "write_miniature",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,25 +12,23 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from harness.datasets.digest import cached_facts, mask_files
+from harness.datasets.facts import file_facts
 from harness.datasets.files import read_file
-from harness.datasets.pixels import DAMAGE, MASK_FORMATS, MATLAB, read_mask
+from harness.datasets.pixels import DAMAGE, MASK_FORMATS, MATLAB, VOID, read_mask
 from harness.datasets.png import is_short
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 
 MAX_PIXELS = 80_000_000
-"""Larger images are refused before they are decoded: a damaged header asks for any amount of memory."""
-
-VOID = 255
+"""Larger images are rejected before they are decoded: a damaged header can ask for any amount of memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something that a check found."""
+    """A finding of a check."""
 
     severity: Literal["error", "note"]
-    """An error must be mended before the sequence is used; a note is an oddity that is read as intended."""
+    """An error must be fixed before the sequence is used; a note is an oddity that is read as intended."""
 
     sequence: str
     message: str
@@ -39,138 +37,129 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFacts:
-    """What the decoded pixels of one file say."""
+    """What the decoded pixels of one file show."""
 
     width: int = 0
     height: int = 0
     mode: str = ""
-    """As Pillow calls it."""
+    """Pillow's name of the pixel format."""
 
     values: tuple[int, ...] = ()
     """Stored values, ascending; masks only."""
 
     error: str = ""
-    """Why the file cannot be used; all else is empty then."""
+    """Why the file cannot be used; everything else is empty then."""
 
     @property
     def size(self) -> str:
-        """`854×480`."""
+        """Width and height, such as `854×480`."""
         return f"{self.width}×{self.height}"
 
 
 def check_sequences(
     sequences: Iterable[Sequence], cache: Path | None = None, done: Callable[[], object] = lambda: None
 ) -> list[Problem]:
-    """Problems in order of sequences and frames: every file decoded, sizes and ids compared. Raises no DataError.
+    """Return problems in the order of sequences and frames: every file is decoded, sizes and ids are compared.
 
-    `cache`: the SQLite file of `digest`; files that have not changed are not decoded again. `done` is called once a
-    file that is looked at. Raises StoreError if the cache cannot be used."""
+    `cache` is the SQLite file of `content_digests`; unchanged files are not decoded again. `done` is called once per
+    file. Raises StoreError if the cache cannot be used, and no DataError.
+    """
     return check_files(sequences, cache, done)[0]
 
 
 def check_files(
     sequences: Iterable[Sequence], cache: Path | None = None, done: Callable[[], object] = lambda: None
 ) -> tuple[list[Problem], dict[Path, ImageFacts]]:
-    """Problems as of check_sequences, and what the file of each frame holds. Decoded on all cores, or known before."""
+    """Return the problems that `check_sequences` finds, and what the file of each frame holds; uses all cores."""
     sequences = tuple(sequences)
     frames = [path for one in sequences for path in one.frames]
-    masks = [path for one in sequences for path in mask_files(one)]
-    found = cached_facts("frame 2", frames, cache, _frame_facts, done, _is_sound)
-    facts = {path: _facts(text) for path, text in found.items()}
-    found = cached_facts("mask 2", masks, cache, _mask_facts, done, _is_sound)
-    truth = {path: _facts(text) for path, text in found.items()}
+    masks = [path for one in sequences for path in one.mask_files]
+    # The kinds carry a version: raise it when the facts change.
+    frame_facts = file_facts("frame 2", frames, cache, _frame_facts, done, _is_sound)
+    facts = {path: _decoded(text) for path, text in frame_facts.items()}
+    mask_facts = file_facts("mask 2", masks, cache, _mask_facts, done, _is_sound)
+    truth = {path: _decoded(text) for path, text in mask_facts.items()}
     return [problem for one in sequences for problem in _check(one, facts, truth)], facts
 
 
 def require_sound(problems: Iterable[Problem]) -> None:
-    """Raises one DataError that lists all errors, if there are any."""
+    """Raise one DataError that lists all errors, if there are any."""
     errors = dict.fromkeys(problem.message for problem in problems if problem.severity == "error")
     if errors:
         raise DataError("\n".join(errors))
 
 
-def _check(sequence: Sequence, frames: dict[Path, ImageFacts], truth: dict[Path, ImageFacts]) -> list[Problem]:
+def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping[Path, ImageFacts]) -> list[Problem]:
     messages: list[str] = []
     first: tuple[Path, ImageFacts] | None = None
     for path in dict.fromkeys(sequence.frames):
-        found = frames[path]
-        if found.error:
-            messages.append(found.error)
+        frame = frames[path]
+        if frame.error:
+            messages.append(frame.error)
         elif first is None:
-            first = (path, found)
-        elif found.size != first[1].size:
+            first = (path, frame)
+        elif frame.size != first[1].size:
             messages.append(
-                f"{path}: a frame of {found.size}, but {first[0].name} is {first[1].size}; all frames of a video have "
-                "one size, fetch the file again"
+                f"{path}: a frame of {frame.size}, but {first[0].name} is {first[1].size}; all frames of a video have "
+                "one size, download the file again"
             )
-    for mask in sequence.masks:
-        for file in [mask] if isinstance(mask, Path) else mask or ():
-            found = truth[file]
-            if found.error:
-                messages.append(found.error)
-            elif first and found.size != first[1].size:
-                messages.append(
-                    f"{file}: a mask of {found.size}, but the frame {first[0]} is {first[1].size}; "
-                    "fetch both files again"
-                )
-            elif extra := _extra_ids(sequence, found):
-                messages.append(
-                    f"{file}: object ids {_words(extra)}, which the first mask lacks (it has "
-                    f"{_words(sequence.object_ids)}); all objects are given there, fetch the file again"
-                )
-    if sequence.masks and sequence.masks[0] and all(_is_empty(sequence, m, truth) for m in _first(sequence)):
-        messages += _empty_start(sequence)
+    for path in sequence.mask_files:
+        mask = truth[path]
+        if mask.error:
+            messages.append(mask.error)
+        elif first and mask.size != first[1].size:
+            messages.append(
+                f"{path}: a mask of {mask.size}, but the frame {first[0]} is {first[1].size}; download both files again"
+            )
+        elif extra := _extra_ids(sequence, mask):
+            messages.append(
+                f"{path}: object ids {_listed(extra)}, which the first mask lacks (it has "
+                f"{_listed(sequence.object_ids)}); it must show all objects, download the file again"
+            )
+    start = sequence.files_of_mask(0) if sequence.masks and sequence.scored else ()
+    if start and all(_is_empty(sequence, truth[path]) for path in start):  # in training, an object may come later
+        messages.append(f"{start[0]}: the first mask is empty; it must show the objects, download the file again")
     errors = [Problem(severity="error", sequence=sequence.name, message=message) for message in messages]
     return errors + _notes(sequence, truth)
 
 
-def _notes(sequence: Sequence, truth: dict[Path, ImageFacts]) -> list[Problem]:
+def _notes(sequence: Sequence, truth: Mapping[Path, ImageFacts]) -> list[Problem]:
     notes = []
-    alpha = [path for path in mask_files(sequence) if truth[path].mode in {"LA", "RGBA"}]
+    masks = sequence.mask_files
+    alpha = [path for path in masks if truth[path].mode in {"LA", "RGBA"}]
     if alpha:
-        notes.append(f"{alpha[0]}: {_count(alpha, sequence)} an alpha channel, which is ignored")
-    empty = [path for path in mask_files(sequence) if _is_empty(sequence, path, truth)]
+        notes.append(f"{alpha[0]}: {_count(alpha, masks)} an alpha channel, which is ignored")
+    empty = [path for path in masks if _is_empty(sequence, truth[path])]
     if empty and not isinstance(sequence.masks[0], tuple):
-        notes.append(f"{empty[0]}: {_count(empty, sequence)} no object in sight")
+        notes.append(f"{empty[0]}: {_count(empty, masks)} no object in sight")
     return [Problem(severity="note", sequence=sequence.name, message=note) for note in notes]
 
 
-def _empty_start(sequence: Sequence) -> list[str]:
-    if not sequence.scored:
-        return []  # a training sequence may begin before its object comes
-    return [f"{_first(sequence)[0]}: the first mask is empty; it has to show the objects, fetch the file again"]
+def _is_empty(sequence: Sequence, mask: ImageFacts) -> bool:
+    return not mask.error and not any(value > sequence.threshold for value in mask.values)
 
 
-def _first(sequence: Sequence) -> tuple[Path, ...]:
-    mask = sequence.masks[0]
-    return (mask,) if isinstance(mask, Path) else mask or ()
-
-
-def _is_empty(sequence: Sequence, path: Path, truth: dict[Path, ImageFacts]) -> bool:
-    found = truth[path]
-    return not found.error and not any(value > sequence.threshold for value in found.values)
-
-
-def _extra_ids(sequence: Sequence, found: ImageFacts) -> list[int]:
+def _extra_ids(sequence: Sequence, mask: ImageFacts) -> list[int]:
     if sequence.binary or sequence.merged or isinstance(sequence.masks[0], tuple):
         return []
-    return sorted(set(found.values) - {0, VOID, *sequence.object_ids})
+    return sorted(set(mask.values) - {0, VOID, *sequence.object_ids})
 
 
 def _frame_facts(path: Path) -> str:
     try:
         content = read_file(path)
         with Image.open(BytesIO(content), formats=MASK_FORMATS) as image:
-            if error := _too_large(path, image):
-                return error
+            _require_plausible_size(path, image)
             image.load()
             if is_short(content):
-                return _text(ImageFacts(error=f"{path}: not a readable image (its pixels end early); fetch it again"))
-            return _text(ImageFacts(width=image.width, height=image.height, mode=image.mode))
+                return _failed(f"{path}: not a readable image (its pixels end early); download the file again")
+            return _encoded(ImageFacts(width=image.width, height=image.height, mode=image.mode))
+    except DataError as error:
+        return _failed(str(error))
     except FileNotFoundError:
-        return _text(ImageFacts(error=f"{path}: frame missing; restore it from the dataset"))
+        return _failed(f"{path}: frame missing; restore it from the dataset")
     except DAMAGE as error:
-        return _text(ImageFacts(error=f"{path}: not a readable image ({error}); fetch the file again"))
+        return _failed(f"{path}: not a readable image ({error}); download the file again")
 
 
 def _mask_facts(path: Path) -> str:
@@ -178,45 +167,47 @@ def _mask_facts(path: Path) -> str:
     try:
         if path.suffix != MATLAB:
             with Image.open(BytesIO(read_file(path)), formats=MASK_FORMATS) as image:
-                if error := _too_large(path, image):
-                    return error
+                _require_plausible_size(path, image)
                 mode = image.mode
         ids = read_mask(path)
     except DataError as error:
-        return _text(ImageFacts(error=str(error)))
+        return _failed(str(error))
     except FileNotFoundError:
-        return _text(ImageFacts(error=f"{path}: mask missing; restore it from the dataset"))
+        return _failed(f"{path}: mask missing; restore it from the dataset")
     except DAMAGE as error:
-        return _text(ImageFacts(error=f"{path}: not a readable mask ({error}); fetch the file again"))
+        return _failed(f"{path}: not a readable mask ({error}); download the file again")
     values = tuple(int(value) for value in np.flatnonzero(np.bincount(ids.ravel(), minlength=256)))
-    return _text(ImageFacts(width=ids.shape[1], height=ids.shape[0], mode=mode, values=values))
+    return _encoded(ImageFacts(width=ids.shape[1], height=ids.shape[0], mode=mode, values=values))
 
 
-def _too_large(path: Path, image: Image.Image) -> str:
-    if image.width * image.height <= MAX_PIXELS:
-        return ""
-    return _text(ImageFacts(error=f"{path}: {image.width}×{image.height} in its header; damaged, fetch the file again"))
+def _require_plausible_size(path: Path, image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(f"{path}: {image.width}×{image.height} in its header; damaged, download the file again")
 
 
-def _text(facts: ImageFacts) -> str:
+def _failed(error: str) -> str:
+    return _encoded(ImageFacts(error=error))
+
+
+def _encoded(facts: ImageFacts) -> str:
     return json.dumps(asdict(facts))
 
 
-def _is_sound(text: str) -> bool:
-    """Defects are looked at again every time: a missing right to read leaves no trace in the time stamp."""
-    return not _facts(text).error
-
-
-def _facts(text: str) -> ImageFacts:
+def _decoded(text: str) -> ImageFacts:
     fields = json.loads(text)
     return ImageFacts(**{**fields, "values": tuple(fields["values"])})
 
 
-def _count(paths: list[Path], sequence: Sequence) -> str:
+def _is_sound(text: str) -> bool:
+    """Return whether facts may be cached: a missing permission to read leaves no trace in the time stamp."""
+    return not _decoded(text).error
+
+
+def _count(paths: list[Path], masks: list[Path]) -> str:
     if len(paths) == 1:
         return "this mask has"
-    return f"this and {len(paths) - 1} more of the {len(mask_files(sequence))} masks have"
+    return f"this and {len(paths) - 1} more of the {len(masks)} masks have"
 
 
-def _words(ids: Iterable[int]) -> str:
+def _listed(ids: Iterable[int]) -> str:
     return ", ".join(map(str, ids)) or "none"

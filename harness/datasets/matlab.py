@@ -1,7 +1,8 @@
 """Instances in SBD's MATLAB files (MAT 5): one field of one structure, and nothing else of the format.
 
-SciPy reads the whole format, but a damaged file can end the process there, and it reads the boundaries too, which take
-most of the time. The format: "MAT-File Format", The MathWorks."""
+SciPy reads the whole format, but a damaged file can crash the process there, and it also reads the boundaries, which
+take most of the time. The format is described in "MAT-File Format", The MathWorks.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +10,17 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 VARIABLE, FIELD = "GTinst", "Segmentation"
 
-LARGEST = 64 << 20
-"""Bytes of a file, and of what it inflates to; SBD's take some hundred kilobytes."""
+MAX_BYTES = 64 << 20
+"""Limit for the size of a file and for its inflated size; SBD's files have a few hundred kilobytes."""
 
-MOST = 255
+MAX_VALUE = 255
 """Highest value of a mask."""
 
 _HEADER = 128
@@ -28,38 +30,38 @@ _NUMBERS: Mapping[int, str] = {
     **{1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4"},
     **{7: "f4", 9: "f8", 12: "i8", 13: "u8"},
 }
-"""Type of an element → of its numbers."""
+"""Type of an element → NumPy type of its numbers."""
 
 _Element = tuple[int, memoryview]
-"""Type and data."""
+"""Type and data of an element."""
 
 
 def read_instances(content: bytes) -> NDArray[np.uint8]:
-    """Height × width: 0 background, instances from 1, of `GTinst.Segmentation`. Raises ValueError saying why not."""
-    if len(content) > LARGEST:
-        raise ValueError(f"{len(content)} bytes, no file of SBD is as large")
+    """Return `GTinst.Segmentation`, height × width: 0 is background, instances from 1. Raises ValueError for damage."""
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{len(content)} bytes, but no file of SBD is as large")
     order = {b"IM": "<", b"MI": ">"}.get(content[_HEADER - 2 : _HEADER])
     if order is None:
-        raise ValueError("no header of a MATLAB 5 file")
+        raise ValueError("it has no header of a MATLAB 5 file")
     try:
         values = _find(memoryview(content)[_HEADER:], order)
     except (struct.error, zlib.error, IndexError, StopIteration, OverflowError) as error:
         raise ValueError(f"{VARIABLE}.{FIELD} is damaged ({error or 'it ends early'})") from None
-    if (values < 0).any() or (values > MOST).any() or (values != np.floor(values)).any():
-        raise ValueError(f"{VARIABLE}.{FIELD} has values that are no instances")
+    if (values < 0).any() or (values > MAX_VALUE).any() or (values != np.floor(values)).any():
+        raise ValueError(f"{VARIABLE}.{FIELD} has values that are not instances")
     return np.ascontiguousarray(values, np.uint8)
 
 
-def _find(data: memoryview, order: str) -> NDArray:
+def _find(data: memoryview, order: str) -> NDArray[Any]:
     for kind, body in _elements(data, order):
         inner = next(_elements(_inflated(body), order)) if kind == _COMPRESSED else (kind, body)
         if inner[0] == _MATRIX and _name(inner[1], order) == VARIABLE:
             return _image(_field(inner[1], order), order)
-    raise ValueError(f"no variable {VARIABLE} in it")
+    raise ValueError(f"it has no variable {VARIABLE}")
 
 
 def _elements(data: memoryview, order: str) -> Iterator[_Element]:
-    """The elements that follow one another. A short one has its data in its tag. Raises ValueError if one is cut."""
+    """Yield the elements in order. A short one has its data in its tag. Raises ValueError if one is cut."""
     place = 0
     while place + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}II", data, place)
@@ -76,9 +78,9 @@ def _elements(data: memoryview, order: str) -> Iterator[_Element]:
 
 def _inflated(data: memoryview) -> memoryview:
     stream = zlib.decompressobj()
-    content = stream.decompress(data, LARGEST)
+    content = stream.decompress(data, MAX_BYTES)
     if not stream.eof:
-        raise ValueError(f"{VARIABLE}.{FIELD} ends early, or is larger than any of SBD")
+        raise ValueError(f"{VARIABLE}.{FIELD} ends early, or is larger than any in SBD")
     return memoryview(content)
 
 
@@ -88,11 +90,11 @@ def _name(matrix: memoryview, order: str) -> str:
 
 
 def _field(matrix: memoryview, order: str) -> memoryview:
-    """The matrix in the field of a structure of one row and one column."""
+    """Return the matrix in the field of a structure with one row and one column."""
     parts = _elements(matrix, order)
     (_, flags), (_, sizes), _ = next(parts), next(parts), next(parts)
     if flags[0 if order == "<" else 3] != _STRUCTURE or _numbers(sizes, order) != [1, 1]:
-        raise ValueError(f"{VARIABLE} is no structure")
+        raise ValueError(f"{VARIABLE} is not a structure")
     length = _numbers(next(parts)[1], order)[0]
     _, text = next(parts)
     if length < 1:
@@ -102,23 +104,23 @@ def _field(matrix: memoryview, order: str) -> memoryview:
         raise ValueError(f"{VARIABLE} has no field {FIELD}")
     kind, found = next(islice(parts, names.index(FIELD), None))
     if kind != _MATRIX:
-        raise ValueError(f"{VARIABLE}.{FIELD} is no matrix")
+        raise ValueError(f"{VARIABLE}.{FIELD} is not a matrix")
     return found
 
 
-def _image(matrix: memoryview, order: str) -> NDArray:
-    """Numbers of any type, height × width, as stored: column by column."""
+def _image(matrix: memoryview, order: str) -> NDArray[Any]:
+    """Return numbers of any type, height × width; they are stored column by column."""
     parts = _elements(matrix, order)
     next(parts)
     sizes = _numbers(next(parts)[1], order)
     next(parts)
     kind, data = next(parts, (0, memoryview(b"")))
     if len(sizes) != 2 or kind not in _NUMBERS:
-        raise ValueError(f"{VARIABLE}.{FIELD} is no image")
+        raise ValueError(f"{VARIABLE}.{FIELD} is not an image")
     values = np.frombuffer(data, np.dtype(order + _NUMBERS[kind]))
     height, width = sizes
     if min(sizes) < 1 or height * width != values.size:
-        raise ValueError(f"{VARIABLE}.{FIELD} is no image: {width}×{height}, but {values.size} numbers")
+        raise ValueError(f"{VARIABLE}.{FIELD} is not an image: {width}×{height}, but {values.size} numbers")
     return values.reshape(height, width, order="F")
 
 

@@ -31,10 +31,7 @@ def chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
 
 
 def is_short(content: bytes) -> bool:
-    """Return whether the pixels end early, though the file may be sound otherwise; False for other formats.
-
-    Raises zlib.error or struct.error if the file is damaged in another way.
-    """
+    """Return whether the pixels of a PNG end early. Raises zlib.error or struct.error for other damage."""
     if not content.startswith(SIGNATURE):
         return False
     parts = chunks(content)

@@ -1,4 +1,4 @@
-"""A video with its truth, as every layout yields it: paths now, pixels on demand."""
+"""A video with its ground truth, as every layout yields it: paths now, pixels on demand."""
 
 from __future__ import annotations
 
@@ -8,82 +8,88 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.datasets.pixels import read_frame, read_mask
+from harness.datasets.pixels import VOID, read_frame, read_mask
 from harness.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sequence:
-    """A video, or a still image (one frame). Memory does not grow with its length: nothing is decoded before asked."""
+    """A video, or a still image (one frame). Nothing is decoded before it is asked for, and nothing is kept."""
 
     name: str
     frames: tuple[Path, ...]
     """Image files in time order."""
 
     masks: tuple[Path | tuple[Path, ...] | None, ...]
-    """Truth, one for each frame, None where there is none; several files where each object has its own (SegTrackV2),
-    in the order of the ids 1, 2, …"""
+    """Ground truth of each frame: None if there is none; several files, in the order of the ids 1, 2, …, if each
+    object has its own (SegTrack v2)."""
 
     object_ids: tuple[int, ...]
-    """Ids in the first mask, ascending; (1,) where the truth is binary or merged."""
+    """Ids in the first mask, ascending; (1,) if the truth is binary or merged."""
 
     binary: bool = False
-    """Truth is one object, any value above `threshold`; otherwise pixel values are ids and 255 is void."""
+    """Whether the truth is one object, any value above `threshold`; otherwise values are ids, and 255 is void."""
 
     threshold: int = 0
-    """Values above it belong to the object: 0 in clean masks (DAVIS16), 127 in JPEG and blurred ones. Where truth is
-    binary or has a file an object."""
+    """Values above it belong to the object, if the truth is binary or has one file per object: 0 for clean masks,
+    127 for JPEG."""
 
     merged: bool = False
-    """All objects count as one, of id 1 (foreground benchmarks)."""
+    """Whether all objects count as one with id 1 (foreground benchmarks)."""
 
     scored: tuple[int, ...] = ()
-    """Indices of the frames that count in the benchmark."""
+    """Indices of the frames that the benchmark scores."""
 
     group: str = ""
-    """Class of the video, where the benchmark averages over classes (YouTube-Objects)."""
+    """Class of the video, if the benchmark averages over classes (YouTube-Objects)."""
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def frame_name(self, index: int) -> str:
-        """File name without its ending: `00012`."""
+        """Return the frame's file name without its ending, such as `00012`."""
         return self.frames[index].stem
 
     def frame(self, index: int) -> NDArray[np.uint8]:
-        """RGB, height × width × 3, 0..255. Raises DataError naming the file."""
+        """Return RGB, height × width × 3, 0..255. Raises DataError naming the file."""
         return read_frame(self.frames[index])
 
     def mask(self, index: int) -> NDArray[np.uint8]:
-        """Ids, height × width, 0 background, 255 void (kept, for training). Raises DataError naming the file."""
+        """Return ids, height × width; 0 is background, 255 void. Raises DataError, LookupError without truth."""
         ids = self._ids(index)
         if self.merged:
-            return np.where(ids == 255, 255, ids != 0).astype(np.uint8)
+            return np.where(ids == VOID, VOID, ids != 0).astype(np.uint8)
         return ids
+
+    def files_of_mask(self, index: int) -> tuple[Path, ...]:
+        """Return the files that hold the ground truth of one frame."""
+        mask = self.masks[index]
+        return (mask,) if isinstance(mask, Path) else mask or ()
+
+    @property
+    def mask_files(self) -> list[Path]:
+        """All files of the ground truth, in time order."""
+        return [path for index in range(len(self.masks)) for path in self.files_of_mask(index)]
+
+    def as_foreground(self) -> Sequence:
+        """Return the same video with all its objects merged into one."""
+        return replace(self, merged=True, object_ids=(1,))
 
     def _ids(self, index: int) -> NDArray[np.uint8]:
         paths = self.masks[index]
-        if paths is None:
-            raise LookupError(f"{self.name}: frame {index} has no truth")
+        if not paths:
+            raise LookupError(f"{self.name}: frame {index} has no ground truth")
         if isinstance(paths, Path):
             values = read_mask(paths)
             return (values > self.threshold).astype(np.uint8) if self.binary else values
-        ids: NDArray[np.uint8] | None = None
-        for number, path in enumerate(paths, start=1):
-            inside = read_mask(path) > self.threshold
-            if ids is None:
-                ids = np.zeros(inside.shape, np.uint8)
-            elif ids.shape != inside.shape:
-                raise DataError(f"{path}: {_size(inside)}, but {paths[0]} is {_size(ids)}; fetch both files again")
-            ids[inside] = number
-        if ids is None:
-            raise LookupError(f"{self.name}: frame {index} has no truth")
+        layers = [read_mask(path) > self.threshold for path in paths]
+        ids = np.zeros(layers[0].shape, np.uint8)
+        for number, (path, layer) in enumerate(zip(paths, layers, strict=True), start=1):
+            if layer.shape != ids.shape:
+                raise DataError(f"{path}: {_size(layer)}, but {paths[0]} is {_size(ids)}; download both files again")
+            ids[layer] = number
         return ids
 
-    def as_foreground(self) -> Sequence:
-        """The same video with all its objects merged into one."""
-        return replace(self, merged=True, object_ids=(1,))
 
-
-def _size(image: NDArray) -> str:
+def _size(image: NDArray[np.generic]) -> str:
     return f"{image.shape[1]}×{image.shape[0]}"

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.datasets import (
+    Located,
+    Problem,
     Protocol,
     Sequence,
     TrainingSet,
+    check_sequences,
+    content_digests,
     data_kind,
-    digests,
     load_training_sets,
+    locate,
+    read_sequences,
     require_sound,
 )
-from harness.datasets.check import Problem, check_sequences
-from harness.datasets.inventory import read_sequences
-from harness.datasets.protocol import find_root, is_at_hand
 from harness.errors import DataError
 from harness.fingerprint import text_digest
 from harness.stage import Data
@@ -74,7 +76,7 @@ def gather(
     sets = load_training_sets()
     for protocol in protocols:
         try:
-            find_root(root, protocol)
+            located = locate(root, protocol)
         except DataError as error:
             absent[protocol.name] = f"no {protocol.dataset.title} under the data root"
             missing.append(str(error))
@@ -82,8 +84,8 @@ def gather(
         for role in ROLES:
             name = getattr(protocol, role)
             if name is not None and name not in training:
-                training[name] = _training(name, root, sets[name], cache, problems, report)
-        if (inputs := _benchmark(protocol, root, cache, training, problems, report)) is not None:
+                training[name] = _training(root, sets[name], cache, problems, report)
+        if (inputs := _benchmark(protocol, located, cache, training, problems, report)) is not None:
             found[protocol.name] = inputs
     require_sound(problems)
     if not found:
@@ -94,7 +96,7 @@ def gather(
 
 def _benchmark(
     protocol: Protocol,
-    root: Path,
+    located: Located,
     cache: Path,
     training: Mapping[str, Data | str],
     problems: list[Problem],
@@ -102,10 +104,10 @@ def _benchmark(
 ) -> BenchmarkInputs | None:
     """Return the inputs of a benchmark; None if it is damaged: then its defects are among `problems`."""
     report(f"checking {protocol.title}")
-    sequences = _read(protocol, root, cache, problems)
+    sequences = _read(located, cache, problems)
     if not sequences:
         return None
-    contents = digests(sequences, cache)
+    contents = content_digests(sequences, cache)
     sets: dict[str, Data | None] = {}
     missing: dict[str, str] = {}
     for role in ROLES:
@@ -116,7 +118,7 @@ def _benchmark(
             missing[role] = data
     return BenchmarkInputs(
         protocol=protocol,
-        data_kind=data_kind(root, protocol),
+        data_kind=located.kind,
         fingerprint=protocol.fingerprint(sequences, cache),
         sequences={
             sequence.name: Data(name=f"{protocol.name}/{sequence.name}", digest=content, value=sequence)
@@ -128,24 +130,27 @@ def _benchmark(
 
 
 def _training(
-    name: str, root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], report: Callable[[str], None]
+    root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], report: Callable[[str], None]
 ) -> Data | str:
     """Return a training set, or a sentence that says why there is none."""
-    if not is_at_hand(entry, root):
+    try:
+        located = locate(root, entry)
+    except DataError:
         return f"no {entry.title} under the data root"
     report(f"checking {entry.title}")
-    sequences = _read(entry, root, cache, problems)
+    sequences = _read(located, cache, problems)
     if not sequences:
         return f"{entry.title} is damaged"
-    return Data(name=name, digest=text_digest("\n".join(digests(sequences, cache))), value=sequences)
+    return Data(name=entry.name, digest=text_digest("\n".join(content_digests(sequences, cache))), value=sequences)
 
 
-def _read(entry: Protocol | TrainingSet, root: Path, cache: Path, problems: list[Problem]) -> tuple[Sequence, ...]:
+def _read(located: Located, cache: Path, problems: list[Problem]) -> tuple[Sequence, ...]:
     """Return the sequences after a check of every file; none if any is damaged. Adds to `problems`."""
-    sequences, found = read_sequences(entry, root)
+    sequences, found = read_sequences(located)
     found += check_sequences(sequences, cache)
     if not sequences and not found:
-        message = f"{root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
+        entry = located.entry
+        message = f"{located.root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
         found.append(Problem(severity="error", sequence="", message=message))
     problems += found
     return () if any(problem.severity == "error" for problem in found) else sequences

@@ -18,12 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.datasets import Sequence
-from harness.datasets.files import require_name
-from harness.datasets.pixels import read_mask, write_mask
+from harness.datasets import Sequence, read_mask, require_name, write_mask
 from harness.errors import DataError, StoreError
-from harness.files import atomic_file, atomic_folder, read_json, write_json
-from harness.fingerprint import digest_of
+from harness.files import read_json, write_json
 from harness.hardware import cores
 from harness.planning.plan import Cell, Plan
 from harness.store.local import Store

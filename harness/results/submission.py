@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.datasets import Protocol, data_kind, find_root, load_benchmark
+from harness.datasets import Protocol, data_kind, load_benchmark, locate
 from harness.errors import DataError, StoreError, StudyError
 from harness.files import atomic_folder, read_json, sha256_of_files, write_json
 from harness.planning.study import study_name
@@ -58,7 +58,7 @@ def check_submission(method: str, study: str, home: Path, protocol: Protocol, tr
         home=home,
         protocol=protocol,
         root=root,
-        data_kind=data_kind(root, protocol),
+        data_kind=locate(root, protocol).kind,
         fingerprint=protocol.fingerprint(load_benchmark(protocol, root), home / "facts.sqlite"),
     )
 
@@ -126,16 +126,15 @@ def _data_root(protocol: Protocol, truth: Path) -> Path:
     """
     dataset = truth.absolute().parent.parent
     try:
-        if find_root(dataset.parent, protocol) == dataset:
+        if locate(dataset.parent, protocol).folder == dataset:
             return dataset.parent
-        found = find_root(dataset, protocol)
+        found = locate(dataset, protocol).folder
     except DataError:
         found = None
     if found != dataset:
-        marker = protocol.dataset.marker.replace("{split}", protocol.split)
         raise DataError(
             f"--record: {truth} is not part of {protocol.dataset.title} as distributed; give the Annotations/480p that "
-            f"lies next to {marker}, so that the result can be compared with others"
+            f"lies next to {protocol.marker}, so that the result can be compared with others"
         )
     if data_kind(dataset.parent) != "real":
         raise DataError(

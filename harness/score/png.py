@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.datasets.pixels import read_mask
+from harness.datasets import read_mask
 from harness.datasets.png import HEADER, SIGNATURE, chunks
 from harness.errors import DataError
 from harness.score.raster import Raster, from_array

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.datasets import load_protocols
-from harness.datasets.protocol import find_root
+from harness.datasets import load_protocols, locate
 from harness.errors import DataError
 from harness.results import CellResult
 from harness.score import read_attributes
@@ -75,7 +74,7 @@ def attributes_of(part: Part, benchmark: str) -> tuple[Mapping[str, tuple[str, .
         return {}, "the results do not say where the dataset is"
     names = "db_info.yml of DAVIS"
     try:
-        folder = find_root(Path(min(roots)), protocols[benchmark])
+        folder = locate(Path(min(roots)), protocols[benchmark]).folder
         files = [folder / name for name in ATTRIBUTE_FILES if (folder / name).is_file()]
         return (read_attributes(files[0]), "") if files else ({}, f"the dataset has no {names}")
     except DataError:  # its message names paths of this machine, which a report must not contain

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import embed, load_protocols
+from harness.datasets import load_protocols, write_miniature
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
 from harness.planning.study import load_study
@@ -38,7 +38,7 @@ variants:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the study, the data, and a home that knows the data."""
     place = tmp_path_factory.mktemp("plan")
-    embed(place / "data", 0)
+    write_miniature(place / "data", 0)
     lines = []
     for number in range(VARIANTS):
         rate = 1e-3 if number % 10 else 1e-3 + 1e-6 * number

@@ -2,79 +2,108 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from harness.datasets.files import (
     FRAME_ENDINGS,
     list_files,
     read_lines,
     read_names,
-    refuse_twice,
     relative_path,
     require_inside,
+    require_unique,
     scan,
 )
-from harness.datasets.layouts.base import Reader
-from harness.datasets.pixels import read_mask
+from harness.datasets.layouts.base import Reader, Video, first_ids, make_folders, write_list
+from harness.datasets.pixels import JPEG_QUALITY, write_binary_mask, write_frame, write_mask
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
+from harness.hardware import cores
 
-VOID = 255
+FRAMES, MASKS = "JPEGImages/480p", "Annotations/480p"
 
 
 def davis16(folder: Path, split: str) -> Mapping[str, Reader]:
-    """`ImageSets/480p/<split>.txt` with a frame and its mask a line; one object, masks 0/255.
+    """Read `ImageSets/480p/<split>.txt`, with a frame and its mask per line; one object, masks 0/255.
 
-    The list says which frames there are: a file that is missing is found by the checks. Raises DataError."""
+    The list is authoritative: the checks report a file that is missing. Raises DataError.
+    """
     origin = folder / f"ImageSets/480p/{split}.txt"
     lines = read_lines(origin, folder)
-    refuse_twice(lines, origin)
+    require_unique(lines, origin)
     videos: dict[str, list[tuple[Path, Path]]] = {}
     for line in lines:
         paths = [relative_path(text, origin) for text in line.split()]
         if len(paths) != 2 or len(paths[0].parts) < 2:
-            raise DataError(f"{origin}: {line!r} found, '/<frame file> /<mask file>' expected; fetch the list again")
+            raise DataError(f"{origin}: {line!r} found, '/<frame file> /<mask file>' expected; download the list again")
         videos.setdefault(paths[0].parent.name, []).append((paths[0], paths[1]))
     return {name: partial(_davis16, folder, name, tuple(pairs)) for name, pairs in videos.items()}
 
 
 def davis17(folder: Path, split: str) -> Mapping[str, Reader]:
-    """`ImageSets/2017/<split>.txt` with a name a line; palette masks whose index is the object.
+    """Read `ImageSets/2017/<split>.txt`, with a name per line; palette masks whose index is the object.
 
-    Where only the first mask is there (test-dev), the other frames have no truth. Raises DataError."""
+    If only the first mask is there (test-dev), the other frames have no ground truth. Raises DataError.
+    """
     return {
         name: partial(_davis17, folder, name) for name in read_names(folder / f"ImageSets/2017/{split}.txt", folder)
     }
 
 
-def first_ids(path: Path) -> tuple[int, ...]:
-    """Object ids in a mask, ascending, background and void left out. Raises DataError naming the file."""
-    present = np.flatnonzero(np.bincount(read_mask(path).ravel(), minlength=VOID + 1))
-    return tuple(int(value) for value in present if value not in {0, VOID})
+def write_davis16(folder: Path, split: str, videos: Mapping[str, Video]) -> None:
+    """Write videos as a split of DAVIS 2016; all their objects become one."""
+    lines = []
+    for name, video in videos.items():
+        make_folders(folder / FRAMES / name, folder / MASKS / name)
+        for index, (image, ids) in enumerate(video):
+            frame, mask = f"{FRAMES}/{name}/{index:05d}.jpg", f"{MASKS}/{name}/{index:05d}.png"
+            write_frame(folder / frame, image)
+            write_binary_mask(folder / mask, ids > 0)
+            lines.append(f"/{frame} /{mask} ")
+    write_list(folder / f"ImageSets/480p/{split}.txt", lines)
+
+
+def write_davis17(
+    folder: Path,
+    split: str,
+    videos: Mapping[str, Video],
+    *,
+    annotated: int | None = None,
+    quality: int = JPEG_QUALITY,
+    done: Callable[[str], object] = lambda name: None,
+) -> None:
+    """Write videos as a split of DAVIS 2017, with masks for the first `annotated` frames (None: for all); on all cores.
+
+    `quality` is JPEG's. `done` is called with the name of each finished video.
+    """
+
+    def write(name: str) -> None:
+        frames, masks = make_folders(folder / FRAMES / name, folder / MASKS / name)
+        for index, (image, ids) in enumerate(videos[name]):
+            write_frame(frames / f"{index:05d}.jpg", image, quality)
+            if annotated is None or index < annotated:
+                write_mask(masks / f"{index:05d}.png", ids)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        for name, _ in zip(videos, pool.map(write, videos), strict=True):
+            done(name)
+    write_list(folder / f"ImageSets/2017/{split}.txt", videos)
 
 
 def _davis16(folder: Path, name: str, pairs: tuple[tuple[Path, Path], ...]) -> Sequence:
-    for parent in sorted({path.parent for pair in pairs for path in pair}):
-        scan(folder / parent, folder, FRAME_ENDINGS)  # for its errors: the folder is there, no link leads out
-    for path in (folder / path for pair in pairs for path in pair):
-        if os.path.islink(path):  # also of a kind that is not looked for in folders
-            require_inside(path, folder)
-    return Sequence(
-        name=name,
-        frames=tuple(folder / frame for frame, _ in pairs),
-        masks=tuple(folder / mask for _, mask in pairs),
-        object_ids=(1,),
-        binary=True,
-    )
+    frames, masks = (tuple(folder / path for path in paths) for paths in zip(*pairs, strict=True))
+    folders = sorted({path.parent for path in (*frames, *masks)})
+    found = {path for parent in folders for path in scan(parent, folder, FRAME_ENDINGS)}
+    for path in sorted({*frames, *masks} - found):  # hidden, missing, or with another ending: not checked by `scan`
+        require_inside(path, folder)
+    return Sequence(name=name, frames=frames, masks=masks, object_ids=(1,), binary=True)
 
 
 def _davis17(folder: Path, name: str) -> Sequence:
-    frame_folder, mask_folder = folder / "JPEGImages/480p" / name, folder / "Annotations/480p" / name
+    frame_folder, mask_folder = folder / FRAMES / name, folder / MASKS / name
     frames = list_files(frame_folder, folder, FRAME_ENDINGS)
     masks = list_files(mask_folder, folder, (".png",))
     if not frames:
@@ -91,10 +120,10 @@ def _davis17(folder: Path, name: str) -> Sequence:
 
 
 def _without_gaps(names: list[str]) -> list[str]:
-    """DAVIS counts its frames from 00000 without a gap; a number left out is a file lost, and the checks name it."""
+    """Insert missing numbers: DAVIS counts frames from 00000 without a gap, so the checks report a lost file."""
     if not all(name.isascii() and name.isdigit() and len(name) == len(names[0]) for name in names):
         return names
     numbers = range(int(names[0]), int(names[-1]) + 1)
-    if len(numbers) > 2 * len(names):  # not one lost file here and there, but another way of counting
+    if len(numbers) > 2 * len(names):  # more than a few lost files: another way of counting
         return names
     return [f"{number:0{len(names[0])}d}" for number in numbers]

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from harness.datasets.files import read_names, refuse_twice, require_inside
-from harness.datasets.layouts.base import Reader
-from harness.datasets.layouts.davis import first_ids
+from harness.datasets.files import exists, read_names, require_unique
+from harness.datasets.layouts.base import Reader, still
 from harness.datasets.sequence import Sequence
 
 LISTS: Mapping[str, tuple[str, ...]] = {"all": ("train", "val")}
-"""Split → lists, where it is not one of that name: all of SBD is its two lists, 8,498 and 2,857 images."""
+"""Split → names of its lists, if they differ from the split's: all of SBD is two lists, 8,498 and 2,857 images."""
 
 
 def sbd(folder: Path, split: str) -> Mapping[str, Reader]:
-    """`<list>.txt` with a name a line, `img/<name>.jpg`, `inst/<name>.mat` or, where there is none, `.png`: values are
-    instances, 255 (which only converted files have) is void.
+    """Read `<list>.txt` with a name per line, `img/<name>.jpg`, and `inst/<name>.mat` or, without it, `.png`.
 
-    Raises DataError."""
+    Values are instances; 255 (in converted files only) is void. Raises DataError.
+    """
     lists = [folder / f"{name}.txt" for name in LISTS.get(split, (split,))]
     names = [name for path in lists for name in read_names(path, folder)]
-    refuse_twice(names, lists[-1])
+    require_unique(names, lists[-1])
     return {name: partial(_sbd, folder, name) for name in names}
 
 
 def _sbd(folder: Path, name: str) -> Sequence:
-    frame, mask = folder / "img" / f"{name}.jpg", folder / "inst" / f"{name}.mat"
-    converted = mask.with_suffix(".png")
-    if not os.path.exists(mask) and os.path.exists(converted):  # not Path's, which raise without the right to look
-        mask = converted
-    for path in (frame, mask):
-        require_inside(path, folder)
-    return Sequence(name=name, frames=(frame,), masks=(mask,), object_ids=first_ids(mask))
+    original, converted = (folder / "inst" / f"{name}{ending}" for ending in (".mat", ".png"))
+    mask = converted if not exists(original) and exists(converted) else original
+    return still(name, folder / "img" / f"{name}.jpg", mask, folder)

@@ -1,4 +1,4 @@
-"""SegTrack v2 as distributed: lists with a folder in their first line, png and bmp mixed, a mask file an object."""
+"""SegTrack v2 as distributed: lists headed by a folder, PNG and BMP mixed, one mask file per object."""
 
 from __future__ import annotations
 
@@ -6,44 +6,62 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from harness.datasets.files import (
     FRAME_ENDINGS,
     list_files,
     list_folders,
     read_lines,
-    refuse_twice,
     relative_path,
     require_inside,
     require_name,
+    require_unique,
 )
-from harness.datasets.layouts.base import Reader
-from harness.datasets.pixels import read_mask
+from harness.datasets.layouts.base import Reader, Video, make_folders, write_list
+from harness.datasets.pixels import read_mask, write_binary_mask, write_frame
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 
 
 def segtrack(folder: Path, split: str) -> Mapping[str, Reader]:
-    """`ImageSets/<split>.txt` with names, some behind a `*`; `ImageSets/<name>.txt` with the folder of the video in the
-    first line, then its frames without ending; `GroundTruth/<folder>/[<object>/]<frame>`.
+    """Read `ImageSets/<split>.txt` with names, some after a `*`, and `ImageSets/<name>.txt` for each of them.
 
-    Raises DataError."""
+    That file holds the folder of the video in its first line, then the frames without ending; the masks are in
+    `GroundTruth/<folder>/[<object>/]<frame>`. Raises DataError.
+    """
     origin = folder / f"ImageSets/{split}.txt"
     names = [line.lstrip("*").strip() for line in read_lines(origin, folder)]
-    for name in names:
-        require_name(name, origin)
-    refuse_twice(names, origin)
+    _require_names(names, origin)
     return {name: partial(_read, folder, name) for name in names}
 
 
+def write_segtrack(folder: Path, videos: Mapping[str, Video]) -> None:
+    """Write videos with a mask folder per object of the first frame if there are several; PNG and BMP alternate."""
+    for number, (name, video) in enumerate(videos.items()):
+        frame_ending, mask_ending = (("png", "bmp"), ("bmp", "png"))[number % 2]
+        (frame_folder,) = make_folders(folder / "JPEGImages" / name)
+        stems: list[str] = []
+        object_ids: list[int] = []
+        for index, (image, ids) in enumerate(video):
+            stems.append(f"{name}_{index:05d}")
+            object_ids = object_ids or [int(value) for value in np.unique(ids) if value]
+            write_frame(frame_folder / f"{stems[-1]}.{frame_ending}", image)
+            for value in object_ids:
+                place = folder / "GroundTruth" / name
+                (place,) = make_folders(place / str(value) if len(object_ids) > 1 else place)
+                write_binary_mask(place / f"{stems[-1]}.{mask_ending}", ids == value)
+        write_list(folder / f"ImageSets/{name}.txt", [f"{name}/", *stems])
+    write_list(folder / "ImageSets/all.txt", [f"*{name}" for name in videos])
+
+
 def _read(folder: Path, name: str) -> Sequence:
-    """An object that the first frame lacks cannot be given to a method, and is left out."""
+    """Read one video without the objects that its first frame lacks, since no method could be given them."""
     origin = folder / f"ImageSets/{name}.txt"
     first, *stems = read_lines(origin, folder)
     if not stems:
-        raise DataError(f"{origin}: one line found, a folder and then its frames expected; fetch the list again")
-    for stem in stems:
-        require_name(stem, origin)
-    refuse_twice(stems, origin)
+        raise DataError(f"{origin}: one line found, a folder and then its frames expected; download the list again")
+    _require_names(stems, origin)
     place = relative_path(first.rstrip("/"), origin)
     truth = folder / "GroundTruth" / place
     objects = list_folders(truth, folder)
@@ -61,8 +79,14 @@ def _read(folder: Path, name: str) -> Sequence:
     )
 
 
+def _require_names(names: list[str], origin: Path) -> None:
+    for name in names:
+        require_name(name, origin)
+    require_unique(names, origin)
+
+
 def _files(folder: Path, border: Path, stems: list[str]) -> tuple[Path, ...]:
-    """Files in the order of the list; one that is missing gets the ending of the others, so that checks can name it."""
+    """Return files in the order of the list; a missing one gets the ending of the others, so that checks name it."""
     found = list_files(folder, border, FRAME_ENDINGS)
     ending = next((path.suffix for path in found.values()), ".png")
     paths = tuple(found.get(stem, folder / f"{stem}{ending}") for stem in stems)

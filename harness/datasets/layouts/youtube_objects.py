@@ -1,4 +1,4 @@
-"""YouTube-Objects as distributed: classes, videos, shots; a label about every tenth frame."""
+"""YouTube-Objects as distributed: classes, videos, shots; a label for about every tenth frame."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from harness.datasets.files import FRAME_ENDINGS, is_folder, list_files, list_folders
-from harness.datasets.layouts.base import Reader
+from harness.datasets.layouts.base import Reader, Video, make_folders
+from harness.datasets.pixels import write_binary_mask, write_frame
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 
 JPEG_THRESHOLD = 127
-"""Labels are JPEG: grey levels around both values."""
+"""Labels are JPEG: gray levels vary around both values."""
 
 
 def youtube_objects(folder: Path, split: str) -> Mapping[str, Reader]:
-    """`<class>/data/<video>/shots/<shot>/{images,labels}`; there is one split, and a shot without labels is none of it.
-
-    Raises DataError."""
+    """Read `<class>/data/<video>/shots/<shot>/{images,labels}`, the shots that have labels; there is one split."""
     readers: dict[str, Reader] = {}
     for group in list_folders(folder, folder):
         videos = folder / group / "data"
@@ -30,22 +29,33 @@ def youtube_objects(folder: Path, split: str) -> Mapping[str, Reader]:
             try:
                 names = list_folders(shots, folder) if is_folder(shots) else []
             except DataError as error:
-                readers[f"{group}-{video}"] = partial(_fail, error)  # of this video; the others are read
+                readers[f"{group}-{video}"] = partial(_fail, error)  # the other videos are read
                 continue
             for shot in names:
                 if _has_labels(shots / shot / "labels", folder):
                     name = f"{group}-{video}-{shot}"
                     readers[name] = partial(_read, shots / shot, folder, name, group)
     if not readers:
-        raise DataError(f"{folder}: no labelled shot found for {split!r}; fetch the labels again")
+        raise DataError(f"{folder}: no labeled shot of {split!r} found; download the labels again")
     return readers
+
+
+def write_youtube_objects(folder: Path, videos: Mapping[str, Video]) -> None:
+    """Write one shot per class: PNG frames, and a JPEG label for every tenth of them."""
+    for group, video in videos.items():
+        shot = folder / group / "data/0001/shots/001"
+        frames, labels = make_folders(shot / "images", shot / "labels")
+        for index, (image, ids) in enumerate(video):
+            write_frame(frames / f"{index + 1:05d}.png", image)
+            if index % 10 == 0:
+                write_binary_mask(labels / f"{index + 1:05d}.jpg", ids > 0)
 
 
 def _has_labels(labels: Path, border: Path) -> bool:
     try:
         return is_folder(labels) and bool(list_files(labels, border, FRAME_ENDINGS))
     except DataError:
-        return True  # its reader meets the same and says it
+        return True  # its reader will raise the same error
 
 
 def _fail(error: DataError) -> Sequence:
@@ -53,12 +63,12 @@ def _fail(error: DataError) -> Sequence:
 
 
 def _read(shot: Path, border: Path, name: str, group: str) -> Sequence:
-    """From the first labelled frame to the last: nothing before or after can be scored."""
+    """Read a shot from its first labeled frame to the last: nothing before or after can be scored."""
     frames = _by_number(shot / "images", border)
     labels = _by_number(shot / "labels", border)
     for number, path in labels.items():
         if number not in frames:
-            raise DataError(f"{path}: no frame of this number in {shot / 'images'}; fetch the shot again")
+            raise DataError(f"{path}: no frame of this number in {shot / 'images'}; download the shot again")
     numbers = [number for number in sorted(frames) if min(labels) <= number <= max(labels)]
     return Sequence(
         name=name,
@@ -72,12 +82,12 @@ def _read(shot: Path, border: Path, name: str, group: str) -> Sequence:
 
 
 def _by_number(folder: Path, border: Path) -> dict[int, Path]:
-    """Files by the last number in their name: frames and labels are not named alike everywhere."""
+    """Map the last number in a name to its file: names of frames and labels may differ otherwise."""
     files: dict[int, Path] = {}
     for stem, path in list_files(folder, border, FRAME_ENDINGS).items():
         digits = re.findall(r"[0-9]+", stem)
         if not digits:
-            raise DataError(f"{path}: no number in its name; frames are numbered, rename or remove the file")
+            raise DataError(f"{path}: no number in its name, numbered frames expected; rename or remove it")
         if (number := int(digits[-1])) in files:
             raise DataError(f"{path}: {files[number].name} has the same number; remove one")
         files[number] = path

@@ -1,5 +1,5 @@
-"""The embedded miniature: rendered from a seed, written in the datasets' own layouts."""
+"""The embedded miniature of every dataset: rendered from a seed, written in the datasets' own layouts."""
 
-from harness.datasets.miniature.embed import embed
+from harness.datasets.miniature.dataset import embedded_data, write_miniature
 
-__all__ = ["embed"]
+__all__ = ["embedded_data", "write_miniature"]

@@ -1,4 +1,4 @@
-"""Outlines of rendered things, as signed distances: below zero inside, in units of the thing's radius."""
+"""Outlines of rendered things, as signed distances: negative inside, in units of the thing's radius."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class Shape:
     """A key of OUTLINES."""
 
     aspect: float = 1.0
-    """Height to width."""
+    """Ratio of height to width."""
 
     exponent: float = 4.0
-    """Of the superellipse: 2 an ellipse, above 4 a box."""
+    """Exponent of a superellipse: 2 for an ellipse, above 4 for a box."""
 
     lobes: int = 0
-    """Of a star; of a walker the number of limbs."""
+    """Number of a star's lobes or of a walker's limbs."""
 
     depth: float = 0.0
-    """Of a star's dents, a share of its radius."""
+    """Depth of a star's dents, as a share of its radius."""
 
     waves: tuple[tuple[int, float, float, float], ...] = ()
-    """Of the outline: lobes, amplitude, phase in radians, radians over the whole video."""
+    """Waves of the outline: lobes, amplitude, phase in radians, change of phase over the video."""
 
     swing: float = 0.0
-    """Swings of the limbs, or of the squash, over the whole video."""
+    """Periods over the video in which limbs swing, or a box is squashed."""
 
 
 def make_shape(kind: str, random: Random) -> Shape:
-    """A shape of a kind, its parameters drawn at random."""
+    """Return a shape of a kind with random parameters."""
     waves = tuple(
         (lobes, random.uniform(0.03, 0.09), random.uniform(0, math.tau), random.uniform(-9, 9)) for lobes in (2, 3, 4)
     )
@@ -58,13 +58,13 @@ def make_shape(kind: str, random: Random) -> Shape:
 
 
 def signed_distance(shape: Shape, x: Field, y: Field, time: float) -> Field:
-    """At points in the thing's own frame, unit radius, y down; `time` 0..1 over the video."""
+    """Return the distance at points relative to the thing (unit radius, y down); `time` is 0..1 over the video."""
     return OUTLINES[shape.kind](shape, x, y, time)
 
 
 @cache
 def unit_area(shape: Shape) -> float:
-    """Area at the start, in squared radii."""
+    """Return the area at the start, in squared radii."""
     step = 3.6 / 96
     x, y = np.meshgrid(*[np.arange(-1.8, 1.8, step) + step / 2] * 2)
     return float((signed_distance(shape, x, y, 0.0) < 0).sum()) * step * step
@@ -96,7 +96,7 @@ def _polar(shape: Shape, x: Field, y: Field, time: float) -> Field:
 
 
 def _walker(shape: Shape, x: Field, y: Field, time: float) -> Field:
-    """A body, a head, and limbs that swing against each other."""
+    """Return the distance to a body, a head, and limbs that swing in opposite directions."""
     body = (np.hypot(x / 0.95, y / (shape.aspect * 0.8)) - 1) * shape.aspect * 0.8
     head = np.hypot(x - 0.95, y + 0.45) - 0.38
     distance = np.minimum(body, head)

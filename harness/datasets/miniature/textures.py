@@ -1,4 +1,4 @@
-"""Surfaces of rendered things: a procedural pattern between two colours, both drifting over time."""
+"""Surfaces of rendered things: a procedural pattern of two colors that change over time."""
 
 from __future__ import annotations
 
@@ -13,46 +13,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.float64]
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 """Hue, saturation, value, each 0..1."""
 
 LATTICE = 32
-"""Cells of the periodic noise, each way."""
+"""Period of the noise in cells, in both directions."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skin:
-    """What a surface looks like, and how that drifts from the start of the video to its end."""
+class Surface:
+    """What a surface looks like, and how that changes from the start of the video to its end."""
 
     pattern: str
     """A key of PATTERNS."""
 
-    colours: tuple[Colour, Colour]
+    colors: tuple[Color, Color]
     angle: float
-    """Of the pattern, radians."""
+    """Direction of the pattern, radians."""
 
     frequency: float
-    """Periods a unit length."""
+    """Periods per radius."""
 
     phase: float = 0.0
-    """Periods."""
+    """Shift of the pattern, periods."""
 
     grain: int = 0
     """Seed of the noise."""
 
     hue_drift: float = 0.0
-    """Turns of the colour circle."""
+    """Change of hue, turns of the color circle."""
 
     light_drift: float = 0.0
-    """Change of brightness, a share of it."""
+    """Relative change of brightness."""
 
     phase_drift: float = 0.0
-    """Periods."""
+    """Motion of the pattern, periods."""
 
 
-def make_skin(random: Random, saturation: tuple[float, float], contrast: float, drift: float) -> Skin:
-    """A surface drawn at random. `contrast` 0..1 between its two colours; `drift`: 0 keeps its look, 1
-    changes it far."""
+def make_surface(random: Random, saturation: tuple[float, float], contrast: float, drift: float) -> Surface:
+    """Return a random surface; `contrast` 0..1 is between its colors, `drift` 0..1 is the change over the video."""
     hue, strength, light = random.random(), random.uniform(*saturation), random.uniform(0.6, 0.95)
     second = (
         (hue + random.uniform(-0.12, 0.12)) % 1,
@@ -60,9 +59,9 @@ def make_skin(random: Random, saturation: tuple[float, float], contrast: float, 
         light * (1 - contrast * random.uniform(0.6, 1.0)),
     )
     sign = random.choice((-1, 1))
-    return Skin(
+    return Surface(
         pattern=random.choice(tuple(PATTERNS)),
-        colours=((hue, strength, light), second),
+        colors=((hue, strength, light), second),
         angle=random.uniform(0, math.pi),
         frequency=random.uniform(0.7, 1.3),
         phase=random.random(),
@@ -73,33 +72,35 @@ def make_skin(random: Random, saturation: tuple[float, float], contrast: float, 
     )
 
 
-def make_lookalike(skin: Skin, random: Random) -> Skin:
-    """Another skin of nearly the same colours: the pattern differs, the hue is a little off."""
+def make_lookalike(surface: Surface, random: Random) -> Surface:
+    """Return another surface of nearly the same colors: the pattern differs, and the hue by a little."""
     shift = random.choice((-1, 1)) * random.uniform(0.04, 0.08)
-    colours = tuple(((hue + shift) % 1, saturation, value) for hue, saturation, value in skin.colours)
-    others = [pattern for pattern in PATTERNS if pattern != skin.pattern]
+    colors = tuple(((hue + shift) % 1, saturation, value) for hue, saturation, value in surface.colors)
+    others = [pattern for pattern in PATTERNS if pattern != surface.pattern]
     return replace(
-        skin,
+        surface,
         pattern=random.choice(others),
-        colours=(colours[0], colours[1]),
+        colors=(colors[0], colors[1]),
         angle=random.uniform(0, math.pi),
         grain=random.randrange(1 << 30),
         phase=random.random(),
     )
 
 
-def paint(skin: Skin, u: Field, v: Field, time: float) -> Field:
-    """RGB 0..1, last axis 3, at surface points; `time` 0..1 over the video."""
-    along = u * math.cos(skin.angle) + v * math.sin(skin.angle)
-    across = v * math.cos(skin.angle) - u * math.sin(skin.angle)
-    shift = skin.phase + skin.phase_drift * time
-    share = PATTERNS[skin.pattern](along * skin.frequency + shift, across * skin.frequency, skin.grain)[..., None]
-    bright, dark = (_rgb(colour, skin, time) for colour in skin.colours)
+def paint(surface: Surface, u: Field, v: Field, time: float) -> Field:
+    """Return RGB 0..1, last axis 3, at surface points; `time` is 0..1 over the video."""
+    along = u * math.cos(surface.angle) + v * math.sin(surface.angle)
+    across = v * math.cos(surface.angle) - u * math.sin(surface.angle)
+    shift = surface.phase + surface.phase_drift * time
+    share = PATTERNS[surface.pattern](along * surface.frequency + shift, across * surface.frequency, surface.grain)[
+        ..., None
+    ]
+    bright, dark = (_rgb(color, surface, time) for color in surface.colors)
     return np.asarray(dark + share * (bright - dark))
 
 
 def noise(u: Field, v: Field, grain: int) -> Field:
-    """Smooth noise 0..1 over two octaves, a cell a unit and half a unit wide."""
+    """Return smooth noise 0..1 of two octaves, with cells one unit and half a unit wide."""
     coarse, fine = _value_noise(u, v, grain), _value_noise(2 * u + 7.3, 2 * v + 3.1, grain + 1)
     return np.asarray(0.65 * coarse + 0.35 * fine)
 
@@ -126,10 +127,10 @@ def _lattice(grain: int) -> Field:
     return np.random.default_rng(grain).random(LATTICE * LATTICE)
 
 
-def _rgb(colour: Colour, skin: Skin, time: float) -> Field:
-    hue, saturation, value = colour
-    value = min(1.0, value * (1 + skin.light_drift * time))
-    return np.array(colorsys.hsv_to_rgb((hue + skin.hue_drift * time) % 1, saturation, value))
+def _rgb(color: Color, surface: Surface, time: float) -> Field:
+    hue, saturation, value = color
+    value = min(1.0, value * (1 + surface.light_drift * time))
+    return np.array(colorsys.hsv_to_rgb((hue + surface.hue_drift * time) % 1, saturation, value))
 
 
 PATTERNS: Mapping[str, Callable[[Field, Field, int], Field]] = {
@@ -140,4 +141,4 @@ PATTERNS: Mapping[str, Callable[[Field, Field, int], Field]] = {
     "gradient": lambda u, *_: np.asarray(0.5 + 0.5 * np.sin(math.pi * u)),
     "patches": lambda u, v, grain: np.asarray(0.5 + 0.5 * np.tanh(14 * (noise(1.5 * u, 1.5 * v, grain) - 0.5))),
 }
-"""Share of the first colour, 0..1, at surface points, given a seed for those that are random."""
+"""Pattern → share of the first color, 0..1, at surface points, given a seed for random ones."""
