@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dipnet.config import OneShotConfig, Options, PropagationConfig, SegmentationConfig, TrainingConfig
+from dipnet.config import OneShotConfig, PropagationConfig, SegmentationConfig
+from harness.config import Config
+from vos.config import TrainStageConfig
 
 
-class TrainConfig(Options):
-    """One training stage of one network: what both networks have in it."""
-
-    training: TrainingConfig
-    weights: str
-    """`imagenet`, `none`, or `file` for the one in the stage's data; `network` where the stage goes on from another."""
-
-    seed: int
-    amp: bool = False
-
-
-class PropagationTrainConfig(TrainConfig):
+class PropagationTrainConfig(TrainStageConfig):
     """One training stage of the propagation network."""
 
     propagation: PropagationConfig
 
 
-class SegmentationTrainConfig(TrainConfig):
+class SegmentationTrainConfig(TrainStageConfig):
     """One training stage of the segmentation network."""
 
     segmentation: SegmentationConfig
     coarse_size: int
-    """Side of the coarse masks that it will be given."""
+    """Side of the coarse masks that it will receive."""
 
 
-class TuneConfig(Options):
+class FineTuneConfig(Config):
     """One-shot fine-tuning on one video."""
 
     segmentation: SegmentationConfig
@@ -41,14 +32,14 @@ class TuneConfig(Options):
     """All objects as one, or each by itself."""
 
     crop_margin: float | None = None
-    """Of the crop that each object is tuned on, in sides of the foreground's box; null: on the whole frame."""
+    """Margin of the crop on which each object is tuned, in sides of the foreground's box; null: on the whole frame."""
 
     coarse_size: int
     seed: int
     amp: bool = False
 
 
-class IdentitiesConfig(Options):
+class IdentitiesConfig(Config):
     """Identity vectors of one video."""
 
     network: Literal["before", "after"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dipnet.config import DIPNetConfig
-from dipnet.served import describe
+from dipnet.mlflow_model import describe
 from dipnet.stages import METHOD
 from harness.config import resolve
 from harness.datasets.pixels import read_mask
@@ -74,7 +74,7 @@ def test_the_method_is_found_by_its_name() -> None:
 
 def test_an_omega_sweep_shares_training_tuning_and_timing_and_repeats_segmenting_only() -> None:
     cells = [plan(crop=False, omega=omega) for omega in (0.0, 0.5, 1.0)]
-    for name in ("train", "tune"):
+    for name in ("train", "finetune"):
         assert len(set.union(*(keys(cell, name) for cell in cells))) == len(keys(cells[0], name))
     assert len(set.union(*(keys(cell, "segment") for cell in cells))) == 3 * 2
     assert len({cell.timing.key for cell in cells if cell.timing}) == 1
@@ -83,7 +83,7 @@ def test_an_omega_sweep_shares_training_tuning_and_timing_and_repeats_segmenting
 def test_variants_that_differ_in_inference_share_all_that_is_trained() -> None:
     full, plain = plan(), plan(crop=False)
     assert keys(plain, "train") == keys(full, "train")
-    assert keys(plain, "tune") < keys(full, "tune")
+    assert keys(plain, "finetune") < keys(full, "finetune")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_a_phase_that_is_not_used_is_not_trained(change: dict, trained: int) -> 
 
 def test_the_training_variant_decides_which_stages_there_are() -> None:
     assert len(keys(plan(training="pretraining"), "train")) == 2
-    assert not keys(plan(training="offline"), "tune")
-    assert keys(plan(training="one-shot"), "tune")
+    assert not keys(plan(training="offline"), "finetune")
+    assert keys(plan(training="one-shot"), "finetune")
 
 
 def test_jointly_and_separately_are_the_same_for_a_single_object() -> None:
@@ -144,7 +144,7 @@ def test_several_objects_are_tuned_on_each_with_and_without_the_crop() -> None:
 
 def test_a_stage_without_data_is_left_out_and_said() -> None:
     cell = plan(pretraining=None)
-    assert cell.left_out == ("pre-training left out: no VOC",)
+    assert cell.left_out == ("pre-training skipped: no VOC",)
     assert len(keys(cell, "train")) == 2
 
 

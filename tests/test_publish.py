@@ -22,9 +22,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from dipnet.config import PropagationConfig
-from dipnet.model import save_network
+from dipnet.mlflow_model import describe
 from dipnet.propagation import PropagationNetwork
-from dipnet.served import describe
 from harness import projection
 from harness.board import Board
 from harness.live import recording
@@ -33,6 +32,7 @@ from harness.publisher import Publisher, errors, tracking_uri, uncollected
 from harness.record import main, record, resync
 from tests.engine import ROOT
 from tests.finished import make, recorded, shown
+from vos.checkpoint import save_network
 
 
 def runs_of(home: Path) -> dict[str, tuple[str, dict[str, float], dict[str, str]]]:
@@ -174,7 +174,7 @@ def test_a_trained_network_is_a_model_with_a_signature_that_predicts(
     options = {"propagation": config.model_dump(mode="json")}
     told = describe("dipnet.stage_runs:run_train_propagation", options)
     assert told is not None
-    model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.served", **told}
+    model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.mlflow_model", **told}
     training = projection.Run(id="k", role="training", name="train", model=model)
     cell = projection.Run(id="c", role="cell", name="cell", uses=("k",))
     publisher = Publisher(home, "try")

@@ -48,3 +48,8 @@ class Squares:
         for i in self.object_ids:
             noise[ids == i] = np.roll([230, 60, 120], i)
         return noise
+
+
+def first_frame(video: Squares) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return the first frame and the mask of each of its objects, as one-shot fine-tuning takes them."""
+    return video.frame(0), np.stack([video.mask(0) == i for i in video.object_ids])

@@ -16,11 +16,12 @@ from torch import nn
 
 from dipnet.config import DIPNetConfig, PropagationConfig, SegmentationConfig
 from dipnet.identity import IdentityEncoder
-from dipnet.inference import Pass
 from dipnet.propagation import PropagationHead, PropagationNetwork, coarse_probabilities
+from dipnet.region import RegionPass
 from dipnet.segmentation import SegmentationNetwork, segmentation_loss
-from tests.test_inference import config, networks
-from tests.videos import Squares
+from tests.test_dipnet_segmenter import config, networks
+from tests.videos import Squares, first_frame
+from vos.geometry import Box
 
 ROOT = Path(__file__).parent.parent
 RESNET_50 = 25_557_032 - 2_049_000
@@ -119,15 +120,14 @@ def test_the_mask_acts_after_the_first_four_blocks_and_not_after_the_fifth() -> 
 
 
 def test_several_objects_are_told_apart_by_a_softmax_with_the_negated_foreground() -> None:
-    video, way = Squares(objects=2), Pass(networks().propagation, config(crop=False), "cpu")
-    masks = torch.stack([torch.from_numpy(video.mask(0) == i) for i in video.object_ids]).numpy()
-    box = (0, 0, 60, 80)
+    video, way = Squares(objects=2), RegionPass(networks().propagation, config(crop=False), "cpu")
+    box = Box(0, 0, 60, 80)
     with torch.inference_mode():
-        way.start(video.frame(0), masks, box)
+        way.start(*first_frame(video), box)
         assert way.network is not None
         features = way.network.encode_frame(way._tensor(video.frame(1), box, 64))
         first, second, both = way.network.propagate(features.expand(3, -1, -1, -1), way.dynamic)
-        found = way.propagate(video.frame(1), box, together=True)
+        found = way.propagate(video.frame(1), box)
     total = torch.exp(-both) + torch.exp(first) + torch.exp(second)
     torch.testing.assert_close(found, torch.stack([torch.exp(first) / total, torch.exp(second) / total]))
     torch.testing.assert_close(found, coarse_probabilities(torch.stack([first, second]), both[None]))
@@ -164,18 +164,18 @@ WHOLE_METHOD = """
 import json
 import torch
 from dipnet.config import DIPNetConfig
-from dipnet.inference import segment_video
-from dipnet.model import Networks
+from dipnet.networks import Networks
+from dipnet.segmenter import make_segmenter
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from tests.videos import Squares
+from vos.segment import segment_video
 torch.set_num_threads(2)
 config = DIPNetConfig()
 segmentation = new_segmentation(config.segmentation, "none", 0).eval()
 networks = Networks(new_propagation(config.propagation, "none", 0).eval(), segmentation, [segmentation])
 video = Squares(objects=1, length=2)
-with torch.inference_mode():
-    masks = list(segment_video(video, networks, config.inference(multi_object=False), "cpu"))
+masks = list(segment_video(video, make_segmenter(networks, config.inference(multi_object=False), "cpu")))
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps({"frames": len(masks), "shape": masks[1].shape, "peak_mib": int(peak.split()[1]) / 1024}))
 """

@@ -1,0 +1,148 @@
+"""The stages that network methods have in common: pre-training → off-line training → finetune → segment → time.
+
+A method calls these functions in its `plan` and gives each stage its config and run function, in which it calls the
+functions of `vos.stage_runs`. Configs of stages hold what changes their result and nothing else, so that variants share
+what they have in common. Planning does not import torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from harness.errors import NotAtHand, StudyError
+from harness.method import CellRequest
+from harness.stage import Data, Resources, Stage
+from vos.config import TrainingConfig, with_defaults
+
+ROLES = {"pretraining": "pre-training", "offline": "off-line training"}
+"""Training stages in their order, and what people call them."""
+
+
+def train_stages(
+    request: CellRequest, last: str, train: Callable[[str, Data, Stage | None], Stage]
+) -> tuple[Stage, tuple[str, ...]]:
+    """Return the last training stage that option and data allow, and notes on the skipped ones.
+
+    `last` is a role, or anything else for all of them. `train` makes a stage from its role, its data and the stage that
+    it continues.
+
+    Raises:
+        NotAtHand: No data is available for any of them.
+    """
+    wanted = [role for role in ROLES if last != "pretraining" or role == last]
+    notes = tuple(
+        f"{ROLES[role]} skipped: {request.missing.get(role, 'no data for it')}"
+        for role in wanted
+        if request.training.get(role) is None
+    )
+    stage = None
+    for role in wanted:
+        if data := request.training.get(role):
+            stage = train(role, data, stage)
+    if stage is None:
+        raise NotAtHand("; ".join(notes))
+    return stage, notes
+
+
+def train_stage(
+    request: CellRequest,
+    data: Data,
+    before: Stage | None,
+    *,
+    label: str,
+    run: str,
+    config: BaseModel,
+    weights: Mapping[str, Data],
+) -> Stage:
+    """Return the stage that trains a network on `data`: `run` gets it as `videos`, and the network so far as `before`.
+
+    `weights` is the second value of `initial_weights`.
+    """
+    return Stage(
+        name="train",
+        label=label,
+        run=run,
+        config=config,
+        needs={"before": before} if before else {},
+        data={"videos": data, **weights},
+        resources=Resources(gpus=request.gpus),
+    )
+
+
+def relevant(training: TrainingConfig, *unread: str) -> TrainingConfig:
+    """Return a training with the options at their defaults that its network does not read."""
+    return with_defaults(training, unread if training.held_out else (*unread, "validation_steps"))
+
+
+def initial_weights(option: str, backbone: str, before: Stage | None = None) -> tuple[str, dict[str, Data]]:
+    """Return what a network starts from, for the stage's config and for its data.
+
+    The first is `network` where training continues, else `imagenet`, `none`, or `file`, which is then in the data.
+
+    Raises:
+        StudyError: The option names a file that does not exist.
+    """
+    if before is not None:
+        return "network", {}
+    if backbone == "mini" or option in ("imagenet", "none"):
+        return "none" if backbone == "mini" else option, {}
+    path = Path(option).expanduser().absolute()
+    if not path.is_file():
+        raise StudyError(f"option weights: {path} is no file; expected a state dict, or `imagenet`, or `none`")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return "file", {"weights": Data(name=path.name, digest=digest, value=path)}
+
+
+def video_stage(
+    request: CellRequest,
+    name: Literal["finetune", "segment", "analyze"] | str,
+    video: str,
+    *,
+    label: str,
+    run: str,
+    config: BaseModel,
+    needs: Mapping[str, Stage],
+    data: Mapping[str, Data] | None = None,
+) -> Stage:
+    """Return a stage on one sequence, which `run` gets as `video`."""
+    return Stage(
+        name=name,
+        label=label,
+        run=run,
+        config=config,
+        needs=needs,
+        data={"video": request.sequences[video], **(data or {})},
+        resources=one_gpu(request),
+    )
+
+
+def one_gpu(request: CellRequest, *, exclusive: bool = False) -> Resources:
+    """Return at most one GPU, which is all that fine-tuning and segmenting use."""
+    return Resources(gpus=min(request.gpus, 1), exclusive=exclusive)
+
+
+def mean_frames(request: CellRequest) -> float:
+    """Return the mean number of frames of the sequences."""
+    return sum(len(data.value) for data in request.sequences.values()) / len(request.sequences)
+
+
+def time_stage(request: CellRequest, *, run: str, config: BaseModel, needs: Mapping[str, Stage]) -> Stage:
+    """Return the stage that times the method on the video of median length, with no other stage on its machine."""
+    lengths = {name: len(data.value) for name, data in request.sequences.items()}
+    median = sorted(lengths, key=lambda name: (lengths[name], name))[len(lengths) // 2]
+    return Stage(
+        name="time",
+        label=f"time {median}",
+        run=run,
+        config=config,
+        needs=needs,
+        data={"video": request.sequences[median]},
+        resources=one_gpu(request, exclusive=True),
+        machine=request.machine,
+    )
