@@ -1,4 +1,4 @@
-"""The options of DIPNet. Defaults are the paper's; scales and variants change them.
+"""The options of DIPNet, and the configs of its stages. Defaults are the paper's; scales and variants change them.
 
 Sizes are pixels of square inputs. "Paper" means the WACV 2020 text; "CRN" the public code of the network on which the
 segmentation phase builds; "choice" is ours, with a row in DEVIATIONS.md.
@@ -11,7 +11,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from harness.config import Config
-from vos.config import BackboneName, FineTuningConfig, NetworkTraining, TimingConfig, with_defaults
+from vos.config import BackboneName, FineTuningConfig, NetworkTraining, TimingConfig, TrainStageConfig, with_defaults
+
+OneShotPart = Literal["frame", "objects"]
+"""Parts of one-shot fine-tuning: all objects as one on the whole frame, then each by itself."""
 
 
 class PropagationConfig(Config):
@@ -82,16 +85,17 @@ class OneShotConfig(FineTuningConfig):
     instance_iterations: int = Field(200, ge=0)
     """Further steps for each instance, several objects (paper): on the crop, or without one on the whole frame."""
 
-    def object_iterations(self, objects: int) -> int:
-        """Return the further steps for each object, by the number of objects (section 3.4)."""
-        return self.crop_iterations if objects == 1 else self.instance_iterations
+    @staticmethod
+    def iterations_of(part: OneShotPart, objects: int) -> str:
+        """Return the name of the option that counts the steps of a part, by the number of objects."""
+        return "frame_iterations" if part == "frame" else "crop_iterations" if objects == 1 else "instance_iterations"
 
 
 class InferenceOptions(Config):
     """The options that decide how trained networks segment a video."""
 
     phases: Literal["both", "propagation", "segmentation"] = "both"
-    """Both (DIPNet), identity propagation alone, or segmentation alone, fed with its own previous mask (table 6)."""
+    """Both (DIPNet), only identity propagation, or only segmentation, fed with its own previous mask (table 6)."""
 
     crop: bool = True
     """Segment the foreground first, then again inside a crop around it (section 3.3.1); false is DIPNet*."""
@@ -200,3 +204,44 @@ class DIPNetConfig(InferenceOptions):
         if self.crop and self.phases != "both":
             raise ValueError(f"phases {self.phases!r} has no second pass: set crop to false with it")
         return self
+
+
+class PropagationTrainConfig(TrainStageConfig):
+    """One training stage of the propagation network."""
+
+    propagation: PropagationConfig
+
+
+class SegmentationTrainConfig(TrainStageConfig):
+    """One training stage of the segmentation network."""
+
+    segmentation: SegmentationConfig
+    coarse_size: int
+    """Side of the coarse masks that it will receive."""
+
+
+class FineTuneConfig(Config):
+    """One-shot fine-tuning on one video."""
+
+    segmentation: SegmentationConfig
+    one_shot: OneShotConfig
+    what: OneShotPart
+    crop_margin: float | None = None
+    """Margin of the crop on which each object is tuned, in sides of the foreground's box; null: on the whole frame."""
+
+    coarse_size: int
+    seed: int
+    amp: bool = False
+
+
+class IdentitiesConfig(Config):
+    """Identity vectors of one video."""
+
+    network: Literal["before", "after"]
+    """Before or after training."""
+
+    propagation: PropagationConfig
+    weights: str
+    """As in training; `network` after it."""
+
+    seed: int

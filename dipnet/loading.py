@@ -24,7 +24,7 @@ def load(
 ) -> Segmenter:
     """Load DIPNet from stage folders: `<home>/store/train/<key>` or `<home>/store/finetune/<key>`.
 
-    Without one of the two networks, the other phase segments alone. `objects` is the folder of networks that were
+    Without one of the two networks, only the other phase segments. `objects` is the folder of networks that were
     fine-tuned on each object. `options` are those of `InferenceOptions`; the crop needs both networks, and is on if
     there are both.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool
 
-from dipnet.config import OneShotConfig
+from dipnet.config import OneShotConfig, OneShotPart
 from dipnet.region import foreground_box
 from dipnet.segmentation import SegmentationNetwork
 from dipnet.train_segmentation import frame_objective
@@ -15,20 +15,8 @@ from vos.optimization import TrainingRun
 from vos.segment import merged
 
 
-def fine_tune_on_frame(
-    network: SegmentationNetwork,
-    frame: Image,
-    objects: Bool[np.ndarray, "objects height width"],
-    config: OneShotConfig,
-    coarse_size: int,
-    run: TrainingRun,
-) -> SegmentationNetwork:
-    """Return a copy fine-tuned on the whole first frame, with all objects as one."""
-    view = View.cut(frame, merged(objects)[0].astype(np.uint8), Box.whole(frame), 2 * network.config.size)
-    return _fine_tune(network, view, config, config.frame_iterations, coarse_size, run)
-
-
-def fine_tune_on_objects(
+def fine_tune_on(
+    part: OneShotPart,
     network: SegmentationNetwork,
     frame: Image,
     objects: Bool[np.ndarray, "objects height width"],
@@ -36,20 +24,21 @@ def fine_tune_on_objects(
     margin: float | None,
     coarse_size: int,
     run: TrainingRun,
+    steps: int | None = None,
 ) -> list[SegmentationNetwork]:
-    """Return copies fine-tuned further, one for each object.
+    """Return fine-tuned copies: one on the whole first `frame` with all objects as one, or one for each of `objects`.
 
-    They see the crop around the foreground, with that margin in sides of its box; with None the whole frame.
+    Those see the crop around the foreground, with that margin in sides of its box; with None the whole frame. `steps`
+    replaces the config's.
     """
-    crop = None if margin is None else foreground_box(merged(objects)[0], margin)
-    steps, side = config.object_iterations(len(objects)), 2 * network.config.size
-    views = [View.cut(frame, mask.astype(np.uint8), crop or Box.whole(frame), side) for mask in objects]
-    return [_fine_tune(network, view, config, steps, coarse_size, run) for view in views]
-
-
-def _fine_tune(
-    network: SegmentationNetwork, view: View, config: OneShotConfig, steps: int, coarse_size: int, run: TrainingRun
-) -> SegmentationNetwork:
-    return fine_tune(
-        network, view, config, steps, run, lambda tuned: frame_objective(tuned, config.coarse, coarse_size)
-    )
+    on_frame = part == "frame"
+    crop = None if on_frame or margin is None else foreground_box(merged(objects)[0], margin)
+    steps = getattr(config, config.iterations_of(part, len(objects))) if steps is None else steps
+    views = [
+        View.cut(frame, mask.astype(np.uint8), crop or Box.whole(frame), 2 * network.config.size)
+        for mask in (merged(objects) if on_frame else objects)
+    ]
+    return [
+        fine_tune(network, view, config, steps, run, lambda tuned: frame_objective(tuned, config.coarse, coarse_size))
+        for view in views
+    ]

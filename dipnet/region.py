@@ -24,7 +24,7 @@ class RegionPass:
     """Both phases on one region of every frame, with the identities that it carries from frame to frame."""
 
     def __init__(self, propagation: PropagationNetwork | None, config: InferenceConfig, device: str) -> None:
-        """Take the network of phase I, which is not used if the config has the segmentation alone."""
+        """Take the network of phase I, which is not used if the config has only the segmentation."""
         self.network = propagation if config.phases != "segmentation" else None
         self.config = config
         self.device = device

@@ -11,23 +11,25 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from dipnet.config import DIPNetConfig, InferenceConfig, TimeConfig
-from dipnet.stage_configs import FineTuneConfig, IdentitiesConfig, PropagationTrainConfig, SegmentationTrainConfig
+from dipnet.config import (
+    DIPNetConfig,
+    FineTuneConfig,
+    IdentitiesConfig,
+    InferenceConfig,
+    OneShotConfig,
+    OneShotPart,
+    PropagationTrainConfig,
+    SegmentationTrainConfig,
+    TimeConfig,
+)
 from harness.config import Same
 from harness.errors import StudyError
 from harness.method import CellPlan, CellRequest
 from harness.stage import Data, Stage
 from vos.config import with_defaults
-from vos.stages import (
-    ROLES,
-    initial_weights,
-    mean_frames,
-    relevant,
-    time_stage,
-    train_stage,
-    train_stages,
-    video_stage,
-)
+from vos.stages import ROLES, initial_weights, mean_frames, relevant, time_stage, train_stage, train_stages, video_stage
+
+RUNS = "dipnet.stage_runs:run_"
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,7 @@ class DIPNet:
         read, inference, timed, timing = _read(Same(config), request.multi_object)
         before = request.once(read, lambda: _before(config, request))
         segment = {
-            name: video_stage(
-                request,
-                "segment",
-                name,
-                label=f"segment {name}",
-                run="dipnet.stage_runs:run_segment",
-                config=inference,
-                needs=needs,
-            )
+            name: video_stage(request, "segment", f"segment {name}", f"{RUNS}segment", inference, name, needs)
             for name, needs in before.needs.items()
         }
         return CellPlan(
@@ -114,94 +108,67 @@ def _trained(
     network: Literal["propagation", "segmentation"], config: DIPNetConfig, request: CellRequest
 ) -> tuple[Stage, tuple[str, ...]]:
     """Return a network after the last training that option and data allow, and notes on the skipped ones."""
-    propagation = network == "propagation"
-    trainings = config.propagation_training if propagation else config.segmentation_training
-    backbone = config.propagation.backbone if propagation else config.segmentation.backbone
+    propagation, segmentation = config.propagation, config.segmentation
+    first = network == "propagation"
+    trainings = config.propagation_training if first else config.segmentation_training
     # What one network does not read must not make it train again.
-    unread = ("coarse", "sizes") if propagation else ("clip_window", "clip_shift", "clip_rotation")
-    note = " (concat)" if propagation and config.propagation.identity_input == "concat" else ""
+    unread = ("coarse", "sizes") if first else ("clip_window", "clip_shift", "clip_rotation")
+    note = " (concat)" if first and propagation.identity_input == "concat" else ""
 
     def train(role: str, data: Data, before: Stage | None) -> Stage:
-        weights, file = initial_weights(config.weights, backbone, before)
-        common: dict[str, Any] = {
-            "training": relevant(getattr(trainings, role), *unread),
-            "weights": weights,
-            "seed": request.seed,
-            "amp": config.amp,
-        }
-        return train_stage(
-            request,
-            data,
-            before,
-            label=f"train {network}, {ROLES[role]} on {data.name}{note}",
-            run=f"dipnet.stage_runs:run_train_{network}",
-            config=PropagationTrainConfig(propagation=config.propagation, **common)
-            if propagation
-            else SegmentationTrainConfig(
-                segmentation=config.segmentation, coarse_size=config.propagation.coarse_size, **common
-            ),
-            weights=file,
+        weights, file = initial_weights(config.weights, (propagation if first else segmentation).backbone, before)
+        training = relevant(getattr(trainings, role), *unread)
+        common: dict[str, Any] = {"training": training, "weights": weights, "seed": request.seed, "amp": config.amp}
+        settings = (
+            PropagationTrainConfig(propagation=propagation, **common)
+            if first
+            else SegmentationTrainConfig(segmentation=segmentation, coarse_size=propagation.coarse_size, **common)
         )
+        label = f"train {network}, {ROLES[role]} on {data.name}{note}"
+        return train_stage(request, label, f"{RUNS}train_{network}", settings, data, before, file)
 
     return train_stages(request, config.training, train)
 
 
-def _finetune(
-    config: DIPNetConfig, request: CellRequest, name: str, network: Stage, what: Literal["frame", "objects"]
-) -> Stage:
-    on_frame, several = what == "frame", len(request.sequences[name].value.object_ids) > 1
-    read = "frame_iterations" if on_frame else "instance_iterations" if several else "crop_iterations"
-    unread = {"frame_iterations", "crop_iterations", "instance_iterations"} - {read}
-    return video_stage(
-        request,
-        "finetune",
-        name,
-        label=f"one-shot on the {'frame' if on_frame else 'crop' if config.crop else 'objects'} of {name}",
-        run="dipnet.stage_runs:run_finetune",
-        config=FineTuneConfig(
-            segmentation=config.segmentation,
-            one_shot=with_defaults(config.one_shot, unread),
-            what=what,
-            crop_margin=config.crop_margin if config.crop and not on_frame else None,
-            coarse_size=config.propagation.coarse_size,
-            seed=request.seed,
-            amp=config.amp,
+def _finetune(config: DIPNetConfig, request: CellRequest, name: str, network: Stage, part: OneShotPart) -> Stage:
+    read = OneShotConfig.iterations_of(part, len(request.sequences[name].value.object_ids))
+    place = "frame" if part == "frame" else "crop" if config.crop else "objects"
+    settings = FineTuneConfig(
+        segmentation=config.segmentation,
+        one_shot=with_defaults(
+            config.one_shot, {"frame_iterations", "crop_iterations", "instance_iterations"} - {read}
         ),
-        needs={"network": network},
+        what=part,
+        crop_margin=config.crop_margin if place == "crop" else None,
+        coarse_size=config.propagation.coarse_size,
+        seed=request.seed,
+        amp=config.amp,
     )
+    label = f"one-shot on the {place} of {name}"
+    return video_stage(request, "finetune", label, f"{RUNS}finetune", settings, name, {"network": network})
 
 
 def _timing(
     config: DIPNetConfig, inference: InferenceConfig, request: CellRequest, networks: Mapping[str, Stage]
 ) -> Stage:
-    one_shot = config.training == "one-shot" and config.phases != "propagation"
-    timing = TimeConfig(
-        inference=inference, one_shot=config.one_shot if one_shot else None, mean_frames=mean_frames(request)
-    )
-    return time_stage(request, run="dipnet.stage_runs:run_time", config=timing, needs=networks)
+    one_shot = config.one_shot if config.training == "one-shot" and config.phases != "propagation" else None
+    settings = TimeConfig(inference=inference, one_shot=one_shot, mean_frames=mean_frames(request))
+    return time_stage(request, f"{RUNS}time", settings, networks)
 
 
 def _analyses(config: DIPNetConfig, request: CellRequest, networks: Mapping[str, Stage]) -> dict[str, Stage]:
     """Return `identities/before/<video>` and `identities/after/<video>`, by the propagation network only."""
     if "identities" not in config.analyses or "propagation" not in networks:
         return {}
-    weights, file = initial_weights(config.weights, config.propagation.backbone)
-    return {
-        f"identities/{network}/{name}": video_stage(
-            request,
-            "identities",
-            name,
-            label=f"identities {network} training in {name}",
-            run="dipnet.stage_runs:run_identities",
-            config=IdentitiesConfig(
-                network=network,
-                propagation=config.propagation,
-                weights=weights if network == "before" else "network",
-                seed=request.seed if network == "before" else 0,
-            ),
-            needs={} if network == "before" else {"propagation": networks["propagation"]},
-            data=file if network == "before" else {},
-        )
-        for network in ("before", "after")
-        for name in request.sequences
-    }
+    propagation = config.propagation
+    weights, file = initial_weights(config.weights, propagation.backbone)
+    before = IdentitiesConfig(network="before", propagation=propagation, weights=weights, seed=request.seed)
+    after = IdentitiesConfig(network="after", propagation=propagation, weights="network", seed=0)
+    stages = {}
+    for settings, needs, data in ((before, {}, file), (after, {"propagation": networks["propagation"]}, {})):
+        for name in request.sequences:
+            label = f"identities {settings.network} training in {name}"
+            stages[f"identities/{settings.network}/{name}"] = video_stage(
+                request, "identities", label, f"{RUNS}identities", settings, name, needs, **data
+            )
+    return stages

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from harness.errors import StudyError
@@ -30,9 +31,9 @@ def code_fingerprint(run: str, modules: list[str]) -> dict[str, str]:
     """Module name → SHA-256 of the part of it that `run` ("package.module:function") reaches.
 
     `modules` ("package.module" or "package.module:Name") count too, with what they import, as far as they are project
-    code. Project code is the top-level package
-    of `run`, of `modules` and of the harness, and what lies beside one of them outside `site-packages`. Computed once a
-    process. Raises StudyError where `run` names nothing, or a source cannot be parsed."""
+    code. Project code is the top-level package of `run`, of `modules` and of the harness, what lies in the same folder
+    outside `site-packages`, and what the distribution of `run` or of the harness installed. Computed once per process.
+    Raises StudyError where `run` names nothing, or a source cannot be parsed."""
     return dict(_fingerprint(run, tuple(modules)))
 
 
@@ -77,6 +78,7 @@ class _Reach:
 
     def __init__(self, run: str, modules: Iterable[str]) -> None:
         own = {run.split(".", maxsplit=1)[0], "harness"}
+        own |= {neighbor for top in own if _is_foreign(top) for neighbor in _installed_with(top)}
         near = own | {top for top in (module.split(".")[0] for module in modules) if not _is_foreign(top)}
         self._project = dict.fromkeys(near, True)
         self._folders = {place.parent for top in near if (place := _location(top)) and not _is_foreign(top)}
@@ -157,6 +159,13 @@ def _is_foreign(top: str) -> bool:
     """Of the standard library, or installed beside packages that are not ours."""
     place = _location(top)
     return top in sys.stdlib_module_names or place is None or bool(_INSTALLED & set(place.parts))
+
+
+@cache
+def _installed_with(top: str) -> frozenset[str]:
+    """Top-level packages of the distribution that installed this one, where it is not an editable one."""
+    owners = packages_distributions()
+    return frozenset(name for name, distributions in owners.items() if set(distributions) & set(owners.get(top, ())))
 
 
 @cache

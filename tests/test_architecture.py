@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
-    path.relative_to(ROOT) for top in ("harness", "dipnet", "reports") for path in (ROOT / top).rglob("*.py")
+    path.relative_to(ROOT) for top in ("harness", "vos", "dipnet", "reports") for path in (ROOT / top).rglob("*.py")
 )
 LONGEST = 400
 """Lines of a file, as a rule."""
@@ -38,24 +38,27 @@ def _is_in(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-def test_the_harness_knows_neither_the_method_nor_the_reports() -> None:
-    assert not {path for path in users("dipnet") | users("reports") if path.startswith("harness/")}
+def test_the_harness_knows_neither_methods_nor_reports() -> None:
+    assert not {path for path in users("vos") | users("dipnet") | users("reports") if path.startswith("harness/")}
 
 
-def test_the_method_knows_the_harness_in_its_stages_only() -> None:
-    pixels = {
-        path
-        for path in SOURCES
-        if path.parts[0] == "dipnet"
-        and path.name not in ("stages.py", "stage_runs.py")
-        and not {name for name in imported(path) if _is_in(name, "harness")}
-        <= {name for name in imported(path) if _is_in(name, "harness.errors") or _is_in(name, "harness.datasets")}
-    }
-    assert not pixels
+def test_networks_know_stages_of_the_harness_in_their_stages_only() -> None:
+    services = {path for module in ("stage", "method") for path in users(f"harness.{module}")}
+    networks = {path for path in services if path.startswith(("vos/", "dipnet/"))}
+    assert networks == {f"{top}/{name}.py" for top in ("vos", "dipnet") for name in ("stages", "stage_runs")}
+    known = ("config", "datasets", "errors", "method", "stage")
+    for path in users("harness"):
+        if path.startswith(("vos/", "dipnet/")):
+            names = {name for name in imported(Path(path)) if _is_in(name, "harness")}
+            assert all(any(_is_in(name, f"harness.{module}") for module in known) for name in names), path
 
 
-def test_reports_do_not_know_the_method() -> None:
-    assert not {path for path in users("dipnet") if path.startswith("reports/")}
+def test_what_methods_have_in_common_knows_no_method() -> None:
+    assert not {path for path in users("dipnet") | users("reports") if path.startswith("vos/")}
+
+
+def test_reports_do_not_know_methods() -> None:
+    assert not {path for path in users("dipnet") | users("vos") if path.startswith("reports/")}
 
 
 @pytest.mark.parametrize(
@@ -70,8 +73,8 @@ def test_each_outside_service_lives_in_files_of_its_own(service: str, homes: set
     assert users(service) == homes
 
 
-def test_torch_lives_in_the_method_only() -> None:
-    assert {path.split("/")[0] for path in users("torch") | users("torchvision")} == {"dipnet"}
+def test_torch_lives_in_methods_only() -> None:
+    assert {path.split("/")[0] for path in users("torch") | users("torchvision")} == {"vos", "dipnet"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)

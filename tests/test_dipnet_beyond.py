@@ -12,7 +12,7 @@ import torch
 from dipnet.config import DIPNetConfig, OneShotConfig
 from dipnet.identity import update_identity
 from dipnet.networks import Networks
-from dipnet.one_shot import fine_tune_on_frame, fine_tune_on_objects
+from dipnet.one_shot import fine_tune_on
 from dipnet.region import RegionPass, confidence, foreground_box, within
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
@@ -50,7 +50,7 @@ def test_each_object_can_have_its_own_omega() -> None:
 
 
 @pytest.mark.parametrize("objects", [1, 2])
-def test_a_doubtful_mask_changes_an_identity_less_than_a_sure_one(objects: int) -> None:
+def test_a_doubtful_mask_changes_an_identity_less(objects: int) -> None:
     moved = []
     for probability in (0.55, 0.75, 1.0):
         way, video, masks = start(objects, confident_omega=True)
@@ -62,7 +62,7 @@ def test_a_doubtful_mask_changes_an_identity_less_than_a_sure_one(objects: int) 
     torch.testing.assert_close(moved[1], 0.5 * moved[2], rtol=1e-3, atol=1e-6)
 
 
-def test_sure_masks_give_the_plain_omega() -> None:
+def test_confident_masks_give_the_plain_omega() -> None:
     found = []
     for option in (False, True):
         way, video, masks = start(confident_omega=option)
@@ -93,7 +93,7 @@ def test_the_previous_mask_has_its_share_of_the_coarse_mask() -> None:
     torch.testing.assert_close(coarse[0.25], 0.75 * coarse[0.0] + 0.25 * coarse[1.0])
 
 
-def test_within_the_reach_of_a_mask_is_what_lies_so_many_of_its_longer_sides_away() -> None:
+def test_reach_is_measured_in_longer_sides_of_the_mask() -> None:
     masks = np.zeros((2, 30, 40), np.bool_)
     masks[0, 10:14, 10:20] = True  # 4 × 10 pixels; the second one is empty
     near = within(masks, 0.5)
@@ -106,7 +106,7 @@ def test_within_the_reach_of_a_mask_is_what_lies_so_many_of_its_longer_sides_awa
 
 
 @pytest.mark.parametrize("objects", [1, 2])
-def test_out_of_reach_of_the_mask_before_nothing_is_a_hint(objects: int) -> None:
+def test_what_is_out_of_reach_of_the_previous_mask_is_ignored(objects: int) -> None:
     coarse = {}
     for options in ({}, {"reach": 0.0}, {"reach": 0.5}, {"reach": 100.0}, {"previous": 1.0}):
         way, video, _ = start(objects, **options)
@@ -154,9 +154,7 @@ def test_with_the_flip_a_mirrored_frame_gives_mirrored_probabilities(objects: in
 
 
 @pytest.mark.parametrize("found", [True, False])
-def test_the_search_looks_around_the_mask_before_and_then_everywhere(
-    found: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_search_starts_around_the_previous_mask(found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     tuned, looked, step = networks(), [], RegionPass.step
     answer = torch.full((1, 1, S.size, S.size), 9.0 if found else -9.0)
     tuned.frame_segmentation.refine = lambda image, hints: answer  # type: ignore
@@ -185,7 +183,9 @@ def test_every_phase_can_be_flipped(phases: str) -> None:
 def test_frozen_features_tune_the_decoder_and_leave_the_backbone() -> None:
     network, video = new_segmentation(S, "none", 0).eval(), Squares()
     run = TrainingRun(seed=0)
-    tuned = fine_tune_on_frame(network, *first_frame(video), ONE_SHOT.model_copy(update={"feature_views": 4}), 16, run)
+    (tuned,) = fine_tune_on(
+        "frame", network, *first_frame(video), ONE_SHOT.model_copy(update={"feature_views": 4}), None, 16, run
+    )
     before, after = network.state_dict(), tuned.state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("backbone."))
     assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith("heads."))
@@ -197,16 +197,16 @@ def test_features_are_computed_once_for_each_view(monkeypatch: pytest.MonkeyPatc
     encode = type(network).encode_frame
     monkeypatch.setattr(type(network), "encode_frame", lambda self, x: counted.append(len(x)) or encode(self, x))
     options = ONE_SHOT.model_copy(update={"feature_views": 5, "sizes": (64, 96), "frame_iterations": 7})
-    fine_tune_on_frame(network, *first_frame(Squares()), options, 16, TrainingRun(seed=0))
+    fine_tune_on("frame", network, *first_frame(Squares()), options, None, 16, TrainingRun(seed=0))
     assert counted == [1] * 5
 
 
-def test_tuning_stops_where_the_loss_settles() -> None:
+def test_fine_tuning_stops_when_the_loss_settles() -> None:
     network = new_segmentation(S, "none", 0).eval()
     run = TrainingRun(seed=0)
     # At a learning rate of next to nothing the windows' losses only wander.
     still = OneShotConfig(frame_iterations=2000, batch=1, learning_rate=1e-12, patience=2)
-    tuned = fine_tune_on_frame(network, *first_frame(Squares()), still, 16, run)
+    (tuned,) = fine_tune_on("frame", network, *first_frame(Squares()), still, None, 16, run)
     losses = [loss for _, loss in run.curve]
     assert 30 <= run.curve[-1][0] < 2000
     assert min(losses[-2:]) >= min(losses[:-2])
@@ -217,21 +217,23 @@ def test_a_loss_that_falls_is_tuned_to_the_end() -> None:
     ends = []
     for patience in (None, 4):
         run, options = TrainingRun(seed=0), ONE_SHOT.model_copy(update={"patience": patience})
-        tuned = fine_tune_on_frame(new_segmentation(S, "none", 0), *first_frame(Squares()), options, 16, run)
+        (tuned,) = fine_tune_on(
+            "frame", new_segmentation(S, "none", 0), *first_frame(Squares()), options, None, 16, run
+        )
         ends.append(tuned.state_dict())
         assert run.curve[-1][0] == 40
     assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
 
 
-def test_both_ways_of_tuning_reach_the_crop_and_each_object_of_it() -> None:
+def test_feature_views_and_patience_apply_to_each_object() -> None:
     options = ONE_SHOT.model_copy(update={"feature_views": 2, "patience": 1, "instance_iterations": 2})
     first = first_frame(Squares(objects=2))
-    crops = fine_tune_on_objects(new_segmentation(S, "none", 0), *first, options, 0.25, 16, TrainingRun(seed=0))
+    crops = fine_tune_on("objects", new_segmentation(S, "none", 0), *first, options, 0.25, 16, TrainingRun(seed=0))
     assert len(crops) == 2
 
 
 @pytest.mark.parametrize(
-    ("option", "tuned_alike"),
+    ("option", "same_tuning"),
     [
         ({"confident_omega": True}, True),
         ({"anchor": 0.5}, True),
@@ -244,20 +246,20 @@ def test_both_ways_of_tuning_reach_the_crop_and_each_object_of_it() -> None:
         ({"one_shot.patience": 2}, False),
     ],
 )
-def test_an_option_shares_all_that_it_does_not_change(option: dict, tuned_alike: bool) -> None:
+def test_an_option_shares_all_that_it_does_not_change(option: dict, same_tuning: bool) -> None:
     full, other = plan(), plan(**option)
     assert keys(other, "train") == keys(full, "train")
-    assert (keys(other, "finetune") == keys(full, "finetune")) is tuned_alike
+    assert (keys(other, "finetune") == keys(full, "finetune")) is same_tuning
     assert not keys(other, "segment") & keys(full, "segment")
 
 
-def test_options_of_the_propagation_change_nothing_where_there_is_none() -> None:
-    alone = {"crop": False, "phases": "segmentation"}
-    plain = DIPNetConfig(**alone).inference(multi_object=False)
+def test_options_of_an_unused_phase_change_nothing() -> None:
+    unpropagated = {"crop": False, "phases": "segmentation"}
+    plain = DIPNetConfig(**unpropagated).inference(multi_object=False)
     for option in ({"confident_omega": True}, {"anchor": 0.5}, {"previous": 0.5}, {"reach": 0.3}):
-        assert DIPNetConfig(**alone, **option).inference(multi_object=False) == plain
+        assert DIPNetConfig(**unpropagated, **option).inference(multi_object=False) == plain
     # Nor do those of the crop without one.
-    assert DIPNetConfig(**alone, search_margin=1.0, frame_share=0.5).inference(multi_object=False) == plain
+    assert DIPNetConfig(**unpropagated, search_margin=1.0, frame_share=0.5).inference(multi_object=False) == plain
     still = DIPNetConfig(omega=0.0).inference(multi_object=False)
     assert DIPNetConfig(omega=0.0, anchor=0.5, confident_omega=True).inference(multi_object=False) == still
 
@@ -270,7 +272,7 @@ def test_all_options_together_segment_a_video() -> None:
     assert [mask.shape for mask in masks] == [(60, 80)] * 3
 
 
-def test_the_study_beyond_the_paper_shares_its_training_with_that_of_davis16() -> None:
+def test_the_studies_beyond_and_davis16_share_their_training() -> None:
     folder: Path = shipped_studies()
     beyond, davis16 = (load_study(folder / f"{name}.yaml", load_protocols()) for name in ("beyond", "davis16"))
     full = next(variant.config for variant in davis16.variants if variant.name == "full")

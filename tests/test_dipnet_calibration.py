@@ -1,4 +1,4 @@
-"""The identity encoder before its first step: statistics with eq. 1 in place, a head that tells objects apart."""
+"""The identity encoder before its first step: statistics with eq. 1 in place, a head that distinguishes objects."""
 
 import copy
 
@@ -37,7 +37,7 @@ def calibrated() -> PropagationNetwork:
     return network
 
 
-def test_what_passes_eq_1_is_normalised(calibrated: PropagationNetwork) -> None:
+def test_what_passes_eq_1_is_normalized(calibrated: PropagationNetwork) -> None:
     means, deviations = [], []
 
     def look(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -63,8 +63,8 @@ def test_channels_open_for_what_the_object_has_more_of(calibrated: PropagationNe
         identity = calibrated.encode_identity(batch["references"], batch["masks"])
     noise, stripes = pooled[:2].mean(0), pooled[2:].mean(0)
     open_noise, open_stripes = identity[:2].mean(0), identity[2:].mean(0)
-    apart = (noise - stripes).abs() > 0.5 * (noise - stripes).abs().max()
-    assert bool(((noise > stripes) == (open_noise > open_stripes))[apart].all())
+    distinct = (noise - stripes).abs() > 0.5 * (noise - stripes).abs().max()
+    assert bool(((noise > stripes) == (open_noise > open_stripes))[distinct].all())
     logits = torch.logit(identity)
     assert logits.mean().abs() < 0.3
     assert 0.5 * GAIN < logits.std() < 1.1 * GAIN
@@ -105,11 +105,11 @@ def test_calibrating_is_repeatable() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_videos_held_out_are_not_calibrated_on() -> None:
+def test_calibration_does_not_read_held_out_videos() -> None:
     config = CONFIG.model_copy(update={"held_out": 0.5})
-    learnt, kept = Squares(), Squares(seed=1, objects=2)
+    learned, kept = Squares(), Squares(seed=1, objects=2)
     biases = []
-    for videos in ([learnt, kept], [learnt, Squares(seed=2)], [kept, learnt]):
+    for videos in ([learned, kept], [learned, Squares(seed=2)], [kept, learned]):
         network = new_propagation(P, "none", 0)
         train_propagation(network, videos, config, TrainingRun(seed=0))
         biases.append(network.identity.head.bias.detach())

@@ -52,7 +52,7 @@ def decoder(widths: list[int], stages: int) -> int:
     return laterals + (stages + len(widths) - 1) * block + stages * head
 
 
-def test_a_frame_of_256_pixels_becomes_2048_8_8_features_an_identity_of_2048_and_a_mask_of_32() -> None:
+def test_phase_one_has_the_shapes_of_the_paper() -> None:
     with torch.device("meta"):
         network = PropagationNetwork(PropagationConfig()).eval()
         frames, masks = torch.zeros(3, 3, 256, 256), torch.ones(3, 1, 256, 256)
@@ -100,7 +100,7 @@ def test_the_propagation_network_s_parameters_by_hand() -> None:
     assert not {id(p) for p in attention.encoder.parameters()} & {id(p) for p in attention.identity.parameters()}
 
 
-def test_the_head_is_two_deconvolutions_two_convolutions_and_one_of_one_pixel() -> None:
+def test_the_propagation_head_has_the_layers_of_the_paper() -> None:
     layers = list(PropagationHead(8, 4).layers)
     kinds = [type(layer) for layer in layers]
     rest = [nn.BatchNorm2d, nn.ReLU]
@@ -109,7 +109,7 @@ def test_the_head_is_two_deconvolutions_two_convolutions_and_one_of_one_pixel() 
     assert kernels == [(3, 3)] * 4 + [(1, 1)]
 
 
-def test_the_mask_acts_after_the_first_four_blocks_and_not_after_the_fifth() -> None:
+def test_the_mask_acts_after_the_first_four_blocks_only() -> None:
     torch.manual_seed(0)
     encoder = IdentityEncoder("mini", "attention").eval()
     features = frame = torch.randn(1, 3, 64, 64)
@@ -119,7 +119,7 @@ def test_the_mask_acts_after_the_first_four_blocks_and_not_after_the_fifth() -> 
     torch.testing.assert_close(encoder(frame, torch.ones(1, 1, 64, 64)), expected)
 
 
-def test_several_objects_are_told_apart_by_a_softmax_with_the_negated_foreground() -> None:
+def test_several_objects_take_a_softmax_with_the_negated_foreground() -> None:
     video, way = Squares(objects=2), RegionPass(networks().propagation, config(crop=False), "cpu")
     box = Box(0, 0, 60, 80)
     with torch.inference_mode():
@@ -182,7 +182,7 @@ print(json.dumps({"frames": len(masks), "shape": masks[1].shape, "peak_mib": int
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
-def test_the_whole_method_at_the_paper_s_size_segments_a_video_in_under_two_gib() -> None:
+def test_the_method_at_the_paper_s_size_takes_less_than_two_gib() -> None:
     assert DIPNetConfig().inference(multi_object=False).crop
     done = subprocess.run(
         [sys.executable, "-c", WHOLE_METHOD], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
@@ -190,5 +190,5 @@ def test_the_whole_method_at_the_paper_s_size_segments_a_video_in_under_two_gib(
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["frames"], result["shape"]) == (2, [60, 80])
-    # Both networks' weights alone are 0.4 GiB.
+    # Both networks' weights take 0.4 GiB.
     assert 400 < result["peak_mib"] < 2048

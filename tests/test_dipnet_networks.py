@@ -94,7 +94,7 @@ def test_segmentation_refines_a_coarse_mask_stage_by_stage(entry: str, strides: 
     assert [logit.shape[-1] for logit in logits] == [64 // stride for stride in strides]
 
 
-def test_the_last_stage_can_stay_at_stride_two_and_the_mask_is_still_whole() -> None:
+def test_with_a_finest_stride_of_two_the_mask_has_the_full_size() -> None:
     network = SegmentationNetwork(SMALL.model_copy(update={"finest_stride": 2})).eval()
     with torch.inference_mode():
         frame, coarse = torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 8, 8)

@@ -66,7 +66,7 @@ def test_segmenting_is_repeatable() -> None:
     assert np.array_equal(*runs)
 
 
-def test_only_the_first_mask_is_looked_at() -> None:
+def test_only_the_first_mask_is_read() -> None:
     class Blind(Squares):
         def mask(self, index: int):
             assert index == 0
@@ -100,7 +100,7 @@ def test_omega_zero_keeps_the_first_frame_s_identity() -> None:
     assert torch.equal(way.dynamic, first)
 
 
-def test_alone_the_segmentation_is_fed_with_the_mask_before() -> None:
+def test_segmentation_without_propagation_reads_the_previous_mask() -> None:
     video = Squares()
     way = RegionPass(None, config(phases="segmentation", crop=False), "cpu")
     way.start(video.frame(0), video.mask(0)[None] == 1, WHOLE)
@@ -116,12 +116,14 @@ def test_the_crop_has_its_margin_and_stays_inside_the_frame() -> None:
     assert foreground_box(np.zeros((4, 4), bool), 0.25) is None
 
 
-def test_what_cannot_change_the_result_is_not_in_the_config_of_segmenting() -> None:
+def test_the_segment_config_omits_what_cannot_change_the_result() -> None:
     base = {"crop": False}
     single = [DIPNetConfig(**base, instances=way).inference(multi_object=False) for way in ("jointly", "separately")]
     assert single[0] == single[1]
-    alone = [DIPNetConfig(**base, phases="segmentation", omega=w).inference(multi_object=True) for w in (0.1, 0.9)]
-    assert alone[0] == alone[1]
+    unpropagated = [
+        DIPNetConfig(**base, phases="segmentation", omega=w).inference(multi_object=True) for w in (0.1, 0.9)
+    ]
+    assert unpropagated[0] == unpropagated[1]
 
 
 def test_a_crop_without_both_phases_is_refused() -> None:

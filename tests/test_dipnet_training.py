@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dipnet.config import OneShotConfig, PropagationConfig, SegmentationConfig
-from dipnet.one_shot import fine_tune_on_frame, fine_tune_on_objects
+from dipnet.one_shot import fine_tune_on
 from dipnet.train_propagation import new_propagation, train_propagation
 from dipnet.train_segmentation import new_segmentation, train_segmentation
 from tests.videos import Squares, first_frame
@@ -78,7 +78,7 @@ def test_batch_norm_statistics_move_where_they_are_meant_to(mode: str, moving: i
     assert len(changed) == moving
 
 
-def test_frozen_blocks_keep_their_weights_and_the_concat_encoder_learns_all() -> None:
+def test_frozen_blocks_do_not_apply_to_the_concat_encoder() -> None:
     config = CONFIG.model_copy(update={"frozen_blocks": 2})
     for way, learns in (("attention", False), ("concat", True)):
         network = new_propagation(P.model_copy(update={"identity_input": way}), "none", 0)
@@ -100,14 +100,14 @@ def test_epochs_count_frames() -> None:
     assert iterations(TrainingConfig(epochs=2, batch=4), [Squares(length=6), Squares(length=5)]) == 6
 
 
-def test_one_shot_tunes_copies_on_frame_and_on_each_object_of_the_crop() -> None:
+def test_one_shot_tunes_copies_on_the_frame_and_on_each_object() -> None:
     network = new_segmentation(S, "none", 0)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     config = OneShotConfig(frame_iterations=2, instance_iterations=2, batch=1, augmentation=AugmentationConfig(crop=0))
     video = Squares(objects=2)
     first = first_frame(video)
-    tuned = fine_tune_on_frame(network, *first, config, 16, TrainingRun(seed=0))
-    crops = fine_tune_on_objects(tuned, *first, config, 0.25, 16, TrainingRun(seed=0))
+    (tuned,) = fine_tune_on("frame", network, *first, config, None, 16, TrainingRun(seed=0))
+    crops = fine_tune_on("objects", tuned, *first, config, 0.25, 16, TrainingRun(seed=0))
     assert len(crops) == 2
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
     assert not same(network, tuned)

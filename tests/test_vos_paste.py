@@ -46,7 +46,7 @@ def test_void_stays_void_where_nothing_is_pasted_and_is_never_an_object() -> Non
     assert about_own
 
 
-def test_pasting_happens_as_often_as_asked() -> None:
+def test_pasting_happens_with_its_probability() -> None:
     videos = [Squares(length=4), Squares(length=3, seed=1)]
 
     def differing(share: float) -> int:

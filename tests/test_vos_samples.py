@@ -54,7 +54,7 @@ def test_mask_and_image_move_together(seed: int, size: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_no_value_but_background_object_and_void_comes_out_of_a_sample(seed: int) -> None:
+def test_masks_of_samples_hold_background_object_and_void_only(seed: int) -> None:
     config = TrainingConfig(augmentation=STRONG)
     for view in clip_sample([Squares(objects=2, void=True)], config, 32, np.random.default_rng(seed), frames=2):
         assert view.frame.shape == (32, 32, 3)
@@ -104,7 +104,7 @@ def test_void_stays_void_and_is_unknown_to_the_loss() -> None:
     assert known_tensor([mask]).flatten().tolist() == [1, 1, 0, 1]
 
 
-def test_the_foreground_is_drawn_as_often_as_asked() -> None:
+def test_the_foreground_is_drawn_with_its_probability() -> None:
     ids = np.array([[1, 2]], np.uint8)
     rng = np.random.default_rng(0)
     merged = sum(len(choose_object(ids, 0.25, rng)) == 2 for _ in range(2000))
@@ -181,7 +181,7 @@ def test_masks_of_whole_samples_lie_on_their_objects(seed: int, length: int) -> 
         assert (bright & ~dilate(ids))[inside].sum() <= 8
 
 
-def test_every_batch_is_of_one_square_size_out_of_those_that_are_asked_for() -> None:
+def test_every_batch_has_one_of_the_square_sizes_of_its_config() -> None:
     config, seen = TrainingConfig(sizes=(32, 48, 64), batch=2), set()
     for seed in range(40):
         views = draw_views([Squares()], config, 128, np.random.default_rng(seed))
@@ -205,7 +205,7 @@ def test_frames_are_normalized_as_imagenet_s() -> None:
     assert tensor[0, :, 0, 0].tolist() == pytest.approx([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
 
 
-def test_every_pixel_and_every_value_is_normalized_in_its_place() -> None:
+def test_every_pixel_of_every_level_is_normalized() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 3), np.uint8)
     expected = (frames / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(frames_tensor(list(frames)), expected.transpose(0, 3, 1, 2), atol=1e-5)
@@ -213,7 +213,7 @@ def test_every_pixel_and_every_value_is_normalized_in_its_place() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_a_change_of_color_is_a_line_for_each_channel_that_ends_at_black_and_white(seed: int) -> None:
+def test_a_color_change_is_linear_per_channel_and_clipped(seed: int) -> None:
     levels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     mask = np.ones((16, 16), np.uint8)
     changed = vary([View(levels, mask)] * 2, AugmentationConfig(flip=0, color=0.3), np.random.default_rng(seed))
@@ -231,3 +231,29 @@ def test_outside_the_image_the_rim_repeats_and_labels_are_background() -> None:
     assert (Box(-2, -2, 6, 6).cut(image, 8) == 9).all()
     labels = Box(-2, -2, 6, 6).cut(np.ones((4, 4), np.uint8), 8, labels=True)
     assert labels.sum() == 16
+
+
+@pytest.mark.parametrize("length", [1, 2, 12])
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+def test_a_clip_has_as_many_views_of_one_object_as_asked_for(length: int, frames: int) -> None:
+    config = TrainingConfig(foreground=0.0, augmentation=AugmentationConfig(crop=0.5, rotation=20))
+    for seed in range(5):
+        views = clip_sample([Squares(objects=2, length=length)], config, 64, np.random.default_rng(seed), frames=frames)
+        assert [view.mask.shape for view in views] == [(64, 64)] * frames
+        assert len({color for view in views for color in view.frame[erode(view.mask)].argmax(1)}) <= 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_clip_is_in_time_order_where_that_is_asked_for(ordered: bool) -> None:
+    config, video = TrainingConfig(clip_window=6, augmentation=PLAIN), Squares(length=20)
+    tops = []
+    for seed in range(20):
+        views = clip_sample([video], config, 120, np.random.default_rng(seed), frames=4, ordered=ordered)
+        tops.append([box.top for view in views if (box := Box.around(view.mask == 1))])  # one row lower in each frame
+    assert all(len(set(each)) == 4 and max(each) - min(each) <= 2 * 5 for each in tops)
+    assert all(each == sorted(each) for each in tops) is ordered
+
+
+def test_further_frames_of_a_still_are_each_moved_by_themselves() -> None:
+    views = clip_sample([Squares(length=1)], TrainingConfig(augmentation=PLAIN), 64, np.random.default_rng(0), frames=4)
+    assert len({view.mask.tobytes() for view in views}) == 4

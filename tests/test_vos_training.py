@@ -72,9 +72,7 @@ def train_into(kind: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_without_warning_and_resumed_it_ends_with_the_same_weights_bit_for_bit(
-    kind: str, tmp_path: Path
-) -> None:
+def test_a_killed_and_resumed_training_is_identical_bit_for_bit(kind: str, tmp_path: Path) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     for folder in (undisturbed, killed):
         folder.mkdir()
@@ -105,6 +103,27 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(kind: str, parts: int) -
     assert runs[0].curve[-1][1] == pytest.approx(runs[1].curve[-1][1], rel=1e-4)
 
 
+def test_a_mean_over_samples_adds_up_over_parts() -> None:
+    weights = []
+    for parts in (1, 3):
+        network = nn.Linear(4, 1)
+        nn.init.zeros_(network.weight)
+        nn.init.zeros_(network.bias)
+
+        def draw(rng: np.random.Generator) -> dict[str, torch.Tensor]:
+            inputs = torch.from_numpy(rng.normal(size=(4, 4)).astype(np.float32))
+            return {"inputs": inputs, "known": torch.ones(4, 1, 1, 1)}
+
+        def loss(part: dict[str, torch.Tensor], known: torch.Tensor, network: nn.Linear = network) -> torch.Tensor:
+            per_sample = (network(part["inputs"])[:, 0] - 1).abs()  # as of a share of the worst pixels of a sample
+            return per_sample.sum() / len(known)
+
+        run = TrainingRun(seed=0)
+        optimize(network, Objective(draw, loss), FROZEN.model_copy(update={"accumulate": parts}), 3, run)
+        weights.append(network.weight.detach())
+    torch.testing.assert_close(*weights)
+
+
 def test_more_parts_than_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="no more parts than samples"):
         TrainingConfig(batch=2, accumulate=3)
@@ -121,14 +140,14 @@ def fail(world: World, device: str) -> None:
 
 @pytest.mark.parametrize(("kind", "parts"), [("propagation", 1), ("segmentation", 2)])
 def test_two_processes_have_the_loss_of_one_with_the_same_global_batch(kind: str, parts: int, tmp_path: Path) -> None:
-    alone = TrainingRun(seed=0)
-    network = train(kind, FROZEN, alone)
+    single = TrainingRun(seed=0)
+    network = train(kind, FROZEN, single)
     config = FROZEN.model_copy(update={"accumulate": parts})
     with process_group(2, functools.partial(follow, kind, config), "cpu", tmp_path / "meeting") as world:
         shared = TrainingRun(seed=0, world=world)
         in_two = train(kind, config, shared)
     assert world == World(0, 2)
-    assert shared.curve[-1][1] == pytest.approx(alone.curve[-1][1], rel=1e-4)
+    assert shared.curve[-1][1] == pytest.approx(single.curve[-1][1], rel=1e-4)
     assert_close(network, in_two)
     assert not (tmp_path / "meeting").exists()
 
@@ -143,7 +162,7 @@ def test_a_batch_with_too_few_samples_for_the_processes_says_so() -> None:
         train("propagation", FROZEN.model_copy(update={"batch": 1}), TrainingRun(seed=0, world=World(0, 2)))
 
 
-def test_a_validation_loss_is_in_the_curves_of_videos_that_are_not_trained_on(tmp_path: Path) -> None:
+def test_held_out_videos_have_a_validation_loss_in_the_curves(tmp_path: Path) -> None:
     config = FROZEN.model_copy(update={"held_out": 0.5, "validation_steps": 2})
     run = TrainingRun(seed=0)
     train("segmentation", config, run)
@@ -151,8 +170,8 @@ def test_a_validation_loss_is_in_the_curves_of_videos_that_are_not_trained_on(tm
     run.write_curve(tmp_path / "curves.csv")
     rows = list(csv.DictReader((tmp_path / "curves.csv").open()))
     assert [row["name"] for row in rows] == ["loss", "validation loss", "validation loss"]
-    learnt, kept = split(VIDEOS, 0.5)
-    assert (learnt, kept) == ([VIDEOS[0]], [VIDEOS[1]])
+    learned, kept = split(VIDEOS, 0.5)
+    assert (learned, kept) == ([VIDEOS[0]], [VIDEOS[1]])
 
 
 def test_watching_a_training_does_not_change_it() -> None:
@@ -163,15 +182,15 @@ def test_watching_a_training_does_not_change_it() -> None:
 
 def test_held_out_videos_are_spread_and_never_all() -> None:
     videos = [Squares(seed=i) for i in range(10)]
-    learnt, kept = split(videos, 0.2)
+    learned, kept = split(videos, 0.2)
     assert [v.seed for v in kept] == [2, 7]
-    assert len(learnt) == 8
+    assert len(learned) == 8
     assert split(videos, 0.0) == (videos, [])
     with pytest.raises(TrainingError, match="held_out"):
         split(videos[:1], 0.1)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(tmp_path: Path) -> None:
     network = new_propagation(P, "none", 0)
     objective = propagation_objective(network, VIDEOS, FROZEN)
     with torch.no_grad():
@@ -190,7 +209,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> N
     assert all(torch.equal(before[key], after[key]) or before[key].isnan().any() for key in before)
 
 
-def test_without_a_place_for_it_the_batch_is_not_kept() -> None:
+def test_without_a_folder_the_batch_is_not_kept() -> None:
     network = new_propagation(P, "none", 0)
     with torch.no_grad():
         network.head.layers[-1].bias.fill_(float("inf"))

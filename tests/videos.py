@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Squares:
-    """`objects` squares, each of its own colour; from frame `gone` on, the first one is not there."""
+    """`objects` squares, each of its own color; the first one is missing from frame `gone` on."""
 
     length: int = 6
     objects: int = 1

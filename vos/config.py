@@ -66,7 +66,7 @@ class CoarseConfig(Config):
     """Probability that an ellipse is added to the mask or cut from it (not in the paper)."""
 
     fade: float = Field(0.0, ge=0, le=1)
-    """Largest share by which the whole coarse mask is weakened, as by an unsure propagation (not in the paper)."""
+    """Largest share by which the whole coarse mask is weakened, as by a doubtful propagation (not in the paper)."""
 
     blur: float = Field(0.0, ge=0)
     """Largest Gaussian blur of the coarse mask, in its own pixels (not in the paper)."""

@@ -1,6 +1,6 @@
 """Training samples: clips of frames and masks drawn from videos or stills, varied, and made into tensors.
 
-Everything is drawn from the generator passed in, so that a step's batch depends on its seed alone.
+Everything is drawn from the generator passed in, so that a step's batch depends only on its seed.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _clip(
         raise ValueError(f"no object in {_ATTEMPTS} frames that were drawn: is this the right training data?")
     distinct = list(dict.fromkeys(indices))
     masks = [one_object(ids if i == indices[0] else video.mask(i), chosen) for i in distinct]
-    # A crop around the first frame's mask alone would lose an object that moves fast.
+    # A crop around the first frame's mask only would lose an object that moves fast.
     box = crop_box(np.any([mask == 1 for mask in masks], axis=0), config.augmentation, rng)
     cut = {i: View.cut(video.frame(i), mask, box, side) for i, mask in zip(distinct, masks, strict=True)}
     if len(video) > 1:

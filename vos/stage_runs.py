@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vos.config import TrainStageConfig
 from vos.segment import write_masks
@@ -74,15 +74,16 @@ def run_segmenting(task: Task, load: Callable[[], Segmenter]) -> None:
 
 
 def run_timing(
-    task: Task, load: Callable[[], Segmenter], fine_tuning: Sequence[FineTuning] = (), **options: Any
+    task: Task, segmenter: Segmenter, fine_tuning: Sequence[FineTuning] = (), *, scale_up: bool = True
 ) -> None:
-    """Write `timing.json`: seconds per frame, fine-tuning included; its config is a `TimingConfig`."""
+    """Write `timing.json`: seconds per frame, fine-tuning included (`measure_seconds`)."""
     import torch
 
     from vos.timing import measure_seconds
 
     torch.set_num_threads(task.cpus)
-    result = measure_seconds(task.data["video"], load(), task.config, task.device, fine_tuning, **options)
+    video, config = task.data["video"], task.config
+    result = measure_seconds(video, segmenter, config, task.device, fine_tuning, scale_up=scale_up)
     (task.folder / "timing.json").write_text(json.dumps(result | {"threads": task.cpus}, indent=1, sort_keys=True))
 
 

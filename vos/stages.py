@@ -1,6 +1,6 @@
 """The stages that network methods have in common: pre-training → off-line training → finetune → segment → time.
 
-A method calls these functions in its `plan` and gives each stage its config and run function, in which it calls the
+A method calls these functions in its `plan` and gives each stage its config and its run function, which calls the
 functions of `vos.stage_runs`. Configs of stages hold what changes their result and nothing else, so that variants share
 what they have in common. Planning does not import torch.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel
 
@@ -29,49 +28,33 @@ def train_stages(
     """Return the last training stage that option and data allow, and notes on the skipped ones.
 
     `last` is a role, or anything else for all of them. `train` makes a stage from its role, its data and the stage that
-    it continues.
-
-    Raises:
-        NotAtHand: No data is available for any of them.
+    it continues. Raises NotAtHand if there is no data for any of them.
     """
-    wanted = [role for role in ROLES if last != "pretraining" or role == last]
-    notes = tuple(
-        f"{ROLES[role]} skipped: {request.missing.get(role, 'no data for it')}"
-        for role in wanted
-        if request.training.get(role) is None
-    )
-    stage = None
+    wanted = ["pretraining"] if last == "pretraining" else list(ROLES)
+    stage, notes = None, []
     for role in wanted:
         if data := request.training.get(role):
             stage = train(role, data, stage)
+        else:
+            notes.append(f"{ROLES[role]} skipped: {request.missing.get(role, 'no data for it')}")
     if stage is None:
         raise NotAtHand("; ".join(notes))
-    return stage, notes
+    return stage, tuple(notes)
 
 
 def train_stage(
     request: CellRequest,
-    data: Data,
-    before: Stage | None,
-    *,
     label: str,
     run: str,
     config: BaseModel,
+    data: Data,
+    before: Stage | None,
     weights: Mapping[str, Data],
 ) -> Stage:
-    """Return the stage that trains a network on `data`: `run` gets it as `videos`, and the network so far as `before`.
-
-    `weights` is the second value of `initial_weights`.
-    """
-    return Stage(
-        name="train",
-        label=label,
-        run=run,
-        config=config,
-        needs={"before": before} if before else {},
-        data={"videos": data, **weights},
-        resources=Resources(gpus=request.gpus),
-    )
+    """Return the stage that trains a network on the `videos` of `data`, from that of the stage `before` or weights."""
+    needs = {"before": before} if before else {}
+    resources, inputs = Resources(gpus=request.gpus), {"videos": data, **weights}
+    return Stage(name="train", label=label, run=run, config=config, needs=needs, data=inputs, resources=resources)
 
 
 def relevant(training: TrainingConfig, *unread: str) -> TrainingConfig:
@@ -83,9 +66,7 @@ def initial_weights(option: str, backbone: str, before: Stage | None = None) -> 
     """Return what a network starts from, for the stage's config and for its data.
 
     The first is `network` where training continues, else `imagenet`, `none`, or `file`, which is then in the data.
-
-    Raises:
-        StudyError: The option names a file that does not exist.
+    Raises StudyError if that file does not exist.
     """
     if before is not None:
         return "network", {}
@@ -101,30 +82,17 @@ def initial_weights(option: str, backbone: str, before: Stage | None = None) -> 
 
 def video_stage(
     request: CellRequest,
-    name: Literal["finetune", "segment", "analyze"] | str,
-    video: str,
-    *,
+    name: str,
     label: str,
     run: str,
     config: BaseModel,
+    video: str,
     needs: Mapping[str, Stage],
-    data: Mapping[str, Data] | None = None,
+    **data: Data,
 ) -> Stage:
-    """Return a stage on one sequence, which `run` gets as `video`."""
-    return Stage(
-        name=name,
-        label=label,
-        run=run,
-        config=config,
-        needs=needs,
-        data={"video": request.sequences[video], **(data or {})},
-        resources=one_gpu(request),
-    )
-
-
-def one_gpu(request: CellRequest, *, exclusive: bool = False) -> Resources:
-    """Return at most one GPU, which is all that fine-tuning and segmenting use."""
-    return Resources(gpus=min(request.gpus, 1), exclusive=exclusive)
+    """Return a stage (`finetune`, `segment` or an analysis) on one sequence, the `video` of its data."""
+    resources, inputs = Resources(gpus=min(request.gpus, 1)), {"video": request.sequences[video], **data}
+    return Stage(name=name, label=label, run=run, config=config, needs=needs, data=inputs, resources=resources)
 
 
 def mean_frames(request: CellRequest) -> float:
@@ -132,7 +100,7 @@ def mean_frames(request: CellRequest) -> float:
     return sum(len(data.value) for data in request.sequences.values()) / len(request.sequences)
 
 
-def time_stage(request: CellRequest, *, run: str, config: BaseModel, needs: Mapping[str, Stage]) -> Stage:
+def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping[str, Stage]) -> Stage:
     """Return the stage that times the method on the video of median length, with no other stage on its machine."""
     lengths = {name: len(data.value) for name, data in request.sequences.items()}
     median = sorted(lengths, key=lambda name: (lengths[name], name))[len(lengths) // 2]
@@ -143,6 +111,6 @@ def time_stage(request: CellRequest, *, run: str, config: BaseModel, needs: Mapp
         config=config,
         needs=needs,
         data={"video": request.sequences[median]},
-        resources=one_gpu(request, exclusive=True),
+        resources=Resources(gpus=min(request.gpus, 1), exclusive=True),
         machine=request.machine,
     )
