@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from dipnet.config import DIPNetConfig
@@ -31,55 +32,38 @@ TILE = 160
 
 def contact_sheet(videos: Sequence[Video], config: DIPNetConfig, *, rows: int = 6, seed: int = 0) -> Image:
     """Return a sheet of `rows` samples of each kind, height × width × 3, RGB, from the videos of one training set."""
-    size = config.propagation.coarse_size
-    stills = [video for video in videos if len(video) == 1]
-    training = "pretraining" if len(stills) == len(videos) else "offline"
-    pairs: TrainingConfig = getattr(config.propagation_training, training)
-    images: TrainingConfig = getattr(config.segmentation_training, training)
-    kind = "of ten frames" if training == "offline" else "still"
+    size, side = config.propagation.coarse_size, config.segmentation.size
+    role, kind = ("pretraining", "still") if all(len(video) == 1 for video in videos) else ("offline", "of ten frames")
+    pairs: TrainingConfig = getattr(config.propagation_training, role)
+    images: TrainingConfig = getattr(config.segmentation_training, role).model_copy(update={"batch": 1})
+    one_shot = config.one_shot
+
+    def pair(rng: Generator) -> list[Image]:
+        reference, target = clip_sample(videos, pairs, config.propagation.size, rng, frames=2)
+        truth = cv2.resize((target.mask == 1).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+        return [overlay(reference), overlay(target), _gray(np.asarray(truth, np.float32))]
+
+    def still(rng: Generator) -> list[Image]:
+        view = draw_views(videos, images, side, rng)[0]
+        return _hinted_row(view, coarse_mask(view.mask, size, images.coarse, rng))
+
+    def tuned(rng: Generator) -> list[Image]:
+        own = int(rng.choice(one_shot.sizes)) if one_shot.sizes else side
+        mask = one_object(videos[0].mask(0), videos[0].object_ids)
+        first = View.cut(videos[0].frame(0), mask, Box.whole(mask), 2 * own)
+        view = view_of(first.frame, first.mask, one_shot.augmentation, own, rng)
+        return _hinted_row(view, coarse_mask(view.mask, size, one_shot.coarse, rng))
+
+    kinds = {
+        (f"reference, {kind}", "target", "coarse truth"): pair,
+        ("segmentation sample", "its hint", "hint over it"): still,
+        ("one-shot sample", "its hint", "hint over it"): tuned,
+    }
     blocks = [
-        _block(
-            [f"reference, {kind}", "target", "coarse truth"],
-            [_pair_row(videos, pairs, config.propagation.size, size, _rng(seed, row)) for row in range(rows)],
-        ),
-        _block(
-            ["segmentation sample", "its hint", "hint over it"],
-            [_still_row(videos, images, config.segmentation.size, size, _rng(seed, row)) for row in range(rows)],
-        ),
-        _block(
-            ["one-shot sample", "its hint", "hint over it"],
-            [_one_shot_row(videos[0], config, size, _rng(seed, row)) for row in range(rows)],
-        ),
+        _block(titles, [draw(np.random.default_rng([seed, row])) for row in range(rows)])
+        for titles, draw in kinds.items()
     ]
     return np.concatenate(blocks, 1)
-
-
-def _rng(seed: int, row: int) -> np.random.Generator:
-    return np.random.default_rng([seed, row])
-
-
-def _pair_row(
-    videos: Sequence[Video], config: TrainingConfig, side: int, size: int, rng: np.random.Generator
-) -> list[Image]:
-    reference, target = clip_sample(videos, config, side, rng, frames=2)
-    truth = cv2.resize((target.mask == 1).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-    return [overlay(reference), overlay(target), _gray(np.asarray(truth, np.float32))]
-
-
-def _still_row(
-    videos: Sequence[Video], config: TrainingConfig, own: int, size: int, rng: np.random.Generator
-) -> list[Image]:
-    view = draw_views(videos, config.model_copy(update={"batch": 1}), own, rng)[0]
-    return _hinted_row(view, coarse_mask(view.mask, size, config.coarse, rng))
-
-
-def _one_shot_row(video: Video, config: DIPNetConfig, size: int, rng: np.random.Generator) -> list[Image]:
-    one_shot = config.one_shot
-    side = int(rng.choice(one_shot.sizes)) if one_shot.sizes else config.segmentation.size
-    mask = one_object(video.mask(0), video.object_ids)
-    first = View.cut(video.frame(0), mask, Box.whole(mask), 2 * side)
-    view = view_of(first.frame, first.mask, one_shot.augmentation, side, rng)
-    return _hinted_row(view, coarse_mask(view.mask, size, one_shot.coarse, rng))
 
 
 def _hinted_row(view: View, hint: NDArray[np.float32]) -> list[Image]:

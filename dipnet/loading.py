@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dipnet.config import DIPNetConfig
+from dipnet.config import DIPNetConfig, InferenceOptions
 from harness.config import resolve
 from harness.errors import StoreError, StudyError
 
@@ -25,8 +25,8 @@ def load(
     """Load DIPNet from stage folders: `<home>/store/train/<key>` or `<home>/store/finetune/<key>`.
 
     Without one of the two networks, only the other phase segments. `objects` is the folder of networks that were
-    fine-tuned on each object. `options` are those of `InferenceOptions`; the crop needs both networks, and is on if
-    there are both.
+    fine-tuned on each object. `options` are those of `InferenceOptions` but `phases`, which follows from the networks;
+    `crop` needs both networks, and is on if there are both.
 
     Raises:
         StoreError: A folder is not that of a trained network.
@@ -41,8 +41,10 @@ def load(
         raise StudyError("dipnet.load: no network given; expected the folder of `propagation`, `segmentation` or both")
     stages = {name: _stage_config(folder, name) for name, folder in folders.items()}
     both = len(folders) == 2
-    settings = {"phases": "both" if both else next(iter(folders)), "crop": both, **options}
-    settings |= {name: stage[name] for name, stage in stages.items()}
+    settings = {"phases": "both" if both else next(iter(folders)), "crop": both}
+    if unknown := set(options) - set(InferenceOptions.model_fields) | set(options) & {"phases"}:
+        raise StudyError(f"dipnet.load: no option {sorted(unknown)}; expected those of InferenceOptions but `phases`")
+    settings |= options | {name: stage[name] for name, stage in stages.items()}
     config = resolve(DIPNetConfig, settings, "dipnet.load").inference(multi_object=True)
     coarse = stages["segmentation"]["coarse_size"] if "segmentation" in stages else config.coarse_size
     if both and coarse != config.coarse_size:

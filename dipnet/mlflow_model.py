@@ -25,23 +25,15 @@ def describe(run: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     options = config[kind]
     side = options["size"]
+    frame = _tensor("frame", 3, side)
     if kind == "propagation":
-        inputs = [
-            _tensor("frame", 3, side),
-            _tensor("reference", 3, side),
-            _tensor("reference_mask", 1, side),
-        ]
+        inputs = [frame, _tensor("reference", 3, side), _tensor("reference_mask", 1, side)]
         outputs = [_tensor("coarse_mask", 1, 4 * side // options["output_stride"])]
     else:
-        inputs = [_tensor("frame", 3, side), _tensor("coarse_mask", 1, config["coarse_size"])]
+        inputs = [frame, _tensor("coarse_mask", 1, config["coarse_size"])]
         outputs = [_tensor("mask", 1, side)]
-    return {
-        "kind": kind,
-        "files": ["network.pt"],
-        "config": {"network": kind, "options": options},
-        "inputs": inputs,
-        "outputs": outputs,
-    }
+    loader = {"network": kind, "options": options}
+    return {"kind": kind, "files": ["network.pt"], "config": loader, "inputs": inputs, "outputs": outputs}
 
 
 class NetworkModel:
@@ -49,8 +41,9 @@ class NetworkModel:
 
     def __init__(self, folder: Path) -> None:
         """Load the network of a folder."""
-        from dipnet.config import PropagationConfig
+        from dipnet.config import PropagationConfig, SegmentationConfig
         from dipnet.propagation import PropagationNetwork
+        from dipnet.segmentation import SegmentationNetwork
         from vos.checkpoint import load_network
 
         description = json.loads((folder / "config.json").read_text())
@@ -59,9 +52,6 @@ class NetworkModel:
         if self.kind == "propagation":
             self.network = PropagationNetwork(PropagationConfig(**description["options"]))
         else:
-            from dipnet.config import SegmentationConfig
-            from dipnet.segmentation import SegmentationNetwork
-
             self.network = SegmentationNetwork(SegmentationConfig(**description["options"]))
         load_network(self.network, folder / "network.pt")
         self.network.eval()

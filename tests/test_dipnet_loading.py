@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from PIL import Image
 import dipnet
 from dipnet.stages import METHOD
 from harness.config import resolve
+from harness.datasets.pixels import read_mask
 from harness.errors import StoreError, StudyError
 from harness.method import CellRequest
 from harness.stage import Data
 from harness.store import MANIFEST
+from tests.engine import ROOT
 from tests.test_dipnet_stages import TINY, VIDEOS, run
 from tests.videos import Squares
-from vos import FolderVideo, segment_video
+from vos import segment_video
 from vos.segment import Segmenter
 
 VIDEO = Squares(objects=2, length=3)
@@ -47,14 +50,19 @@ def masks(segmenter: Segmenter) -> np.ndarray:
     return np.stack(list(segment_video(VIDEO, segmenter)))
 
 
-def test_networks_of_a_study_segment_a_folder_of_frames(stages: dict[str, Path], tmp_path: Path) -> None:
+def test_the_documented_example_segments_a_folder_of_frames(
+    stages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "frames").mkdir()
     for index in range(3):
         Image.fromarray(VIDEO.frame(index)).save(tmp_path / "frames" / f"{index:05d}.png")
-    Image.fromarray(VIDEO.mask(0)).save(tmp_path / "first.png")
-    segmenter = dipnet.load(propagation=stages["propagation"], segmentation=stages["segmentation"])
-    video = FolderVideo(tmp_path / "frames", tmp_path / "first.png")
-    found = list(segment_video(video, segmenter))
+    Image.fromarray(VIDEO.mask(0)).save(tmp_path / "first_mask.png")
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
+    for network in ("propagation", "segmentation"):
+        example = example.replace(f"runs/store/train/{network.upper()}_KEY", str(stages[network]))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "docs/python.md", "exec"), {})
+    found = [read_mask(file) for file in sorted((tmp_path / "masks").iterdir())]
     assert [mask.shape for mask in found] == [(60, 80)] * 3
     assert np.array_equal(found[0], VIDEO.mask(0))
 
@@ -85,8 +93,11 @@ def test_what_cannot_be_loaded_is_named(stages: dict[str, Path], tmp_path: Path)
         dipnet.load(propagation=tmp_path)
     with pytest.raises(StoreError, match="no propagation network"):
         dipnet.load(propagation=stages["segmentation"])
-    with pytest.raises(StudyError, match="omga"):
-        dipnet.load(propagation=stages["propagation"], omga=1)
+    for option in ("omga", "phases", "weights"):
+        with pytest.raises(StudyError, match=option):
+            dipnet.load(propagation=stages["propagation"], **{option: "both"})
+    with pytest.raises(StudyError, match="omega"):
+        dipnet.load(propagation=stages["propagation"], omega=2.0)
     with pytest.raises(StudyError, match="no network given"):
         dipnet.load()
     config = json.loads((stages["segmentation"] / MANIFEST).read_text())

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +210,6 @@ def test_cells_planned_together_have_the_stages_of_cells_planned_singly() -> Non
 
 def run(stage: Stage, home: Path, done: dict[str, Path]) -> Path:
     """The stage and what it needs, in order, as the engine would."""
-    import dipnet.stage_runs
-
     if stage.key not in done:
         needs = {role: run(need, home, done) for role, need in stage.needs.items()}
         folder, scratch = home / stage.key, home / f"{stage.key}.scratch"
@@ -223,7 +222,8 @@ def run(stage: Stage, home: Path, done: dict[str, Path]) -> Path:
             needs=needs,
             data={role: data.value for role, data in stage.data.items()},
         )
-        getattr(dipnet.stage_runs, stage.run.split(":")[1])(task)
+        module, _, function = stage.run.partition(":")
+        getattr(import_module(module), function)(task)
         done[stage.key] = folder
     return done[stage.key]
 

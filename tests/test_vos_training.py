@@ -21,7 +21,7 @@ from dipnet.train_segmentation import new_segmentation, train_segmentation
 from tests.videos import Squares
 from vos.checkpoint import save_network
 from vos.config import AugmentationConfig, NetworkTraining, TrainingConfig
-from vos.optimization import CHECKPOINT, TrainingError, TrainingRun, optimize, settled
+from vos.optimization import CHECKPOINT, Objective, TrainingError, TrainingRun, optimize, settled
 from vos.parallel import ParallelError, World, process_group
 from vos.training import split
 

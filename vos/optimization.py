@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -63,34 +63,25 @@ class Validation:
     """Steps between two validation losses; another one follows the last step."""
 
 
+@dataclass(kw_only=True)
 class TrainingRun:
-    """Where a training runs and keeps its state: device, seed, checkpoint, curves."""
+    """Where a training runs, and its state."""
 
-    def __init__(
-        self,
-        *,
-        seed: int,
-        scratch: Path | None = None,
-        failures: Path | None = None,
-        device: str = "cpu",
-        progress: Progress = lambda share, text: None,
-        amp: bool = False,
-        world: World = World(),  # noqa: B008  frozen
-    ) -> None:
-        """Start with empty curves.
+    seed: int
+    device: str = "cpu"
+    scratch: Path | None = None
+    """Folder for checkpoints; None keeps none."""
 
-        `scratch` is for checkpoints and `failures` for a batch whose loss is not finite; without them neither is kept.
-        `amp` is bfloat16 autocast.
-        """
-        self.seed = seed
-        self.scratch = scratch
-        self.failures = failures
-        self.device = torch.device(device)
-        self.progress = progress
-        self.amp = amp
-        self.world = world
-        self.curve: list[tuple[int, float]] = []
-        self.validation: list[tuple[int, float]] = []
+    failures: Path | None = None
+    """Folder for a batch whose loss is not finite; None keeps none."""
+
+    progress: Progress = lambda share, text: None
+    amp: bool = False
+    """bfloat16 autocast."""
+
+    world: World = field(default_factory=World)
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
 
     def place(self, tensor: Tensor) -> Tensor:
         """Return the tensor on the device; images in channels-last order."""
@@ -98,7 +89,7 @@ class TrainingRun:
 
     def autocast(self) -> torch.autocast:
         """Return the context of mixed precision: bfloat16 if `amp` is set."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.amp)
 
     def write_curve(self, path: Path) -> None:
         """Write `step,name,value`: `loss`, the mean of each ten steps, and `validation loss` if videos are held out."""

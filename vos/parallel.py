@@ -35,11 +35,11 @@ class World:
     rank: int = 0
     size: int = 1
 
-    def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
+    def wrap(self, module: nn.Module, device: str) -> nn.Module:
         """Return the module with gradients that are averaged over all processes."""
         if self.size == 1:
             return module
-        return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
+        return DistributedDataParallel(module, device_ids=[torch.device(device)] if device.startswith("cuda") else None)
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum of a value over all processes."""
