@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ class _Reach:
 
     def __init__(self, run: str, modules: Iterable[str]) -> None:
         own = {run.split(".", maxsplit=1)[0], "harness"}
+        own |= {neighbor for top in own if _is_foreign(top) for neighbor in _installed_with(top)}
         near = own | {top for top in (module.split(".")[0] for module in modules) if not _is_foreign(top)}
         self._project = dict.fromkeys(near, True)
         self._folders = {place.parent for top in near if (place := _location(top)) and not _is_foreign(top)}
@@ -173,6 +175,13 @@ def _is_foreign(top: str) -> bool:
     """Return whether a package belongs to the standard library, or is installed among third-party packages."""
     place = _location(top)
     return top in sys.stdlib_module_names or place is None or bool(_INSTALLED & set(place.parts))
+
+
+@cache
+def _installed_with(top: str) -> frozenset[str]:
+    """Return the top-level packages of the distribution that installed this one, unless it is an editable one."""
+    owners = packages_distributions()
+    return frozenset(name for name, distributions in owners.items() if set(distributions) & set(owners.get(top, ())))
 
 
 @cache

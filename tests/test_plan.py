@@ -75,7 +75,7 @@ def test_a_benchmark_that_is_not_at_hand_is_left_out_where_another_is(tmp_path: 
 def test_training_without_data_is_left_out_in_words(tmp_path: Path, root: Path) -> None:
     made = plan(tmp_path, root)
     cell = next(cell for cell in made.cells if cell.name == "full/davis16-val/0")
-    assert "pre-training left out" in cell.omitted[0]
+    assert "pre-training skipped" in cell.omitted[0]
     assert "PASCAL VOC" in cell.omitted[0]
 
 
