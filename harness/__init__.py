@@ -1,0 +1,1 @@
+"""The engine: plans studies, runs their stages, stores and tracks results. It knows no network."""

@@ -1,0 +1,1 @@
+"""Studies, scales, protocols and claims as YAML files."""

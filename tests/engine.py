@@ -82,7 +82,7 @@ def toy(log: Path, tag: str, needs: Mapping[str, Stage] | None = None, **options
 def run_toy(task: Task) -> None:
     """Writes `done.txt`."""
     config: ToyConfig = task.config
-    with open(config.log, "a") as log:
+    with Path(config.log).open("a") as log:
         log.write(f"{config.tag}\n")
     if config.prints:
         os.system(f"echo {config.prints}")
@@ -117,7 +117,7 @@ def _memory() -> None:
 
 
 def _disk() -> None:
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         full.write("words")
 
 

@@ -152,7 +152,7 @@ def test_a_missing_permission_is_a_named_error(
 def test_a_root_that_is_not_utf8_is_a_named_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
     try:
-        os.mkdir(root)
+        Path(root).mkdir()
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     assert main(["data", "check", root, "--home", str(tmp_path / "home")]) == 2

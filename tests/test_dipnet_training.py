@@ -51,13 +51,13 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path, monkeypatch) -> 
     undisturbed = new_segmentation(S, "none", 0)
     train_segmentation(undisturbed, [Squares()], config, 16, TrainingRun(seed=0))
 
-    class Killed(Exception): ...
+    class KilledError(Exception): ...
 
     def kill(share: float, text: str) -> None:
         if share > 0.7:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run = TrainingRun(seed=0, scratch=tmp_path, progress=kill)
         train_segmentation(new_segmentation(S, "none", 0), [Squares()], config, 16, run)
     assert (tmp_path / CHECKPOINT).exists()

@@ -59,9 +59,10 @@ def test_the_ablation_takes_at_most_a_quarter_of_what_cells_one_by_one_would(abl
 
 
 def test_the_omega_sweep_of_the_ablation_shares_every_trained_and_tuned_network(ablation: dict[str, Any]) -> None:
-    networks = []
-    for cell in ablation["plan"].cells:
-        if cell.variant.name.startswith("omega") and cell.benchmark == "davis16-val":
-            networks.append({need.key for stage in cell.segment.values() for need in stage.needs.values()})
+    networks = [
+        {need.key for stage in cell.segment.values() for need in stage.needs.values()}
+        for cell in ablation["plan"].cells
+        if cell.variant.name.startswith("omega") and cell.benchmark == "davis16-val"
+    ]
     assert len(networks) == 6
     assert all(each == networks[0] for each in networks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ class Box(NamedTuple):
     right: int
 
     @classmethod
-    def whole(cls, image: NDArray) -> Self:
+    def whole(cls, image: NDArray[Any]) -> Self:
         """Return the box of a whole image (height × width, or height × width × 3)."""
         return cls(0, 0, image.shape[0], image.shape[1])
 
@@ -54,7 +54,7 @@ class Box(NamedTuple):
             round(column + width * (0.5 + right)),
         )
 
-    def clipped(self, image: NDArray) -> Self:
+    def clipped(self, image: NDArray[Any]) -> Self:
         """Return the part of the box inside an image."""
         height, width = image.shape[:2]
         return type(self)(max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width))
@@ -72,7 +72,7 @@ class Box(NamedTuple):
         how = cv2.INTER_NEAREST if labels else cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(part, (side, side), interpolation=how), np.uint8)
 
-    def placed(self, maps: NDArray[np.float32], frame: NDArray) -> NDArray[np.float32]:
+    def placed(self, maps: NDArray[np.float32], frame: NDArray[Any]) -> NDArray[np.float32]:
         """Return square maps (n × side × side) resized into the box of an otherwise zero frame: n × height × width."""
         result = np.zeros((len(maps), *frame.shape[:2]), np.float32)
         size = self.width, self.height
