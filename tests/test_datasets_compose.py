@@ -21,9 +21,8 @@ from harness.planning.plan import make_plan
 from harness.planning.study import load_study
 from harness.results import collect_results
 from harness.store.local import Store
-from reports.inputs.captions import describe
-from reports.inputs.cells import check_rows
-from reports.inputs.cells import split as split_rows
+from reports.inputs import describe
+from reports.inputs import split as split_cells
 
 SPLITS = {"train": ("bear", "boat", "bus", "cat"), "val": ("cow", "dog", "duck", "goat")}
 SIZE = (96, 160)
@@ -93,8 +92,8 @@ def test_its_rows_and_captions_call_it_derived(derived: Path, tmp_path: Path) ->
         assert work(make_job(stage, store, 1, "none"))
     (result,) = collect_results(plan, store)
     assert (result.status, result.data_kind) == ("done", "derived")
-    (part,) = split_rows(check_rows([result]))
-    assert "Data: derived from real sequences: not a benchmark result." in describe(part)
+    (part,) = split_cells([result])
+    assert "Data: derived from real sequences, not a benchmark result." in describe(part)
 
 
 def test_every_split_is_made_from_its_own_sequences_alone(derived: Path) -> None:
