@@ -1,6 +1,6 @@
 """Explain a result: `python -m harness.explain STUDY CELL`."""
 
-from harness.cli.explain import main
+from harness.cli.main import run_verb
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_verb("explain", "python -m harness.explain"))

@@ -1,6 +1,6 @@
 """Bring MLflow up to date: `python -m harness.record resync STUDY`."""
 
-from harness.cli.mlflow import main
+from harness.cli.main import run_verb
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_verb("mlflow", "python -m harness.record"))

@@ -1,6 +1,7 @@
 """What a report offers to the harness: one method that turns the results of a study into files.
 
-A report is found by its entry point (group `harness.reports`), as methods are; the harness itself knows no report."""
+A report is found by its entry point (group `harness.reports`), as methods are; the harness itself knows no report.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ class Report(Protocol):
     def write(self, study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
         """Bring `<home>/reports/<study>/` up to date with the results and return its files, the two main pages first.
 
-        Results are read from MLflow, from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
+        Results come from MLflow, or from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
         Raises HarnessError for results that no report can be made of and for a folder that cannot be written.
         """
         ...
@@ -31,11 +32,12 @@ class Report(Protocol):
 
 def find_report(name: str = DEFAULT) -> Report:
     """Return the report that is installed under `name`. Raises StudyError if there is none."""
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in points:
-        installed = ", ".join(sorted(points)) or "none; install the project with pip first"
-        raise StudyError(f"no report named {name!r}; installed: {installed}")
-    report = points[name].load()
+    installed = entry_points(group=GROUP)
+    point = next((point for point in installed if point.name == name), None)  # the first on the path, as in imports
+    if point is None:
+        names = ", ".join(sorted(installed.names)) or "none; install the project with pip first"
+        raise StudyError(f"no report named {name!r}; installed: {names}")
+    report = point.load()
     if not isinstance(report, Report):
-        raise StudyError(f"report {name!r}: {points[name].value} has no method `write`")
+        raise StudyError(f"report {name!r}: {point.value} has no method `write`")
     return report

@@ -1,5 +1,1 @@
-"""Rows → tables, figures and contact sheets. `python -m reports STUDY`."""
-
-from reports.report import write
-
-__all__ = ["write"]
+"""Reports: results as tables, figures and contact sheets. `python -m reports STUDY`."""

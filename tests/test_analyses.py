@@ -1,8 +1,7 @@
-"""Analyses of a cell, besides its masks: planned with it, asked for in its row, and their folders found there."""
+"""Analyses of a cell are planned with it, and its result names their folders."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Item, make_plan
 from harness.planning.study import load_study
-from harness.results.rows import is_filled, make_rows
+from harness.results import collect_results
 from harness.store.local import Store
 from tests.engine import make_davis16, toy
 
@@ -35,7 +34,7 @@ def test_an_analysis_that_a_study_asks_for_is_in_its_plan(tmp_path: Path) -> Non
     assert sorted(labels) == [f"identities {when} training in {name}" for when in ("after", "before") for name in "ab"]
 
 
-def test_a_row_names_the_folders_of_its_analyses_and_waits_for_them(tmp_path: Path) -> None:
+def test_a_result_names_the_folders_of_its_analyses(tmp_path: Path) -> None:
     plan, store = planned(tmp_path, STUDY)
     for stage in plan.missing:
         assert work(make_job(stage, store, 1, ""))
@@ -43,10 +42,10 @@ def test_a_row_names_the_folders_of_its_analyses_and_waits_for_them(tmp_path: Pa
     items = {**plan.items, analysis.key: Item(stage=analysis, state="to run", reason="new")}
     cell = replace(plan.cells[0], analyses={"curve/a": analysis})
     plan = replace(plan, cells=(cell,), items=items)
-    row = make_rows(plan, store)[0]
-    assert (row["status"], row["reason"], row["analyses"]) == ("done", "not analysed yet", "{}")
-    assert not is_filled(row)
+    (result,) = collect_results(plan, store)
+    assert (result.status, result.reason, dict(result.analyses)) == ("done", "not analyzed yet", {})
+    assert not result.filled
     assert work(make_job(analysis, store, 1, ""))
-    row = make_rows(plan, store)[0]
-    assert is_filled(row)
-    assert (Path(json.loads(row["analyses"])["curve/a"]) / "done.txt").is_file()
+    (result,) = collect_results(plan, store)
+    assert result.filled
+    assert (Path(result.analyses["curve/a"]) / "done.txt").is_file()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -20,11 +19,10 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
 from harness.planning.study import load_study
-from harness.results.rows import make_rows
+from harness.results import collect_results
 from harness.store.local import Store
-from reports.inputs.captions import describe
-from reports.inputs.cells import check_rows
-from reports.inputs.cells import split as split_rows
+from reports.inputs import describe
+from reports.inputs import split as split_cells
 
 SPLITS = {"train": ("bear", "boat", "bus", "cat"), "val": ("cow", "dog", "duck", "goat")}
 SIZE = (96, 160)
@@ -92,10 +90,10 @@ def test_its_rows_and_captions_call_it_derived(derived: Path, tmp_path: Path) ->
     plan = make_plan(study, gather([protocols["davis17-val"]], derived, tmp_path / "facts.sqlite"), store)
     for stage in plan.missing:
         assert work(make_job(stage, store, 1, "none"))
-    (row,) = make_rows(plan, store)
-    assert (row["status"], row["data_kind"]) == ("done", "derived")
-    (part,) = split_rows(check_rows(pd.DataFrame([row])))
-    assert "Data: derived from real sequences: not a benchmark result." in describe(part)
+    (result,) = collect_results(plan, store)
+    assert (result.status, result.data_kind) == ("done", "derived")
+    (part,) = split_cells([result])
+    assert "Data: derived from real sequences, not a benchmark result." in describe(part)
 
 
 def test_every_split_is_made_from_its_own_sequences_alone(derived: Path) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.cli.data import main
+from harness.cli.main import main
 from harness.datasets import load_protocols
 from harness.datasets.inventory import check_part, find_parts, list_entries
 from harness.datasets.pixels import read_mask
@@ -353,7 +353,7 @@ def make(place: Path, layout: str, damage: Damage) -> Path:
 def check(place: Path, root: Path) -> int:
     """Status of the command; nothing outside may have been opened."""
     with listening() as opened:
-        status = main(["check", str(root), "--home", str(place / "home")])
+        status = main(["data", "check", str(root), "--home", str(place / "home")])
     assert opened
     assert not [path for path in opened if "outside" in os.path.realpath(path).removeprefix(str(place))]
     assert not [path for path in opened if path.startswith("/etc/")]
@@ -436,7 +436,7 @@ def test_a_root_that_is_not_utf8_is_a_named_error(tmp_path: Path, capsys: pytest
         os.mkdir(root)
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    assert main(["check", root, "--home", str(tmp_path / "home")]) == 2
+    assert main(["data", "check", root, "--home", str(tmp_path / "home")]) == 2
     assert "not a UTF-8 name" in capsys.readouterr().err
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.explain import main
+from harness.cli.main import main
+from harness.console import command_line
 from harness.datasets import load_protocols
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.plan_record import keep_plan
-from harness.results.rows import keep_rows, make_rows
+from harness.results import collect_results, save_plan, save_results
 from harness.store.local import Store
 from tests.engine import make_davis16
 
@@ -53,8 +53,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     plan = make_plan(study, material, store, machine="a machine")
     for stage in plan.missing:
         assert work(make_job(stage, store, 1, "abcdef"))
-    keep_plan(plan, store, place / "try.yaml", {"weights": "none"})
-    keep_rows(store.home, "try", make_rows(plan, store))
+    save_plan(plan, store, place / "try.yaml", {"weights": "none"})
+    save_results(store.home, "try", collect_results(plan, store))
     shutil.rmtree(place / "data")
     (place / "try.yaml").unlink()
     return Told(plan, store.home, place / "try.yaml")
@@ -63,7 +63,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 @pytest.fixture
 def ask(told: Told, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def ask(*words: str) -> tuple[int, str, str]:
-        status = main([*words, "--home", str(told.home)])
+        status = main(["explain", *words, "--home", str(told.home)])
         output = capsys.readouterr()
         return status, output.out, output.err
 
@@ -92,9 +92,10 @@ def test_it_goes_from_the_number_to_masks_data_code_and_machine(told: Told, ask:
 def test_it_ends_with_the_commands_that_compute_it_again(told: Told, ask: Callable) -> None:
     output = ask("try", "one/davis16-val/1")[1]
     root = told.plan.inputs.root
-    assert f"python -m harness.run {told.study} --scale mini --data {root} --option 'weights=\"none\"'" in output
+    again = ("run", told.study, "--scale", "mini", "--data", root, "--option", 'weights="none"')
+    assert f"  {command_line(*again, '--home', f'{told.home}-again')}\n" in output
     assert re.search(r"git checkout [0-9a-f]{40}", output) or "the revision is not known" in output
-    assert "is not what it was" in output  # the study's file is gone
+    assert "has changed since" in output  # the study's file is gone
 
 
 def test_a_part_that_one_cell_alone_has_is_enough(ask: Callable) -> None:
@@ -103,7 +104,7 @@ def test_a_part_that_one_cell_alone_has_is_enough(ask: Callable) -> None:
 
 
 def test_a_cell_that_was_left_out_says_why(ask: Callable) -> None:
-    assert "left out: no DAVIS 2017" in ask("try", "one/davis17-val/0")[1]
+    assert "skipped: no DAVIS 2017" in ask("try", "one/davis17-val/0")[1]
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.export import export, require_usable
-from harness.results.rows import is_filled, is_planned, make_rows
+from harness.results import collect_results, export, require_usable
 from harness.store.local import Store
 from tests.test_datasets_layouts import make_davis17
 
@@ -60,17 +59,17 @@ def test_no_score_is_planned_where_the_truth_is_not_public(place: Path) -> None:
     assert any("davis17-test-dev: segmented but not scored" in words for words in plan.omissions)
 
 
-def test_the_row_of_an_unscored_cell_says_why_it_has_no_number_and_counts_as_no_gap(place: Path) -> None:
-    row = make_rows(*planned(place))[1]
-    assert (row["status"], row["J_mean"], is_planned(row)) == ("not scored", None, False)
-    assert "its truth is not public" in row["reason"]
-    assert row["seconds_per_frame"] is not None
-    assert list(json.loads(row["masks"])) == ["dogs-jump"]
+def test_a_cell_without_public_truth_is_not_scored(place: Path) -> None:
+    result = collect_results(*planned(place))[1]
+    assert (result.status, dict(result.values), result.planned) == ("not scored", {}, False)
+    assert "its truth is not public" in result.reason
+    assert result.seconds_per_frame is not None
+    assert list(result.masks) == ["dogs-jump"]
 
 
-def test_an_unscored_cell_that_is_not_segmented_is_a_gap(tmp_path: Path) -> None:
-    row = make_rows(*planned(tmp_path))[1]
-    assert (row["status"], is_planned(row), is_filled(row)) == ("waiting", True, False)
+def test_a_cell_without_public_truth_waits_until_it_is_segmented(tmp_path: Path) -> None:
+    result = collect_results(*planned(tmp_path))[1]
+    assert (result.status, result.planned, result.filled) == ("waiting", True, False)
 
 
 def test_every_frame_is_exported_as_palette_png_under_its_name(place: Path, tmp_path: Path) -> None:
@@ -118,7 +117,7 @@ def test_equal_masks_make_an_equal_zip(place: Path, tmp_path: Path) -> None:
 def test_what_is_exported_already_is_kept(place: Path, tmp_path: Path) -> None:
     list(export(*planned(place), tmp_path))
     before = (tmp_path / "davis17-val/one/dogs-jump").stat().st_ino
-    assert all("as before" in words for words in export(*planned(place), tmp_path))
+    assert all("unchanged" in words for words in export(*planned(place), tmp_path))
     assert (tmp_path / "davis17-val/one/dogs-jump").stat().st_ino == before
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -25,13 +24,11 @@ from dipnet.config import PropagationConfig
 from dipnet.model import save_network
 from dipnet.propagation import PropagationNetwork
 from dipnet.served import describe
-from harness.cli.mlflow import main
+from harness.cli.main import main
 from harness.execution.queue import ReadyQueue
-from harness.tracking import run_spec
-from harness.tracking.background import recording
-from harness.tracking.run_spec import parent_run, project
-from harness.tracking.sync import record, resync
-from harness.tracking.writer import Publisher, errors, tracking_uri, uncollected
+from harness.tracking import record, recording, resync, tracking_uri
+from harness.tracking.run_spec import RunSpec, describe_cells, describe_study
+from harness.tracking.writer import Publisher, errors
 from tests.engine import ROOT
 from tests.finished import make, recorded, shown
 
@@ -54,10 +51,10 @@ def test_resync_fills_an_empty_database_from_what_is_kept_and_twice_makes_no_dou
     assert len(before) == 5
     shutil.copy(finished / "mlflow.db", home / "other.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'other.db'}")
-    assert main(["resync", "try", "--home", str(home)]) == 0
+    assert main(["mlflow", "resync", "try", "--home", str(home)]) == 0
     assert "5 written" in capsys.readouterr().out
     assert runs_of(home) == before
-    assert main(["resync", "--all", "--home", str(home)]) == 0
+    assert main(["mlflow", "resync", "--all", "--home", str(home)]) == 0
     assert "0 written" in capsys.readouterr().out
     assert sum(len(recorded(home, role)) for role in ("study", "cell", "training")) == 5
 
@@ -81,7 +78,7 @@ def test_a_deleted_database_is_rebuilt_by_fresh_processes_that_race_for_it_witho
     (home / "mlflow.db").rename(home / "rebuilt.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'rebuilt.db'}")
     assert runs_of(home) == before
-    assert main(["resync", "try", "--home", str(home)]) == 0
+    assert main(["mlflow", "resync", "try", "--home", str(home)]) == 0
     assert "0 written" in capsys.readouterr().out
     assert len(shown(home, "try")) == 5
 
@@ -103,16 +100,8 @@ def test_a_database_whose_maker_is_killed_is_not_there_and_is_made_by_the_next(
     assert len(shown(home, "try")) == 5
 
 
-def test_garbage_is_collected_again_after_runs_were_read_or_could_not_be() -> None:
-    assert gc.isenabled()
-    with pytest.raises(ValueError, match="cut off"), uncollected():
-        assert not gc.isenabled()
-        raise ValueError("cut off")
-    assert gc.isenabled()
-
-
 def test_resync_of_a_study_that_was_never_run_is_a_named_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["resync", "unknown", "--home", str(home)]) == 2
+    assert main(["mlflow", "resync", "unknown", "--home", str(home)]) == 2
     assert "unknown: never run" in capsys.readouterr().err
 
 
@@ -176,11 +165,11 @@ def test_a_trained_network_is_a_model_with_a_signature_that_predicts(
     told = describe("dipnet.stage_runs:run_train_propagation", options)
     assert told is not None
     model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.served", **told}
-    training = run_spec.Run(id="k", role="training", name="train", model=model)
-    cell = run_spec.Run(id="c", role="cell", name="cell", uses=("k",))
+    training = RunSpec(id="k", role="training", name="train", model=model)
+    cell = RunSpec(id="c", role="cell", name="cell", uses=("k",))
     publisher = Publisher(home, "try")
-    with publisher.alone():
-        publisher.publish([run_spec.Run(id="try", role="study", name="try"), training, cell])
+    with publisher.locked():
+        publisher.publish([RunSpec(id="try", role="study", name="try"), training, cell])
     (run,) = recorded(home, "training")
     used = MlflowClient(tracking_uri(home)).get_run(recorded(home, "cell")[0].info.run_id)
     assert [made.model_id for made in run.outputs.model_outputs] == [run.data.tags["model"]]
@@ -250,40 +239,45 @@ def free_port() -> int:
 
 
 def test_a_server_killed_in_the_middle_is_caught_up_with_when_it_is_back(
-    tmp_path: Path, home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    home: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     plan, store = make(home, data)
-    runs = project(plan, store)
+    runs = describe_cells(plan, store)
     with server(tmp_path / "server", port) as process:
         publisher = Publisher(home, "try")
-        with publisher.alone():
-            publisher.publish([parent_run(plan, filled=0, planned=2, running=True), *runs[:2]])
+        with publisher.locked():
+            publisher.publish([describe_study(plan, filled=0, planned=2, running=True), *runs[:2]])
             kill(process)
             with pytest.raises(errors()):
                 publisher.publish(runs[2:])
-    assert record(plan, store)[0]["status"] == "done"
-    assert "catches up" in capsys.readouterr().err
+    assert record(plan, store)[0].done
+    assert "catches up" in caplog.text
     with server(tmp_path / "server", port):
-        assert main(["resync", "try", "--home", str(home)]) == 0
+        assert main(["mlflow", "resync", "try", "--home", str(home)]) == 0
         assert {status for status, *_ in runs_of(home).values()} == {"FINISHED", "KILLED"}
         assert len(runs_of(home)) == 5
         assert len(recorded(home, "cell")) == 4
         (parent,) = recorded(home, "study")
         assert parent.data.tags["cells"] == "2/2"
-        assert main(["resync", "try", "--home", str(home)]) == 0
+        assert main(["mlflow", "resync", "try", "--home", str(home)]) == 0
     assert "0 written" in capsys.readouterr().out
 
 
 def test_a_server_that_never_answers_is_waited_for_no_longer_than_said(
-    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        rows = record(*make(home, data), patience=0.2)
-    assert rows[0]["status"] == "done"
-    assert "no answer within" in capsys.readouterr().err
+        results = record(*make(home, data), timeout=0.2)
+    assert results[0].done
+    assert "no answer within" in caplog.text

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from harness.cli.run import _parser
+from harness.cli.main import make_parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -14,7 +14,7 @@ def test_every_study_that_the_readme_runs_exists_and_its_options_are_understood(
     runs = [words for block in COMMANDS for words in re.findall(r"-m harness\.run (.*)", block)]
     assert len(runs) >= 2
     for words in runs:
-        options = _parser().parse_args(words.split())
+        options = make_parser("run").parse_args(["run", *words.split()])
         assert (ROOT / options.study).is_file()
         assert options.scale is None or (ROOT / "studies" / "scales" / f"{options.scale}.yaml").is_file()
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from harness.errors import ResourceError, StudyError
+from harness.errors import ResourceError, StoreError, StudyError
 from harness.planning.plan import Item
-from harness.results.rows import COLUMNS
+from harness.results import CellResult, save_plan
+from harness.score import MEASURES, Measure
 from harness.stage import Stage
 from harness.store.local import Failure, Store
-from harness.tracking.sync import log_report, read_rows, record
-from harness.tracking.writer import tracking_uri
+from harness.tracking import log_report, read_results, record, tracking_uri
 from tests.engine import toy
-from tests.finished import STUDY, make, recorded
+from tests.finished import STUDY, finish, make, recorded
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +30,66 @@ def shown(tmp_path_factory: pytest.TempPathFactory, finished: Path, data: Path) 
     return home
 
 
-def test_a_row_holds_what_its_cell_scored(shown: Path) -> None:
-    rows = read_rows(shown, "try")
-    assert list(rows.columns) == list(COLUMNS)
-    one = rows.query("variant == 'one' and benchmark == 'davis16-val'").iloc[0]
+def result_of(home: Path, variant: str, benchmark: str) -> CellResult:
+    """The one result of a cell."""
+    (found,) = [one for one in read_results(home, "try") if (one.variant, one.benchmark) == (variant, benchmark)]
+    return found
+
+
+def test_a_result_holds_what_its_cell_scored(shown: Path) -> None:
+    one = result_of(shown, "one", "davis16-val")
     total = json.loads((Path(one.score_folder) / "total.json").read_text())
-    assert one.J_mean == total["J_mean"]
-    assert (one.status, one.reason, one.data_kind, one.hardware) == ("done", "", "real", "a machine")
+    assert one.values == total
+    assert (one.status, one.reason, one.origin, one.data_kind) == ("done", "", "measured", "real")
+    assert one.hardware == "a machine"
+    assert one.seconds_per_frame is not None
     assert one.seconds_per_frame > 0
-    masks = json.loads(one.masks)
-    assert set(masks) == {"a", "b"}
-    assert all(Path(folder, "00000.png").is_file() for folder in masks.values())
+    assert set(one.masks) == {"a", "b"}
+    assert all(Path(folder, "00000.png").is_file() for folder in one.masks.values())
 
 
-def test_a_cell_that_is_left_out_has_a_row_with_the_reason(shown: Path) -> None:
-    rows = read_rows(shown, "try").query("benchmark == 'davis17-val'")
-    assert set(rows.status) == {"left out"}
-    assert all("DAVIS 2017" in reason for reason in rows.reason)
-    assert all(math.isnan(value) for value in rows.J_mean)
+def test_a_result_survives_json(shown: Path) -> None:
+    for one in read_results(shown, "try"):
+        assert CellResult.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_fields_of_another_version_are_a_named_error(shown: Path) -> None:
+    document = read_results(shown, "try")[0].to_dict()
+    with pytest.raises(StoreError, match="left_out"):
+        CellResult.from_dict({**document, "left_out": ""})
+    document.pop("origin")
+    with pytest.raises(StoreError, match="origin"):
+        CellResult.from_dict(document)
+
+
+def test_an_added_measure_is_in_results_and_in_mlflow(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worst = Measure(name="J_worst", title="worst J", source="J", statistic=lambda values: float(values.min()))
+    monkeypatch.setitem(MEASURES, worst.name, worst)
+    home = finish(tmp_path / "home", data)
+    record(*make(home, data))
+    one = result_of(home, "one", "davis16-val")
+    assert one.values["J_worst"] == json.loads((Path(one.score_folder) / "total.json").read_text())["J_worst"]
+    run = next(run for run in recorded(home, "cell") if run.data.tags["variant"] == "one" and run.data.metrics)
+    assert run.data.metrics["J_worst"] == one.values["J_worst"]
+
+
+def test_saved_results_of_another_version_are_a_named_error(home: Path, data: Path) -> None:
+    plan, store = make(home, data)
+    record(plan, store)
+    (home / "rows" / "try.json").write_text('{"rows": []}')
+    with pytest.raises(StoreError, match="another version"):
+        read_results(home, "try")
+    with pytest.raises(StoreError, match="another version"):
+        save_plan(plan, store, home.parent / "study.yaml", {})
+
+
+def test_a_skipped_cell_has_a_result_with_the_reason(shown: Path) -> None:
+    results = [one for one in read_results(shown, "try") if one.benchmark == "davis17-val"]
+    assert {one.status for one in results} == {"skipped"}
+    assert all("DAVIS 2017" in one.reason for one in results)
+    assert not any(one.values for one in results)
 
 
 def test_runs_have_parent_metrics_and_artifacts(shown: Path) -> None:
@@ -66,26 +106,26 @@ def test_runs_have_parent_metrics_and_artifacts(shown: Path) -> None:
 def test_recording_twice_changes_nothing(home: Path, data: Path) -> None:
     plan, store = make(home, data)
     record(plan, store)
-    before, rows = {run.info.run_id for run in recorded(home, "cell")}, read_rows(home, "try")
+    before, results = {run.info.run_id for run in recorded(home, "cell")}, read_results(home, "try")
     record(plan, store)
     assert {run.info.run_id for run in recorded(home, "cell")} == before
     assert len(recorded(home, "study")) == 1
-    pd.testing.assert_frame_equal(read_rows(home, "try"), rows)
+    assert read_results(home, "try") == results
 
 
 def test_a_deleted_database_is_built_again_from_the_store(home: Path, data: Path) -> None:
     record(*make(home, data))
-    rows = read_rows(home, "try")
+    results = read_results(home, "try")
     (home / "mlflow.db").unlink()
     record(*make(home, data))
     assert len(recorded(home, "cell")) == 4
-    pd.testing.assert_frame_equal(read_rows(home, "try"), rows)
+    assert read_results(home, "try") == results
 
 
-def test_a_variant_that_the_study_no_longer_has_leaves_the_rows(home: Path, data: Path) -> None:
+def test_a_variant_that_the_study_no_longer_has_leaves_the_results(home: Path, data: Path) -> None:
     record(*make(home, data))
     record(*make(home, data, STUDY.replace("one: {}, two", "two")))
-    assert set(read_rows(home, "try").variant) == {"two"}
+    assert {one.variant for one in read_results(home, "try")} == {"two"}
     assert len(recorded(home, "cell")) == 2
 
 
@@ -96,23 +136,23 @@ def test_a_failed_stage_of_a_cell_is_in_its_row(home: Path, data: Path) -> None:
     shutil.rmtree(store.folder("score", cell.score.key))
     store.fail(Failure(key=cell.score.key, label="score", error="no luck", traceback="", log="", when=0.0))
     record(plan, store)
-    row = read_rows(home, "try").query("variant == 'one' and benchmark == 'davis16-val'").iloc[0]
-    assert (row.status, row.reason) == ("failed", "score DAVIS16 val: no luck")
-    assert row.score_folder == ""
+    result = result_of(home, "one", "davis16-val")
+    assert (result.status, result.reason) == ("failed", "score DAVIS16 val: no luck")
+    assert result.score_folder == ""
 
 
 def test_a_server_that_is_down_costs_a_warning_and_no_row(
-    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     plan, store = make(home, data)
-    assert record(plan, store)[0]["status"] == "done"
-    rows = read_rows(home, "try")
-    assert "http://127.0.0.1:9" in capsys.readouterr().err
+    assert record(plan, store)[0].done
+    results = read_results(home, "try")
+    assert "http://127.0.0.1:9" in caplog.text
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     record(plan, store)
-    pd.testing.assert_frame_equal(read_rows(home, "try"), rows, check_dtype=False)
+    assert read_results(home, "try") == results
 
 
 def test_curves_of_a_training_become_metrics_over_steps_once(home: Path, data: Path) -> None:
@@ -145,29 +185,25 @@ def test_a_report_is_among_the_artifacts_of_the_study(home: Path, data: Path, tm
     assert names == {"report/index.md"}
 
 
-def test_a_study_that_was_never_run_has_no_rows(tmp_path: Path) -> None:
-    rows = read_rows(tmp_path / "home", "never")
-    assert list(rows.columns) == list(COLUMNS)
-    assert rows.empty
+def test_a_study_that_was_never_run_has_no_results(tmp_path: Path) -> None:
+    assert read_results(tmp_path / "home", "never") == []
 
 
-COMPARED = [name for name in COLUMNS if name not in {"score_folder", "masks"}]
-
-
-def test_the_rows_of_any_tracking_uri_are_those_that_were_recorded(home: Path, data: Path, tmp_path: Path) -> None:
+def test_any_tracking_uri_gives_the_recorded_results(home: Path, data: Path, tmp_path: Path) -> None:
     record(*make(home, data))
-    there = read_rows(tmp_path / "elsewhere", "try", tracking=tracking_uri(home))
-    pd.testing.assert_frame_equal(there[COMPARED], read_rows(home, "try")[COMPARED], check_dtype=False)
+    there = read_results(tmp_path / "elsewhere", "try", tracking=tracking_uri(home))
+    assert there == read_results(home, "try")
 
 
 def test_where_the_store_is_not_scores_come_from_the_runs(home: Path, data: Path, tmp_path: Path) -> None:
     record(*make(home, data))
-    before = read_rows(home, "try").query("status == 'done'")
-    expected = [(Path(folder) / "frames.csv").read_text() for folder in before.score_folder]
+    before = [Path(one.score_folder) / "frames.csv" for one in read_results(home, "try") if one.done]
+    expected = [path.read_text() for path in before]
     (home / "store").rename(tmp_path / "gone")
-    rows = read_rows(tmp_path / "elsewhere", "try", tracking=tracking_uri(home)).query("status == 'done'")
-    assert [(Path(folder) / "frames.csv").read_text() for folder in rows.score_folder] == expected
-    assert all(folder.startswith(str(tmp_path / "elsewhere")) for folder in rows.score_folder)
+    results = read_results(tmp_path / "elsewhere", "try", tracking=tracking_uri(home))
+    after = [Path(one.score_folder) / "frames.csv" for one in results if one.done]
+    assert [path.read_text() for path in after] == expected
+    assert all(tmp_path / "elsewhere" in path.parents for path in after)
 
 
 def test_an_mlflow_that_was_asked_for_and_is_not_there_is_named(
@@ -175,18 +211,17 @@ def test_an_mlflow_that_was_asked_for_and_is_not_there_is_named(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ResourceError, match="study try cannot be read"):
-        read_rows(tmp_path, "try", tracking="http://127.0.0.1:9")
+        read_results(tmp_path, "try", tracking="http://127.0.0.1:9")
     with pytest.raises(StudyError, match="no cell of a study 'try'"):
-        read_rows(tmp_path, "try", tracking=f"sqlite:///{tmp_path / 'new.db'}")
+        read_results(tmp_path, "try", tracking=f"sqlite:///{tmp_path / 'new.db'}")
 
 
-def test_rows_from_the_store_need_no_mlflow_and_follow_the_store(home: Path, data: Path) -> None:
+def test_results_from_the_store_need_no_mlflow(home: Path, data: Path) -> None:
     record(*make(home, data))
-    before = read_rows(home, "try")
+    before = read_results(home, "try")
     (home / "mlflow.db").unlink()
-    pd.testing.assert_frame_equal(read_rows(home, "try", from_store=True), before)
-    gone = before.query("status == 'done'").iloc[0]
-    shutil.rmtree(gone.score_folder)
-    rows = read_rows(home, "try", from_store=True).query("score_folder == '' and status == 'waiting'")
-    assert "its scores are no longer in the store" in set(rows.reason)
-    assert rows.J_mean.isna().all()
+    assert read_results(home, "try", from_store=True) == before
+    shutil.rmtree(next(one.score_folder for one in before if one.done))
+    waiting = [one for one in read_results(home, "try", from_store=True) if one.status == "waiting"]
+    assert {one.reason for one in waiting} == {"its scores are no longer in the store"}
+    assert not any(one.values or one.score_folder for one in waiting)

@@ -1,4 +1,4 @@
-"""The HTML page is whole in itself and says what the Markdown says."""
+"""The HTML page is self-contained, well-formed and safe against names."""
 
 import re
 from html.parser import HTMLParser
@@ -8,18 +8,18 @@ import pytest
 
 from reports.formats.latex import escape
 from reports.report import write_report
-from tests.test_reports_golden import frozen_rows
+from tests.test_reports_golden import frozen_cells
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("html")
-    write_report(frozen_rows(folder), "frozen <study>", folder / "report")
+    write_report(frozen_cells(folder), "frozen <study>", folder / "report")
     return (folder / "report" / "index.html").read_text()
 
 
 class Tags(HTMLParser):
-    """Which tags are open, and all that were."""
+    """Open tags, and all tags seen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,16 +41,18 @@ def test_every_tag_is_closed(page: str) -> None:
     assert tags.open == []
 
 
-def test_the_page_asks_nothing_of_the_network(page: str) -> None:
+def test_the_page_fetches_nothing_and_forbids_it(page: str) -> None:
     tags = Tags()
     tags.feed(page)
     sources = [value for _, given in tags.seen for name, value in given.items() if name in {"src", "href"}]
     assert sources
     assert all(value is not None and value.startswith(("data:", "#")) for value in sources)
     assert not re.search(r"<script|@import|url\(", page)
+    policies = [given["content"] for _, given in tags.seen if given.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"]
 
 
-def test_quoted_rows_are_of_a_class_of_their_own(page: str) -> None:
+def test_quoted_rows_have_their_own_class(page: str) -> None:
     quoted = re.findall(r"<tr( class=\"quoted\")?><td>[^\n]*?</td><td class=\"origin\">quoted: ", page)
     assert len(quoted) > 20
     assert all(quoted)
@@ -60,11 +62,11 @@ def test_a_name_cannot_break_the_page(page: str) -> None:
     assert "<title>frozen &lt;study&gt;</title>" in page
 
 
-def test_latex_prints_what_the_text_says() -> None:
+def test_latex_prints_special_characters_verbatim() -> None:
     assert escape("J&F_mean 95 % {ω} ↑") == r"J\&F\_mean 95 \% \{$\omega$\} $\uparrow$"
 
 
-def test_latex_tables_hold_no_character_that_plain_latex_lacks(tmp_path: Path) -> None:
-    write_report(frozen_rows(tmp_path), "frozen", tmp_path / "report")
+def test_latex_tables_use_characters_of_plain_latex_only(tmp_path: Path) -> None:
+    write_report(frozen_cells(tmp_path), "frozen", tmp_path / "report")
     found = {mark for path in (tmp_path / "report/tables").glob("*.tex") for mark in path.read_text()}
     assert {mark for mark in found if not mark.isascii()} <= {"é", "ü"}

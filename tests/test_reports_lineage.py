@@ -1,42 +1,39 @@
-"""What a report draws from the stages behind a cell: losses of trainings, identity vectors before and after them."""
+"""Figures of the stages behind a cell: training losses, identity vectors before and after training."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from harness.files import read_json
+from harness.store.manifest import read_manifest
 from reports.figures.identities import (
     Identities,
     find_identities,
     identity_figure,
     load,
+    matches_own_object,
+    matching_text,
     spread,
-    told_apart,
-    told_apart_words,
 )
 from reports.figures.training import read_curves, smoothed, training_figures
-from reports.inputs import lineage
-from reports.inputs.cells import Part, ReportError, check_rows, split
-from reports.inputs.lineage import Lineage
+from reports.inputs import Lineage, Part, ReportError, lineage, split
 from reports.report import write_report
-from tests.test_reports_tables import row
+from tests.report_cells import cell
 
 
 def publish(store: Path, name: str, key: str, label: str, **identity: Any) -> Path:
-    """A stage's folder with its manifest."""
+    """Write a stage's manifest and return its folder."""
     folder = store / name / key
     folder.mkdir(parents=True)
-    whole = {"needs": {}, "data": {}, "config": {}} | identity
+    whole = {"name": name, **identity}
     (folder / "manifest.json").write_text(json.dumps({"key": key, "label": label, "identity": whole, "files": {}}))
     return folder
 
 
 def vectors(folder: Path, objects: int = 2, frames: int = 6) -> None:
-    """Each object's vectors lie together."""
+    """Write identity vectors, close together for each object."""
     ids = np.repeat(np.arange(1, objects + 1), frames)
     noise = np.random.default_rng(0).normal(size=(objects * frames, 8)).astype(np.float32)
     order = np.tile(np.arange(frames), objects)
@@ -71,11 +68,10 @@ def store(tmp_path: Path) -> Path:
 
 
 def part_of(store: Path) -> Part:
-    rows = [row("no-crop", 0.5, score_folder=str(store / "score" / "sc"))]
-    return split(check_rows(pd.DataFrame(rows)))[0]
+    return split([cell("no-crop", 0.5, score_folder=str(store / "score" / "sc"))])[0]
 
 
-def test_every_training_behind_a_cell_is_found_and_no_other(store: Path) -> None:
+def test_exactly_the_trainings_behind_a_cell_are_found(store: Path) -> None:
     curves = read_curves(part_of(store), Lineage())
     assert [(curve.training, curve.name) for curve in curves] == [
         ("train propagation, off", "loss"),
@@ -97,11 +93,9 @@ def test_vectors_are_those_of_the_network_that_segmented(store: Path) -> None:
     }
 
 
-def test_every_manifest_is_read_once_however_many_cells_stand_on_it(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_manifest_is_read_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(lineage, "read_json", lambda path: read.append(path) or read_json(path))
+    monkeypatch.setattr(lineage, "read_manifest", lambda path: read.append(path) or read_manifest(path))
     known = Lineage()
     for _ in range(3):
         find_identities(part_of(store), "davis16-val", known)
@@ -109,7 +103,7 @@ def test_every_manifest_is_read_once_however_many_cells_stand_on_it(
     assert len(read) == len(set(read)) > 5
 
 
-def test_the_figure_is_drawn_and_the_same_every_time(store: Path) -> None:
+def test_the_identity_figure_is_drawn_reproducibly(store: Path) -> None:
     figure, why = identity_figure(part_of(store), "davis16-val", Lineage())
     assert figure is not None
     assert not why
@@ -118,7 +112,7 @@ def test_the_figure_is_drawn_and_the_same_every_time(store: Path) -> None:
     assert (spread(found.vectors) == spread(found.vectors)).all()
 
 
-def test_objects_that_lie_apart_stay_apart(store: Path) -> None:
+def test_separate_objects_stay_separate_in_the_figure(store: Path) -> None:
     found = load(store / "identities" / "2alpha" / "identities.npz")
     points = spread(found.vectors)
     first, second = (points[found.objects == one] for one in (1, 2))
@@ -126,34 +120,34 @@ def test_objects_that_lie_apart_stay_apart(store: Path) -> None:
     assert np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) > within
 
 
-def test_vectors_are_counted_that_are_nearest_to_the_first_of_their_own_object() -> None:
+def test_vectors_closest_to_their_own_object_are_counted() -> None:
     # Objects 1 and 4 begin at 0 and 10; later 1 is at 2 and 7, 4 at 6 and 4.
     vectors = np.array([[0], [10], [2], [6], [7], [4]], np.float32)
     found = Identities(vectors=vectors, objects=np.array([1, 4] * 3), frames=np.array([0, 0, 1, 1, 2, 2]))
-    assert told_apart(found).tolist() == [True, True, False, False]
+    assert matches_own_object(found).tolist() == [True, True, False, False]
     alone = Identities(vectors=vectors, objects=np.ones(6, int), frames=np.arange(6))
     better = Identities(vectors=vectors[[0, 1, 0, 1, 0, 1]], objects=found.objects, frames=found.frames)
-    words = told_apart_words([{"before": found, "after": better}, {"before": alone, "after": alone}])
-    assert "Over 1 video of several objects, 50 % of the later vectors before training and 100 % after" in words
-    assert "(50 % by chance)" in words
-    assert told_apart_words([{"before": alone, "after": alone}]) == ""
+    text = matching_text([{"before": found, "after": better}, {"before": alone, "after": alone}])
+    assert "Over 1 video with several objects, 50 % of the later vectors before training and 100 % after" in text
+    assert "(50 % by chance)" in text
+    assert matching_text([{"before": alone, "after": alone}]) == ""
 
 
 def test_without_vectors_the_report_says_so(tmp_path: Path) -> None:
-    write_report(pd.DataFrame([row("no-crop", 0.5)]), "s", tmp_path / "r")
+    write_report([cell("no-crop", 0.5)], "s", tmp_path / "r")
     page = (tmp_path / "r" / "index.md").read_text()
     assert "no identity vectors of a network before and after training were recorded" in page
-    assert "no training of these rows left a curve in the store" in page
+    assert "no training curves were found in the store" in page
 
 
 @pytest.mark.parametrize("content", [{"vectors": np.zeros(3)}, {"vectors": np.zeros((3, 2)), "objects": np.zeros(2)}])
-def test_a_file_of_something_else_is_named(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_a_file_without_identity_vectors_is_named(tmp_path: Path, content: dict[str, Any]) -> None:
     np.savez(tmp_path / "identities.npz", **({"objects": np.zeros(3), "frames": np.zeros(3)} | content))
     with pytest.raises(ReportError, match=r"identities\.npz"):
         load(tmp_path / "identities.npz")
 
 
-def test_few_values_stay_as_they_are_and_many_are_smoothed() -> None:
+def test_many_values_are_smoothed_and_few_are_not() -> None:
     few, many = np.arange(5.0), np.tile([0.0, 1.0], 50)
     assert (smoothed(few) == few).all()
     assert smoothed(many)[20:].std() < 0.1

@@ -1,22 +1,20 @@
-"""Where the rows of a report come from: MLflow, any other MLflow, the store; the report is the same."""
+"""The report is the same whether its results come from MLflow, from another MLflow, or from the store."""
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
 from harness.planning.plan import Item
-from harness.tracking.run_spec import TRAININGS, project
-from harness.tracking.sync import read_rows, record
-from harness.tracking.writer import Publisher, tracking_uri
+from harness.tracking import read_results, record, tracking_uri
+from harness.tracking.run_spec import TRAININGS, describe_cells
+from harness.tracking.writer import Publisher
+from reports.figures import read_curves
 from reports.figures.identities import find_identities
-from reports.figures.training import read_curves
-from reports.inputs.cells import Part, check_rows, split
-from reports.inputs.lineage import Lineage
-from reports.report import STAMP, write
+from reports.inputs import Lineage, Part, split
+from reports.report import REPORT, STAMP, write_report
 from tests.finished import make, recorded
 from tests.test_record import trained
 from tests.test_reports_lineage import vectors
@@ -35,7 +33,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory, finished: Path, data: Path)
 
 @pytest.fixture
 def home(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished home that may be harmed; its rows still name the scores of the one that it was copied from."""
+    """A finished home that may be harmed; its results still name the scores of the original."""
     shutil.copytree(origin, tmp_path / "home")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{origin / 'mlflow.db'}")
     return tmp_path / "home"
@@ -46,53 +44,54 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
-def test_the_same_rows_from_mlflow_any_mlflow_and_the_store_give_the_same_bytes(
-    origin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_every_source_of_results_gives_the_same_bytes(
+    origin: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write("try", origin)
+    REPORT.write("try", origin)
     ours = files(origin / "reports" / "try")
     assert {"index.html", "index.md", "sheets/davis16-val/a.png"} <= ours.keys()
-    assert "warning" not in capsys.readouterr().err
+    assert "warning" not in caplog.text
     shutil.rmtree(origin / "reports")
-    write("try", origin, from_store=True)
+    REPORT.write("try", origin, from_store=True)
     assert files(origin / "reports" / "try") == ours
-    write("try", tmp_path, tracking=tracking_uri(origin))
+    REPORT.write("try", tmp_path, tracking=tracking_uri(origin))
     assert files(tmp_path / "reports" / "try") == ours
 
 
-def test_what_mlflow_does_not_show_as_recorded_is_told_and_taken_from_beside_the_store(
-    origin: Path, home: Path, capsys: pytest.CaptureFixture[str]
+def test_results_that_mlflow_shows_differently_come_from_the_home(
+    origin: Path, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = read_rows(home, "try")
-    assert not capsys.readouterr().err
+    before = read_results(home, "try")
+    assert not caplog.text
     client = MlflowClient(tracking_uri(origin))
     (one, _) = recorded(origin, "cell")
     right = one.data.metrics["J_mean"]
     client.log_metric(one.info.run_id, "J_mean", 0.123)
-    pd.testing.assert_frame_equal(read_rows(home, "try"), before)
-    assert "does not show 1 of them as recorded" in capsys.readouterr().err
+    assert read_results(home, "try") == before
+    assert "does not show 1 of them as recorded" in caplog.text
+    caplog.clear()
     client.log_metric(one.info.run_id, "J_mean", right)
-    read_rows(home, "try")
-    assert not capsys.readouterr().err
+    read_results(home, "try")
+    assert not caplog.text
 
 
-def test_a_home_without_an_mlflow_database_says_where_its_rows_are_from(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_home_without_mlflow_database_warns(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     (home / "mlflow.db").unlink()
-    assert set(read_rows(home, "try").status) == {"done"}
-    assert "there is no MLflow database" in capsys.readouterr().err
+    assert {one.status for one in read_results(home, "try")} == {"done"}
+    assert "there is no MLflow database" in caplog.text
     assert not (home / "mlflow.db").exists()
 
 
-def test_a_report_of_another_mlflow_is_among_its_artifacts_once(origin: Path, tmp_path: Path) -> None:
-    write("try", tmp_path, tracking=tracking_uri(origin))
+def test_a_report_on_another_mlflow_is_logged_there_once(origin: Path, tmp_path: Path) -> None:
+    REPORT.write("try", tmp_path, tracking=tracking_uri(origin))
     (parent,) = recorded(origin, "study")
     folder = Path(parent.info.artifact_uri.removeprefix("file://")) / "report"
     assert (folder / "index.html").read_bytes() == (tmp_path / "reports/try/index.html").read_bytes()
     (folder / "index.html").unlink()
-    write("try", tmp_path, tracking=tracking_uri(origin))
+    REPORT.write("try", tmp_path, tracking=tracking_uri(origin))
     assert not (folder / "index.html").exists()
 
 
@@ -109,31 +108,29 @@ def elsewhere(home: Path, data: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         folder.mkdir(parents=True)
         vectors(folder)
         analyses[f"identities/{phase}/a"] = str(folder)
-    runs = project(plan, store)
+    runs = describe_cells(plan, store)
     cell = next(run for run in runs if run.role == "cell")
     marked = replace(cell, analyses=analyses, tags={**cell.tags, TRAININGS: training.key})
     publisher = Publisher(home, "try")
-    with publisher.alone():
+    with publisher.locked():
         publisher.publish([marked, *(run for run in runs if run.role == "training")])
     (home / "store").rename(tmp_path / "gone")
-    frame = read_rows(tmp_path / "elsewhere", "try", tracking=tracking_uri(home))
-    return split(check_rows(frame[frame.variant == cell.tags["variant"]]))[0]
+    results = read_results(tmp_path / "elsewhere", "try", tracking=tracking_uri(home))
+    return split(one for one in results if one.variant == cell.tags["variant"])[0]
 
 
-def test_curves_of_trainings_come_from_the_runs_where_the_store_is_not(elsewhere: Part) -> None:
+def test_training_curves_come_from_the_runs_without_the_store(elsewhere: Part) -> None:
     (curve,) = read_curves(elsewhere, Lineage())
     assert (curve.name, list(curve.steps), list(curve.values)) == ("loss", [0, 10], [1.5, 0.5])
 
 
-def test_identity_vectors_come_from_the_runs_where_the_store_is_not(elsewhere: Part, tmp_path: Path) -> None:
+def test_identity_vectors_come_from_the_runs_without_the_store(elsewhere: Part, tmp_path: Path) -> None:
     found = find_identities(elsewhere, "davis16-val", Lineage())
     assert {name: set(phases) for name, phases in found.items()} == {"a": {"before", "after"}}
     assert all(path.is_file() and tmp_path / "elsewhere" in path.parents for path in found["a"].values())
 
 
-def test_masks_that_lie_elsewhere_are_told(home: Path, tmp_path: Path, data: Path) -> None:
-    frame = read_rows(home, "try").assign(masks="{}")
-    from reports.report import write_report
-
-    write_report(frame, "try", tmp_path / "report")
-    assert "the masks lie in a store that is not on this machine" in (tmp_path / "report" / "index.md").read_text()
+def test_missing_masks_of_another_machine_are_reported(home: Path, tmp_path: Path, data: Path) -> None:
+    results = [replace(one, masks={}) for one in read_results(home, "try")]
+    write_report(results, "try", tmp_path / "report")
+    assert "the masks are in a store that is not on this machine" in (tmp_path / "report" / "index.md").read_text()

@@ -1,28 +1,24 @@
-"""Intervals cover, differences are paired, and verdicts follow from the intervals."""
+"""Intervals cover the true value, differences are paired, and verdicts follow from the intervals."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StudyError
-from harness.results.rows import plain
-from reports.inputs.cells import check_rows, split
-from reports.inputs.claims import Verdict, judge, load_claims
-from reports.inputs.published import load_published
-from reports.inputs.scores import read_scorebook
-from reports.inputs.spec import load_tables
-from reports.statistics.bootstrap import FEWEST, holm, interval
-from tests.test_reports_tables import row
+from harness.results import normalized
+from reports.inputs import load_claims, load_published, load_tables, order_cells, read_scorebook, split
+from reports.statistics import MIN_SEQUENCES, holm, interval
+from reports.tables.claims import Verdict, judge
+from tests.report_cells import cell, with_scores
 
 SHARES = st.lists(st.floats(0, 1), min_size=2, max_size=12)
 
 
-def test_intervals_of_a_known_mean_hold_it_in_95_of_100_cases() -> None:
+def test_intervals_contain_a_known_mean_in_95_of_100_cases() -> None:
     draw = np.random.default_rng(5).beta(4, 2, size=(400, 1, 20))
     found = [interval(values, np.ones(20)) for values in draw]
     held = sum(one.low <= 4 / 6 <= one.high for one in found if one.low is not None and one.high is not None)
@@ -31,14 +27,14 @@ def test_intervals_of_a_known_mean_hold_it_in_95_of_100_cases() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(SHARES, st.randoms())
-def test_an_interval_does_not_depend_on_the_order_of_the_sequences(shares: list[float], random: Any) -> None:
+def test_an_interval_does_not_depend_on_sequence_order(shares: list[float], random: Any) -> None:
     shuffled = random.sample(shares, len(shares))
     assert interval(np.array([shares]), np.ones(len(shares))) == interval(np.array([shuffled]), np.ones(len(shares)))
 
 
 @settings(max_examples=25, deadline=None)
 @given(SHARES)
-def test_an_interval_holds_its_estimate(shares: list[float]) -> None:
+def test_an_interval_contains_its_estimate(shares: list[float]) -> None:
     found = interval(np.array([shares]), np.ones(len(shares)))
     assert found.low is not None
     assert found.high is not None
@@ -52,50 +48,46 @@ def test_one_sequence_has_a_mean_and_no_interval() -> None:
 
 def test_seeds_that_differ_widen_the_interval() -> None:
     values = np.linspace(0.4, 0.6, 10)
-    alike, apart = (
+    equal, different = (
         interval(np.array([values, values]), np.ones(10)),
         interval(np.array([values - 0.2, values + 0.2]), np.ones(10)),
     )
-    assert apart.high - apart.low > alike.high - alike.low + 0.1  # type: ignore[operator]
+    assert different.high - different.low > equal.high - equal.low + 0.1  # type: ignore[operator]
 
 
 def test_sequences_weigh_by_their_objects() -> None:
     assert interval(np.array([[0.2, 0.8]]), np.array([1.0, 3.0])).estimate == pytest.approx(0.65)
 
 
-def test_corrected_chances_are_those_of_holm() -> None:
+def test_corrected_p_values_are_those_of_holm() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
 
 
 def verdict(folder: Path, ours: list[float], theirs: list[float], **change: Any) -> Verdict:
-    """On the claim that `full` beats `no-crop`, from their J by sequence; `change` goes into the row of `no-crop`, and
-    its `claim` into the claim."""
+    """Return the verdict on the claim that `full` beats `no-crop`, from their J by sequence.
+
+    `change` goes into the cell of `no-crop`, and its `claim` into the claim."""
     changed = change.pop("claim", {})
     measure = changed.get("measure", "J_mean")
-    rows = []
-    for variant, values, more in (("full", ours, {}), ("no-crop", theirs, {"options": '{"crop": false}', **change})):
-        place = folder / variant
-        place.mkdir()
-        lines = [f"s{index},1,{value}" for index, value in enumerate(values)]
-        (place / "sequences.csv").write_text("\n".join([f"sequence,objects,{measure}", *lines]) + "\n")
-        rows.append(row(variant, float(np.mean(values)), **{"score_folder": str(place), **more}))
-    checked = check_rows(pd.DataFrame(rows), load_tables().variants)
-    claim = load_claims().claims[0].model_copy(update={"similar": bool(change.get("reason")), **changed})
-    return judge(claim, 0.01, split(checked)[0], read_scorebook(checked))
+    others = cell("no-crop", 0.5, **{"options": {"crop": False}, **change})
+    cells = [with_scores(folder, cell("full", 0.5), ours, measure), with_scores(folder, others, theirs, measure)]
+    ordered = order_cells(cells, load_tables().variants)
+    claim = load_claims().claims[0].model_copy(update=changed)
+    return judge(claim, 0.01, split(ordered)[0], read_scorebook(ordered))
 
 
 EVEN = list(np.linspace(0.4, 0.7, 12))
 
 
-def test_a_difference_that_all_sequences_share_is_reproduced_however_far_they_lie_apart(tmp_path: Path) -> None:
+def test_a_difference_in_all_sequences_is_reproduced(tmp_path: Path) -> None:
     found = verdict(tmp_path, [value + 0.02 + place / 1000 for place, value in enumerate(EVEN)], EVEN)
     assert found.verdict == "reproduced"
     assert found.interval is not None
     assert found.interval.estimate == pytest.approx(0.0255)
 
 
-def test_the_opposite_is_contradicted(tmp_path: Path) -> None:
+def test_the_opposite_difference_is_contradicted(tmp_path: Path) -> None:
     assert verdict(tmp_path, [value - 0.02 for value in EVEN], EVEN).verdict == "contradicted"
 
 
@@ -104,14 +96,14 @@ def test_an_interval_over_zero_is_inconclusive(tmp_path: Path) -> None:
     assert verdict(tmp_path, mixed, EVEN).verdict == "inconclusive"
 
 
-def test_too_few_sequences_are_inconclusive_whatever_they_say(tmp_path: Path) -> None:
-    few = EVEN[: FEWEST - 1]
+def test_too_few_sequences_are_always_inconclusive(tmp_path: Path) -> None:
+    few = EVEN[: MIN_SEQUENCES - 1]
     found = verdict(tmp_path, [value + 0.2 for value in few], few)
-    assert (found.verdict, found.why) == ("inconclusive", f"{FEWEST - 1} sequences are too few")
+    assert (found.verdict, found.why) == ("inconclusive", f"{MIN_SEQUENCES - 1} sequences are too few")
 
 
-def test_similar_holds_within_the_margin_only(tmp_path: Path) -> None:
-    assert verdict(tmp_path, [value + 0.001 for value in EVEN], EVEN, reason="similar").verdict == "reproduced"
+def test_similar_means_within_the_margin(tmp_path: Path) -> None:
+    assert verdict(tmp_path, [value + 0.001 for value in EVEN], EVEN, claim={"similar": True}).verdict == "reproduced"
 
 
 def test_a_failed_cell_is_not_measured_and_says_why(tmp_path: Path) -> None:
@@ -120,15 +112,15 @@ def test_a_failed_cell_is_not_measured_and_says_why(tmp_path: Path) -> None:
 
 
 def test_variants_that_differ_in_more_than_the_factor_are_confounded(tmp_path: Path) -> None:
-    found = verdict(tmp_path, EVEN, EVEN, options='{"crop": false, "one_shot": {"frame_iterations": 9}}')
+    found = verdict(tmp_path, EVEN, EVEN, options={"crop": False, "one_shot": {"frame_iterations": 9}})
     assert found.confounded == "option one_shot.frame_iterations"
 
 
-def test_variants_that_went_without_different_training_are_confounded(tmp_path: Path) -> None:
-    assert "training stages" in verdict(tmp_path, EVEN, EVEN, left_out="pre-training left out: no VOC").confounded
+def test_variants_with_different_skipped_training_are_confounded(tmp_path: Path) -> None:
+    assert "skipped training" in verdict(tmp_path, EVEN, EVEN, omitted=("pre-training skipped: no VOC",)).confounded
 
 
-def test_the_shipped_claims_are_many_and_their_names_differ() -> None:
+def test_the_shipped_claims_have_different_names() -> None:
     names = [claim.name for claim in load_claims().claims]
     assert len(set(names)) == len(names) >= 15
 
@@ -146,12 +138,12 @@ def test_seconds_get_no_verdict(tmp_path: Path) -> None:
     assert (found.verdict, found.why[:24]) == ("not measured", "a variant is timed once,")
 
 
-def test_an_analysis_more_does_not_confound(tmp_path: Path) -> None:
-    assert verdict(tmp_path, EVEN, EVEN, options='{"crop": false, "analyses": ["identities"]}').confounded == ""
+def test_a_further_analysis_does_not_confound(tmp_path: Path) -> None:
+    assert verdict(tmp_path, EVEN, EVEN, options={"crop": False, "analyses": ["identities"]}).confounded == ""
 
 
-def test_the_expected_differences_are_those_of_the_published_rows() -> None:
-    published = {(row.place, plain(row.method)): row for row in load_published().rows}
+def test_expected_differences_follow_from_the_published_rows() -> None:
+    published = {(row.place, normalized(row.method)): row for row in load_published().rows}
     checked = 0
     for claim in load_claims().claims:
         place = claim.source.split(", ")[-1]

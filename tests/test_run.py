@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from harness.cli.run import main
+from harness.cli.main import main
 from tests.command import install, published, start, wait_for
 from tests.engine import make_davis16
 
@@ -68,9 +68,8 @@ def command(tmp_path: Path, study: str, *more: str) -> int:
     (tmp_path / "study.yaml").write_text(study)
     if not (tmp_path / "data").exists():
         make_davis16(tmp_path / "data")
-    return main(
-        [str(tmp_path / "study.yaml"), "--data", str(tmp_path / "data"), "--home", str(tmp_path / "home"), *more]
-    )
+    words = [tmp_path / "study.yaml", "--data", tmp_path / "data", "--home", tmp_path / "home", *more]
+    return main(["run", *map(str, words)])
 
 
 FIRST = "name: try\nmethod: first-mask\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n"

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from harness.cli.score import main
+from harness.cli.main import main
 from harness.datasets.pixels import write_mask
 
 FRAMES = 6
@@ -36,7 +36,7 @@ def data(tmp_path):
 
 def run(data, *more, protocol="davis17-val"):
     options = ["--truth", data / "truth", "--pred", data / "pred", "--protocol", protocol, "--out", data / "out", *more]
-    return main([str(option) for option in options])
+    return main(["score", *(str(option) for option in options)])
 
 
 def read_rows(path):

@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.cli.run import main
-from harness.cli.store import main as store_main
-from harness.results.rows import kept_rows
+from harness.cli.main import main
+from harness.results import load_results
 from tests.command import install, published
 from tests.engine import ROOT, make_davis16, runs
 
@@ -63,10 +63,10 @@ def test_nodes_without_a_common_folder_fill_the_driver_s_home_and_another_home_h
     assert "7 finished stages fetched" in run("b")
     assert published(tmp_path, "a").keys() == published(tmp_path, "b").keys()
     numbers = [
-        [{**row, "score_folder": "", "masks": ""} for row in kept_rows(tmp_path / home, "shared")] for home in "ab"
+        [replace(one, score_folder="", masks={}) for one in load_results(tmp_path / home, "shared")] for home in "ab"
     ]
     assert numbers[0] == numbers[1]
-    assert store_main(["verify", "--remote", "--home", str(tmp_path / "b")]) == 0
+    assert main(["store", "verify", "--remote", "--home", str(tmp_path / "b")]) == 0
     assert "7 finished stages checked, 0 damaged" in capsys.readouterr().out
 
 
@@ -88,7 +88,7 @@ def test_a_url_that_cannot_be_had_ends_the_command_before_anything_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "study.yaml").write_text(STUDY.replace("sleepy", "first-mask").replace("{seconds: 0.5}", "{}"))
-    command = [str(tmp_path / "study.yaml"), "--home", str(tmp_path / "home"), "--store"]
+    command = ["run", str(tmp_path / "study.yaml"), "--home", str(tmp_path / "home"), "--store"]
     assert main([*command, f"file://{tmp_path}/not/mounted"]) == 2
     assert "is it mounted" in capsys.readouterr().err
     assert not (tmp_path / "home" / "data").exists()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.tracking.sync import read_rows
+from harness.tracking import read_results
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,11 +23,11 @@ def smoke(home: Path) -> str:
 def test_the_smoke_study_fills_every_cell_and_runs_nothing_again(tmp_path: Path) -> None:
     first = smoke(tmp_path)
     assert "2/2 cells filled" in first
-    rows = read_rows(tmp_path, "smoke").set_index("variant")
-    assert set(rows.status) == {"done"}
-    assert (rows.seconds_per_frame >= 0).all()
-    assert 0 < rows.J_mean["first-mask"] < 0.5
-    assert rows.J_mean["full"] != rows.J_mean["first-mask"]
+    results = {one.variant: one for one in read_results(tmp_path, "smoke")}
+    assert {one.status for one in results.values()} == {"done"}
+    assert all(one.seconds_per_frame is not None for one in results.values())
+    assert 0 < results["first-mask"].values["J_mean"] < 0.5
+    assert results["full"].values["J_mean"] != results["first-mask"].values["J_mean"]
     index = (tmp_path / "reports" / "smoke" / "index.md").read_text()
     assert "not a benchmark result" in index
     assert len(list((tmp_path / "reports" / "smoke" / "sheets" / "davis16-val").glob("*.png"))) == 4

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.store import human, main
+from harness.cli.main import main
+from harness.cli.store import human
 from harness.datasets import load_protocols
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results.plan_record import keep_plan
-from harness.results.rows import rows_file
+from harness.results import save_plan
 from harness.stage import Stage
 from harness.store.local import Failure, Store
 from tests.engine import make_davis16, toy
@@ -39,7 +39,7 @@ def plan(tmp_path: Path, store: Store) -> Plan:
     plan = make_plan(study, gather([protocols["davis16-val"]], tmp_path / "data", tmp_path / "facts"), store)
     for stage in plan.missing:
         assert work(make_job(stage, store, 1, ""))
-    keep_plan(plan, store, tmp_path / "try.yaml", {})
+    save_plan(plan, store, tmp_path / "try.yaml", {})
     return plan
 
 
@@ -52,7 +52,7 @@ def stray(tmp_path: Path, store: Store) -> Stage:
 
 
 def command(store: Store, *words: str) -> int:
-    return main([*words, "--home", str(store.home)])
+    return main(["store", *words, "--home", str(store.home)])
 
 
 def published(store: Store) -> set[str]:
@@ -105,8 +105,8 @@ def test_pruning_removes_attempts_that_were_given_up_on_long_ago(store: Store, p
 def test_pruning_is_refused_where_a_study_left_no_record_of_its_stages(
     store: Store, stray: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows_file(store.home, "older").parent.mkdir()
-    rows_file(store.home, "older").write_text('{"rows": []}')
+    (store.home / "rows").mkdir()
+    (store.home / "rows" / "older.json").write_text('{"version": 1, "results": []}')
     assert command(store, "prune", "--yes") == 2
     assert "older" in capsys.readouterr().err
     assert published(store) == {stray.key}
@@ -158,7 +158,7 @@ def test_sizes_add_up(store: Store, plan: Plan, stray: Stage, capsys: pytest.Cap
 
 
 def test_a_folder_that_is_no_home_is_a_named_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["list", "--home", str(tmp_path / "absent")]) == 2
+    assert main(["store", "list", "--home", str(tmp_path / "absent")]) == 2
     assert "absent" in capsys.readouterr().err
     assert not (tmp_path / "absent").exists()
 

@@ -21,13 +21,11 @@ variants:
 PROGRAM = """
 import sys
 from pathlib import Path
-from harness.cli import store as store_command
-from harness.cli import explain
+from harness.cli.main import main
 from harness.datasets import load_protocols
-from harness.results.plan_record import keep_plan
+from harness.results import collect_results, save_plan, save_results
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
-from harness.results.rows import is_filled, keep_rows, make_rows
 from harness.store.local import Store
 from harness.planning.study import load_study
 from harness.execution.worker import make_job, work
@@ -38,14 +36,14 @@ material = gather([protocols["davis16-val"]], place / "data", place / "facts")
 plan = make_plan(study, material, store, machine="a machine")
 for stage in plan.missing:
     assert work(make_job(stage, store, 1, "")), store.failure(stage.key)
-rows = make_rows(plan, store)
-keep_plan(plan, store, place / "try.yaml", {})
-keep_rows(store.home, "try", rows)
-assert all(is_filled(row) and row["seconds_per_frame"] > 0 for row in rows)
-print("J", *(f"{row['J_mean']:.2f}" for row in rows))
+results = collect_results(plan, store)
+save_plan(plan, store, place / "try.yaml", {})
+save_results(store.home, "try", results)
+assert all(one.filled and one.seconds_per_frame > 0 for one in results)
+print("J", *(f"{one.values['J_mean']:.2f}" for one in results))
 print("left", len(make_plan(study, material, store, machine="a machine").missing))
-explain.main(["try", "half", "--home", str(store.home)])
-store_command.main(["verify", "--home", str(store.home)])
+main(["explain", "try", "half", "--home", str(store.home)])
+main(["store", "verify", "--home", str(store.home)])
 """
 
 

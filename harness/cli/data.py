@@ -1,12 +1,9 @@
-"""`python -m harness.datasets`: look at the datasets under a folder, or make some.
-
-Exit status: 0 all is well, 1 defects were found, 2 the command could not do its work."""
+"""`vos-harness data check|embed|compose`: looks at the datasets under a folder, or makes some."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,30 +11,50 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from harness.cli.arguments import add_home
+from harness.datasets import embed
 from harness.datasets.compose import compose
 from harness.datasets.inventory import Part, check_part, find_parts, list_entries
-from harness.datasets.miniature import embed
-from harness.errors import HarnessError
 
 WIDTH = 160
-"""Columns of the output where there is no terminal that has its own."""
+"""Columns of the output if it is not a terminal."""
+
+EPILOG = """\
+Exits with status 0, 1 if `check` finds defects, and 2 for a named error.
+
+examples:
+  %(prog)s check ROOT
+  %(prog)s embed OUT --seed 1"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        return int(options.do(options))
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    parser.epilog = EPILOG
+    commands = parser.add_subparsers(required=True, metavar="check|embed|compose", title="subcommands")
+    for name, action, summary in (
+        ("check", check, "List what is under a folder, and every defect."),
+        ("embed", make_embedded, "Render the miniature of all datasets."),
+        ("compose", make_composed, "Derive a multi-object benchmark in the layout of DAVIS 2017."),
+    ):
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.set_defaults(action=action)
+        if name == "check":
+            command.add_argument("root", metavar="ROOT", type=Path, help="folder of the datasets as distributed")
+            add_home(command)
+            continue
+        if name == "compose":
+            command.add_argument("root", metavar="DAVIS16", type=Path, help="folder of DAVIS 2016, or the one above")
+        command.add_argument("out", metavar="OUT", type=Path, help="a new folder")
+        command.add_argument("--seed", metavar="S", type=int, default=0, help="(default: %(default)s)")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Do what the subcommand says and return its exit status."""
+    return int(options.action(options))
 
 
 def check(options: argparse.Namespace) -> int:
-    """Prints what is under `options.root`, and every defect. Raises HarnessError if nothing is there."""
+    """Print what is under a folder and every defect, and return 1 if there are any. Raises DataError for no dataset."""
     cache = options.home.absolute() / "facts.sqlite"
     parts = find_parts(options.root, list_entries())
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
@@ -48,7 +65,7 @@ def check(options: argparse.Namespace) -> int:
     console.print(_table(parts))
     found = {part.entry.name for part in parts}
     if absent := [entry.title for entry in list_entries() if entry.name not in found]:
-        console.print(f"not there: {', '.join(absent)}", soft_wrap=True)
+        console.print(f"not found: {', '.join(absent)}", soft_wrap=True)
     for part in parts:
         _print_problems(part, console)
     errors = sum(len(part.errors) for part in parts)
@@ -57,13 +74,13 @@ def check(options: argparse.Namespace) -> int:
 
 
 def make_embedded(options: argparse.Namespace) -> int:
-    """Renders the miniature. Raises StoreError if it cannot be written."""
+    """Render the miniature and return 0. Raises StoreError if it cannot be written."""
     print(embed(options.out.absolute(), options.seed))
     return 0
 
 
 def make_composed(options: argparse.Namespace) -> int:
-    """Derives the multi-object benchmark. Raises HarnessError for damaged sources or a place that cannot be written."""
+    """Derive the multi-object benchmark and return 0. Raises HarnessError for damaged data or an unwritable folder."""
     print(compose(options.root, options.out.absolute(), options.seed, lambda name: print(name, flush=True)))
     return 0
 
@@ -78,7 +95,7 @@ def _table(parts: list[Part]) -> Table:
             part.kind,
             str(len(part.sequences)),
             str(sum(map(len, part.sequences))),
-            str(sum(len(one.object_ids) for one in part.sequences)),
+            str(sum(len(sequence.object_ids) for sequence in part.sequences)),
             ", ".join(part.sizes[:3]) + more,
             escape(str(part.folder)),
         )
@@ -89,24 +106,5 @@ def _print_problems(part: Part, console: Console) -> None:
     for severity in ("error", "note"):
         for problem in part.problems:
             if problem.severity == severity:
-                words = f"{severity}: {part.entry.title}: {problem.message}"
-                console.print(words, markup=False, highlight=False, soft_wrap=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.datasets", description="Look at datasets, or make some.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    one = commands.add_parser("check", help="what is under a folder, and every defect")
-    one.add_argument("root", metavar="ROOT", type=Path, help="folder that holds the datasets as distributed")
-    one.add_argument("--home", metavar="DIR", type=Path, default=Path("runs"), help="where the findings are cached")
-    one.set_defaults(do=check)
-    two = commands.add_parser("embed", help="render the miniature of all datasets")
-    two.add_argument("out", metavar="OUT", type=Path, help="a new folder")
-    two.add_argument("--seed", metavar="S", type=int, default=0)
-    two.set_defaults(do=make_embedded)
-    three = commands.add_parser("compose", help="derive a multi-object benchmark, in the layout of DAVIS 2017")
-    three.add_argument("root", metavar="DAVIS16", type=Path, help="folder that holds DAVIS 2016, or is it")
-    three.add_argument("out", metavar="OUT", type=Path, help="a new folder")
-    three.add_argument("--seed", metavar="S", type=int, default=0)
-    three.set_defaults(do=make_composed)
-    return parser
+                line = f"{severity}: {part.entry.title}: {problem.message}"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)

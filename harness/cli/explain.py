@@ -1,34 +1,32 @@
-"""`explain STUDY CELL`: what a number stands on, and how to get it again."""
+"""`vos-harness explain STUDY CELL`: what a number in a table is based on and how to reproduce it."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from harness.errors import HarnessError
-from harness.results.provenance import explain, find_cell
+from harness.cli.arguments import add_home
+from harness.results import explain, find_cell
+
+EPILOG = """\
+Everything is read from the home: neither the data nor the study's file is needed.
+
+example:
+  %(prog)s ablation full/davis16-val/0"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    options = _parser().parse_args(arguments)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the study, the cell and where to look."""
+    parser.epilog = EPILOG
+    parser.add_argument("study", metavar="STUDY", help="a study's YAML file or its name")
+    parser.add_argument("cell", metavar="CELL", help="variant/benchmark/seed, or any part that only one cell has")
+    add_home(parser)
+    parser.add_argument("--scale", help="scale of the run, if there were several (default: that of the last run)")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Print the explanation and return 0."""
     home = options.home.absolute()
-    try:
-        kept, cell = find_cell(home, options.study, options.cell, options.scale)
-        for line in explain(home, kept, cell):
-            print(line)
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    record, cell = find_cell(home, options.study, options.cell, options.scale)
+    for line in explain(home, record, cell):
+        print(line)
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.explain", description="What a number stands on.")
-    parser.add_argument("study", metavar="STUDY", help="a study's YAML file, or its name")
-    parser.add_argument("cell", metavar="CELL", help="variant/benchmark/seed, or a part that only one cell has")
-    parser.add_argument("--home", metavar="DIR", type=Path, default=Path("runs"))
-    parser.add_argument("--scale", help="of several that were run; default: the last")
-    return parser

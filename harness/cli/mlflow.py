@@ -1,50 +1,95 @@
-"""`record resync`: bring MLflow up to date with the store."""
+"""`vos-harness mlflow ui|resync`: opens MLflow's UI, or brings MLflow up to date with the store."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import HarnessError, StudyError
-from harness.planning.study import study_name
-from harness.tracking.run_spec import kept, kept_studies
-from harness.tracking.sync import complaint, log_report, resync
-from harness.tracking.writer import errors, tracking_uri
+from harness.cli.arguments import add_home
+from harness.console import command_line
+from harness.errors import StudyError
+from harness.planning import study_name
+from harness.tracking import (
+    errors,
+    failure_message,
+    is_remote,
+    load_runs,
+    log_report,
+    recorded_studies,
+    resync,
+    tracking_uri,
+)
+
+EPILOG = """\
+examples:
+  %(prog)s ui --home runs
+  %(prog)s resync --all"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m harness.record", description="Bring MLflow up to date.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    again = commands.add_parser("resync", help="show what the store of a home holds, no more, no less; nothing twice")
-    again.add_argument("study", metavar="STUDY", nargs="?", help="name of a study, or its YAML file")
-    again.add_argument("--all", action="store_true", help="all studies that were run in this home")
-    again.add_argument("--home", metavar="DIR", type=Path, default=Path("runs"), help="as given to harness.run")
-    options = parser.parse_args(arguments)
-    if bool(options.study) == options.all:
-        parser.error("give either a study or --all")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    parser.epilog = EPILOG
+    commands = parser.add_subparsers(required=True, metavar="ui|resync", title="subcommands")
+    for name, execute_, summary in (
+        ("ui", open_ui, "Start MLflow's UI for a home, on this machine only."),
+        ("resync", resynchronize, "Make MLflow show exactly what the store of a home holds, without duplicates."),
+    ):
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.set_defaults(action=execute_)
+        add_home(command)
+        if name == "ui":
+            command.add_argument("--port", metavar="N", type=int, default=5000, help="(default: %(default)s)")
+        else:
+            what = command.add_mutually_exclusive_group(required=True)
+            what.add_argument("study", metavar="STUDY", nargs="?", help="a study's YAML file or its name")
+            what.add_argument("--all", action="store_true", help="all studies that were run in this home")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Do what the subcommand says and return its exit status."""
+    return int(options.action(options))
+
+
+def open_ui(options: argparse.Namespace) -> int:
+    """Replace this process by MLflow's UI. Raises StudyError if there is nothing to show."""
     home = options.home.absolute()
-    try:
-        for study in kept_studies(home) if options.all else [_name(options.study, home)]:
+    uri = tracking_uri(home)
+    if uri.startswith("http"):
+        raise StudyError(f"MLFLOW_TRACKING_URI: MLflow runs at {uri}; open that in a browser")
+    if not is_remote() and not (home / "mlflow.db").is_file():
+        raise StudyError(f"{home}: no MLflow database; give --home the folder that a run was given")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    print(f"MLflow's UI: http://127.0.0.1:{options.port}", flush=True)
+    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(options.port)])
+
+
+def ui_command(home: Path) -> str:
+    """Return the command that opens MLflow's UI for a home, or the address of a tracking server."""
+    uri = tracking_uri(home)
+    return uri if uri.startswith("http") else command_line("mlflow", "ui", "--home", home)
+
+
+def resynchronize(options: argparse.Namespace) -> int:
+    """Bring MLflow up to date and return 0, or 1 if MLflow failed."""
+    home = options.home.absolute()
+    for study in recorded_studies(home) if options.all else [_recorded_name(options.study, home)]:
+        try:
             written = resync(home, study)
-            print(f"{study}: {len(kept(home, study))} runs in MLflow at {tracking_uri(home)}, {written} written")
+            print(f"{study}: {len(load_runs(home, study))} runs in MLflow at {tracking_uri(home)}, {written} written")
             if (home / "reports" / study).is_dir():
                 log_report(home, study, home / "reports" / study)
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except errors() as error:
-        print(f"error: {complaint(home, study, error)}", file=sys.stderr)
-        return 1
+        except errors() as error:
+            print(f"error: {failure_message(home, study, error)}", file=sys.stderr)
+            return 1
     return 0
 
 
-def _name(study: str, home: Path) -> str:
-    """Raises StudyError where nothing is kept of that study."""
+def _recorded_name(study: str, home: Path) -> str:
+    """Return the name of a study. Raises StudyError if nothing is recorded of it."""
     name = study_name(study)
-    known = kept_studies(home)
+    known = recorded_studies(home)
     if name not in known:
-        raise StudyError(f"{study}: never run in {home}; known there: {', '.join(known) or 'none'}")
+        raise StudyError(f"{study}: never run in {home}; studies there: {', '.join(known) or 'none'}")
     return name

@@ -1,59 +1,75 @@
-"""The command `python -m harness.score`. Exit status: 0 all scored, 1 some sequences not (with --keep-going), 2 an
-error that ended it."""
+"""`vos-harness score`: J and F of a folder of masks, exactly as the official DAVIS evaluator computes them."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import DataError, HarnessError, StoreError, StudyError
+from harness.cli.arguments import add_home
+from harness.console import command_line
+from harness.errors import DataError, StoreError, StudyError
+from harness.hardware import cores
+from harness.score import MEASURES, ScoringRules, SequenceScores, rules_of, sequence_row, total, write_scores
 from harness.score.folders import find_videos
-from harness.score.measures import MEASURES
 from harness.score.processes import score_all
-from harness.score.rules import rules_of
-from harness.score.sequence import SequenceScores
-from harness.score.tables import Row, sequence_row, total, write_scores
+from harness.score.tables import Row
 
 if TYPE_CHECKING:
     from harness.datasets import Protocol
+    from harness.results import Submission
 
 SHOWN = 10
-"""Problems printed in full."""
+"""Most problems that are printed."""
+
+EPILOG = """\
+Exits with status 0 if all was scored, 1 if some sequences were not (with --keep-going), and 2 for a named error.
+
+example:
+  %(prog)s --truth DAVIS2017/Annotations/480p --pred masks --protocol davis17-val"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the folders, the protocol and how to record the scores."""
+    parser.epilog = EPILOG
+    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of <sequence>/<frame>.png")
+    parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
+    parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
+    parser.add_argument("--jobs", type=_jobs, default=cores(), metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--keep-going", action="store_true", help="score what can be; exit with 1 if not all")
+    record = parser.add_argument_group(
+        "recording", "record the scores of any method with those of a study, in MLflow and in its report"
+    )
+    record.add_argument("--record", action="store_true", help="record the scores; needs --method")
+    record.add_argument("--method", metavar="NAME", help="the method's name as its paper spells it")
+    record.add_argument(
+        "--study", default="submitted", metavar="STUDY", help="a study's YAML file or name (default: %(default)s)"
+    )
+    add_home(record)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Score the masks and return the exit status. Raises HarnessError for masks or options that do not fit."""
     if bool(options.record) != bool(options.method):
-        parser.error("--record and --method NAME go together")
-    try:
-        return _score(options)
-    except HarnessError as error:
-        print(error, file=sys.stderr)
-        return 2
-
-
-def _score(options: argparse.Namespace) -> int:
+        raise StudyError("--record and --method NAME go together")
     protocol = _find_protocol(options.protocol)
     rules = rules_of(protocol)
     submission = None
     if options.record:
-        from harness.results.submission import announce  # MLflow and the engine, which scoring alone does without
+        from harness.results import check_submission  # imports the engine, which scoring does not need
 
-        submission = announce(options.method, options.study, options.home, protocol, options.truth)
+        submission = check_submission(options.method, options.study, options.home, protocol, options.truth)
     names = _listed_names(options.truth, protocol)
     videos, problems = find_videos(options.truth, options.pred, rules, names)
     if problems and not options.keep_going:
-        raise DataError(_list(problems))
+        raise DataError(_problem_lines(problems))
     scores, failed = score_all(videos, options.jobs, keep_going=options.keep_going)
     problems |= failed
     if problems and not options.keep_going:
-        raise DataError(_list(problems))
+        raise DataError(_problem_lines(problems))
     if options.out is not None:
         try:
             write_scores(options.out, scores, rules.averaging, alternative=rules.alternative, problems=problems)
@@ -61,14 +77,23 @@ def _score(options: argparse.Namespace) -> int:
             raise StoreError(f"{options.out}: cannot be written ({error.strerror}); choose another folder") from None
     _show(protocol, scores, {} if problems else total(scores, rules.averaging), problems)
     if submission is not None and problems:
-        print("not recorded: a row needs every sequence", file=sys.stderr)
+        print("not recorded: a result needs every sequence", file=sys.stderr)
     elif submission is not None:
-        from harness.results.submission import hand_in
-
-        hand_in(submission, scores, rules, options.pred)
-        print(f"recorded: {submission.method}, study {submission.study}; its report: ", end="")
-        print(f"python -m reports {options.study} --home {options.home}")
+        _record(submission, scores, rules, options)
     return 1 if problems else 0
+
+
+def _record(
+    submission: Submission, scores: list[SequenceScores], rules: ScoringRules, options: argparse.Namespace
+) -> None:
+    from harness.results import masks_digest, save_scores
+    from harness.tracking import record_submission
+
+    result = save_scores(submission, scores, rules, options.pred)
+    masks = {"masks": str(options.pred.absolute()), "masks_sha256": masks_digest(result)}
+    record_submission(submission.home, result, masks)
+    report = command_line("report", options.study, "--home", options.home)
+    print(f"recorded: {submission.method}, study {submission.study}; its report: {report}")
 
 
 def _find_protocol(name: str) -> Protocol:
@@ -79,14 +104,14 @@ def _find_protocol(name: str) -> Protocol:
         raise StudyError(f"--protocol: no benchmark {name!r}; there are {', '.join(protocols)}")
     protocol = protocols[name]
     if not protocol.scored:
-        raise StudyError(f"--protocol {name}: its truth is not public, so it cannot be scored here; send the masks in")
+        raise StudyError(f"--protocol {name}: its truth is not public; submit the masks to its own site")
     if protocol.averaging == "classes":
-        raise StudyError(f"--protocol {name}: averages over classes, which folders of masks do not tell; run a study")
+        raise StudyError(f"--protocol {name}: averages over classes, which masks do not name; run a study")
     return protocol
 
 
 def _listed_names(truth: Path, protocol: Protocol) -> list[str] | None:
-    """Sequences of the split, where `truth` lies in the dataset as distributed; elsewhere None: all of them."""
+    """Return the sequences of the split if `truth` is part of the dataset as distributed, else None for all."""
     from harness.datasets.protocol import LAYOUTS
 
     root = truth.absolute().parent.parent
@@ -95,7 +120,7 @@ def _listed_names(truth: Path, protocol: Protocol) -> list[str] | None:
     return list(LAYOUTS[protocol.layout](root, protocol.split))
 
 
-def _list(problems: Mapping[str, str]) -> str:
+def _problem_lines(problems: Mapping[str, str]) -> str:
     lines = [problems[name] for name in sorted(problems)]
     more = [f"… and {len(lines) - SHOWN} more; --keep-going scores the rest"] if len(lines) > SHOWN else []
     return "\n".join(lines[:SHOWN] + more)
@@ -103,7 +128,7 @@ def _list(problems: Mapping[str, str]) -> str:
 
 def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems: Mapping[str, str]) -> None:
     columns = sorted(MEASURES, key=lambda name: not MEASURES[name].mean_of)
-    rows = [(one.name, *(f"{sequence_row(one)[column]:.3f}" for column in columns)) for one in scores]
+    rows = [(score.name, *(f"{sequence_row(score)[column]:.3f}" for column in columns)) for score in scores]
     last = (f"mean over {protocol.averaging}", *(f"{whole[column]:.3f}" if whole else "–" for column in columns))
     if sys.stdout.isatty():
         from rich.console import Console
@@ -123,34 +148,10 @@ def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems
         for row in [("sequence", *columns), *rows, last]:
             print(row[0].ljust(width), *(cell.rjust(8) for cell in row[1:]))
     if problems:
-        print(f"{len(problems)} sequences not scored, so there is no total:\n{_list(problems)}", file=sys.stderr)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.score", description="J and F of masks, exactly as the official DAVIS evaluator."
-    )
-    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of <sequence>/<frame>.png")
-    parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
-    parser.add_argument("--jobs", type=_jobs, default=_cores(), metavar="N", help="processes (default: all cores)")
-    parser.add_argument("--keep-going", action="store_true", help="score what can be; exit with 1 if not all")
-    record = parser.add_argument_group(
-        "recording", "the masks of any method as a row of a study: in MLflow, and in the tables of its report"
-    )
-    record.add_argument("--record", action="store_true", help="record the scores; needs --method")
-    record.add_argument("--method", metavar="NAME", help="whose masks they are, as its paper spells it")
-    record.add_argument("--study", default="submitted", metavar="STUDY", help="a study's YAML file or name")
-    record.add_argument("--home", type=Path, default=Path("runs"), metavar="DIR", help="as given to harness.run")
-    return parser
+        print(f"{len(problems)} sequences not scored, so no total:\n{_problem_lines(problems)}", file=sys.stderr)
 
 
 def _jobs(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} found, a number of processes from 1 expected")
     return int(text)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

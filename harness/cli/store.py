@@ -1,169 +1,172 @@
-"""`python -m harness.store list|size|prune|verify [--home DIR] [--remote]`: looks after the finished stages of a home,
-or of the URL that it shares them at.
-
-Exit status 0; 1 if `verify` finds damage; 2 for a named error."""
+"""`vos-harness store list|size|prune|verify`: the finished stages of a home, or of the URL that it shares them at."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.errors import HarnessError, StoreError
-from harness.results.references import referenced_stages
-from harness.store import SharedStore, Store, open_store, remote_gc
-from harness.store.gc import Entry, damage, entries, garbage, remove, size_of
+from harness.cli.arguments import add_home
+from harness.errors import StoreError
+from harness.results import referenced_stages
+from harness.store import Garbage, SharedStore, Store, gc, open_store, remote_gc
+from harness.store.gc import Entry
+
+EPILOG = """\
+Exits with status 0, 1 if `verify` finds damage, and 2 for a named error.
+
+examples:
+  %(prog)s list --kind segment
+  %(prog)s prune --yes"""
 
 _DAY = 86400.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    options = _parser().parse_args(arguments)
-    home: Path = options.home.absolute()
-    try:
-        if not (home / "store").is_dir():
-            raise StoreError(f"{home}: no home of runs; give --home the folder that runs were given")
-        status: int = options.do(_shared(home) if options.remote else Store(home), options)
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return status
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    parser.epilog = EPILOG
+    commands = parser.add_subparsers(required=True, metavar="list|size|prune|verify", title="subcommands")
+    for name, action, summary in (
+        ("list", show, "List every finished stage and the studies that refer to it."),
+        ("size", size, "Add up bytes per kind of stage."),
+        ("prune", prune, "Show what no study refers to and what killed attempts left behind; --yes removes it."),
+        ("verify", verify, "Hash every finished stage again."),
+    ):
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.set_defaults(action=action)
+        add_home(command)
+        command.add_argument("--remote", action="store_true", help="at the URL that the home shares its stages with")
+        if name == "list":
+            command.add_argument("--kind", help="only one kind of stage, for example segment")
+            command.add_argument("--json", action="store_true", help="print JSON")
+        elif name == "prune":
+            command.add_argument("--yes", action="store_true", help="remove what is shown")
+            command.add_argument(
+                "--older-than",
+                metavar="DAYS",
+                type=float,
+                default=7.0,
+                help="least age of attempts and damaged folders, with --remote of everything (default: %(default)s)",
+            )
+        elif name == "verify":
+            command.add_argument("--set-aside", action="store_true", help="move damaged folders away")
 
 
-def _shared(home: Path) -> SharedStore:
-    store = open_store(home)
-    if not isinstance(store, SharedStore):
+def execute(options: argparse.Namespace) -> int:
+    """Do what the subcommand says, in the home or at the URL that it shares its stages with; return the exit status."""
+    home = options.home.absolute()
+    if not (home / "store").is_dir():
+        raise StoreError(f"{home}: no home of runs; give --home the folder that a run was given")
+    store = open_store(home) if options.remote else Store(home)
+    if options.remote and not isinstance(store, SharedStore):
         raise StoreError(f"{home}: --remote: it shares nothing at a URL; a run with --store URL does")
-    return store
-
-
-def _entries(store: Store) -> Iterator[Entry]:
-    """Yield the stages at the URL of a shared store, else those of the home."""
-    if isinstance(store, SharedStore):
-        return remote_gc.entries(store)
-    return entries(store, referenced_stages(store.home))
+    return int(options.action(store, options))
 
 
 def show(store: Store, options: argparse.Namespace) -> int:
-    """A line for every finished stage, or all of it as JSON."""
+    """Print a line for every finished stage, or all of them as JSON."""
     found = [entry for entry in _entries(store) if options.kind in (None, entry.name)]
     if options.json:
         print(json.dumps([asdict(entry) for entry in found]))
         return 0
     for entry in sorted(found, key=lambda entry: entry.published):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.published))
-        used = ", ".join(entry.studies) or "no study"
-        print(
-            f"{entry.key[:12]}  {entry.name:<10} {when}  {human(entry.size):>9}  {entry.label or 'damaged'}  [{used}]"
-        )
+        studies = ", ".join(entry.studies) or "no study"
+        facts = f"{entry.key[:12]}  {entry.name:<10} {when}  {human(entry.size):>9}"
+        print(f"{facts}  {entry.label or 'damaged'}  [{studies}]")
     return 0
 
 
 def size(store: Store, _options: argparse.Namespace) -> int:
-    """Bytes by kind of stage, and of what is not a finished stage."""
-    counts: dict[str, list[int]] = {}
-    unused = [0, 0]
+    """Print bytes per kind of stage, and of what is not a finished stage."""
+    kinds: dict[str, list[int]] = defaultdict(list)
+    unused = []
     for entry in _entries(store):
-        for total in (counts.setdefault(entry.name, [0, 0]), *([] if entry.studies else [unused])):
-            total[0] += 1
-            total[1] += entry.size
-    for name, (count, bytes_) in counts.items():
-        print(f"{name:<22} {count:>7} {human(bytes_):>10}")
-    for name, words in (("work", "in work, or given up on"), ("damaged", "set aside as damaged")):
-        places = [] if store.url else list((store.root / name).iterdir())
-        if places:
-            print(f"{words:<22} {len(places):>7} {human(sum(map(size_of, places))):>10}")
-    total_count, total_bytes = sum(count for count, _ in counts.values()), sum(bytes_ for _, bytes_ in counts.values())
-    print(f"{'finished stages':<22} {total_count:>7} {human(total_bytes):>10}")
-    print(f"{'  that no study needs':<22} {unused[0]:>7} {human(unused[1]):>10}")
+        kinds[entry.name].append(entry.size)
+        if not entry.studies:
+            unused.append(entry.size)
+    lines = list(kinds.items())
+    for name, title in (("work", "running or abandoned"), ("damaged", "set aside as damaged")):
+        sizes = [] if isinstance(store, SharedStore) else [gc.size_of(path) for path in (store.root / name).iterdir()]
+        lines += [(title, sizes)] if sizes else []
+    lines.append(("finished stages", [bytes_ for sizes in kinds.values() for bytes_ in sizes]))
+    lines.append(("  that no study needs", unused))
+    for title, sizes in lines:
+        print(f"{title:<22} {len(sizes):>7} {human(sum(sizes)):>10}")
     return 0
 
 
 def prune(store: Store, options: argparse.Namespace) -> int:
-    """Shows what can go; removes it where the user says so."""
+    """Show what can be removed; remove it with --yes."""
     older = options.older_than * _DAY
-    if isinstance(store, SharedStore):
-        found = list(remote_gc.garbage(store, older))
-    else:
-        found = list(garbage(store, referenced_stages(store.home), older))
-    at = f" at {store.url}" if store.url else ""
+    found = list(_garbage(store, older))
     for one in found:
         print(f"{human(one.size):>10}  {one.what}  ({one.why})")
+    place = f" at {store.url}" if isinstance(store, SharedStore) else ""
     if not options.yes:
-        print(f"{len(found)} would be removed{at}, {human(sum(one.size for one in found))}; --yes removes them")
+        print(f"{len(found)} would be removed{place}, {human(sum(one.size for one in found))}; --yes removes them")
         return 0
-    if isinstance(store, SharedStore):
-        removed = list(remote_gc.remove(store, found))
-    else:
-        with store.pruning_lock():  # waits for runs that are planning, and lets none plan meanwhile
-            removed = list(remove(store, found, referenced_stages(store.home)))
-    print(f"{len(removed)} removed{at}, {human(sum(one.size for one in removed))}")
+    removed = list(_remove(store, found))
+    print(f"{len(removed)} removed{place}, {human(sum(one.size for one in removed))}")
     if len(removed) < len(found):
         print(f"{len(found) - len(removed)} kept: in use by now")
     return 0
 
 
 def verify(store: Store, options: argparse.Namespace) -> int:
-    """Hashes every byte again; says what is damaged."""
-    checked = bad = 0
-    shared = store if isinstance(store, SharedStore) else None
-    for name, key in sorted(shared.mirror.published()) if shared else store.published():
+    """Hash every byte of the finished stages again and print what is damaged; return 1 if anything is."""
+    place = store.mirror if isinstance(store, SharedStore) else store
+    checked = damaged = 0
+    for name, key in sorted(place.published()):
         checked += 1
-        problem = remote_gc.damage(shared, name, key) if shared else damage(store, name, key)
+        problem = _find_damage(store, name, key)
         if problem is None:
             continue
-        bad += 1
-        set_aside = shared.mirror.set_aside if shared else store.set_aside
-        aside = " (set aside)" if options.set_aside and set_aside(name, key) else ""
-        print(f"damaged: {name} {key[:12]}: {problem}{aside}")
-    print(f"{checked} finished stages checked, {bad} damaged")
-    if bad and not options.set_aside:
+        damaged += 1
+        is_aside = options.set_aside and place.set_aside(name, key)
+        print(f"damaged: {name} {key[:12]}: {problem}{' (set aside)' if is_aside else ''}")
+    print(f"{checked} finished stages checked, {damaged} damaged")
+    if damaged and not options.set_aside:
         print("--set-aside moves them away; the next run of their study computes them again")
-    return 1 if bad else 0
+    return 1 if damaged else 0
+
+
+def _find_damage(store: Store, name: str, key: str) -> str | None:
+    if not isinstance(store, SharedStore):
+        return gc.damage(store, name, key)
+    with tempfile.TemporaryDirectory(prefix="verify-", dir=store.root / "work") as scratch:
+        return store.mirror.find_damage(name, key, Path(scratch) / "files")
+
+
+def _entries(store: Store) -> Iterator[Entry]:
+    if isinstance(store, SharedStore):
+        return remote_gc.entries(store)
+    return gc.entries(store, referenced_stages(store.home))
+
+
+def _garbage(store: Store, older: float) -> Iterator[Garbage]:
+    if isinstance(store, SharedStore):
+        return remote_gc.garbage(store, older)
+    return gc.garbage(store, referenced_stages(store.home), older)
+
+
+def _remove(store: Store, found: list[Garbage]) -> Iterator[Garbage]:
+    if isinstance(store, SharedStore):
+        yield from remote_gc.remove(store, found)
+        return
+    with store.pruning_lock():
+        yield from gc.remove(store, found, referenced_stages(store.home))
 
 
 def human(count: float) -> str:
-    """`1.5 MB`."""
+    """Return `1.5 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.store", description="Look after finished stages.")
-    commands = parser.add_subparsers(required=True, metavar="list|size|prune|verify")
-    asked = {
-        "list": (show, "every finished stage, and the studies that refer to it"),
-        "size": (size, "bytes by kind of stage"),
-        "prune": (prune, "show what no study refers to, and what killed attempts left; --yes removes it"),
-        "verify": (verify, "hash every finished stage again"),
-    }
-    for name, (do, words) in asked.items():
-        command = commands.add_parser(name, help=words, description=words)
-        command.set_defaults(do=do)
-        command.add_argument("--home", metavar="DIR", type=Path, default=Path("runs"))
-        command.add_argument(
-            "--remote", action="store_true", help="not of the home, but at the URL that it shares with"
-        )
-        if name == "list":
-            command.add_argument("--kind", help="of one kind only: train, segment, …")
-            command.add_argument("--json", action="store_true")
-        if name == "prune":
-            command.add_argument("--yes", action="store_true", help="remove it")
-            command.add_argument(
-                "--older-than",
-                metavar="DAYS",
-                type=float,
-                default=7.0,
-                help="of attempts and damaged folders, with --remote of everything; default 7",
-            )
-        if name == "verify":
-            command.add_argument("--set-aside", action="store_true", help="move damaged folders away")
-    return parser

@@ -2,6 +2,7 @@
 
 from harness.datasets.check import Problem, check_sequences, require_sound
 from harness.datasets.digest import annotation_digest, digest, digests
+from harness.datasets.embedded import embedded_data
 from harness.datasets.miniature import embed
 from harness.datasets.protocol import (
     Dataset,
@@ -28,6 +29,7 @@ __all__ = [
     "digest",
     "digests",
     "embed",
+    "embedded_data",
     "find_root",
     "load_benchmark",
     "load_protocols",

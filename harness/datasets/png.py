@@ -1,4 +1,4 @@
-"""Whether a PNG holds all the pixels that its header claims: Pillow fills up what is missing without a word."""
+"""Structure of PNG files, to detect missing pixels, which Pillow fills without an error."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import zlib
 from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER = struct.Struct(">IIBBBBB")
+"""Data of the chunk IHDR: width, height, bits per sample, color type, compression, filter, interlacing."""
+
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Colour type → samples a pixel."""
+"""Color type → samples per pixel."""
 
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Passes of an interlaced image: first column, first row, step of columns, step of rows."""
@@ -17,40 +20,42 @@ _PIECE = 1 << 20
 """Bytes that are inflated at once."""
 
 
-def is_short(content: bytes) -> bool:
-    """Whether the pixels end early, though the file may be sound otherwise. False for what is no PNG.
+def chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """Yield kind, data and stored checksum (CRC-32 of kind and data) of each chunk; the last one may be cut."""
+    view, place = memoryview(content), len(SIGNATURE)
+    while place + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        end = place + 8 + length
+        yield kind, view[place + 8 : end], int.from_bytes(view[end : end + 4], "big")
+        place = end + 4
 
-    Raises zlib.error or struct.error where the file is damaged in another way."""
+
+def is_short(content: bytes) -> bool:
+    """Return whether the pixels end early, though the file may be sound otherwise; False for other formats.
+
+    Raises zlib.error or struct.error if the file is damaged in another way.
+    """
     if not content.startswith(SIGNATURE):
         return False
-    chunks = _chunks(content)
-    _, header = next(chunks)
-    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    bits = depth * CHANNELS.get(colour, 1)
+    parts = chunks(content)
+    _, header, _ = next(parts)
+    width, height, depth, color, _, _, interlaced = HEADER.unpack(header)
+    bits = depth * CHANNELS.get(color, 1)
     passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
     expected = 0
     for left, top, across, down in passes:
         columns, rows = -(-(width - left) // across), -(-(height - top) // down)
         if columns > 0 and rows > 0:
             expected += rows * (1 + (columns * bits + 7) // 8)
-    return _inflated(chunks, expected) < expected
+    return _inflated_size((data for kind, data, _ in parts if kind == b"IDAT"), expected) < expected
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and data of each, as far as there are."""
-    view, place = memoryview(content), len(SIGNATURE)
-    while place + 12 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, place)
-        yield kind, view[place + 8 : place + 8 + length]
-        place += 12 + length
-
-
-def _inflated(chunks: Iterator[tuple[bytes, memoryview]], most: int) -> int:
-    """Bytes that the pixels inflate to; counted no further than `most`, and never held."""
+def _inflated_size(parts: Iterator[memoryview], limit: int) -> int:
+    """Return how many bytes the pixels inflate to; counting stops at `limit`, and the bytes are not kept."""
     stream, total = zlib.decompressobj(), 0
-    for kind, data in chunks:
-        rest: bytes | memoryview = data if kind == b"IDAT" else b""
-        while rest and total < most and not stream.eof:
+    for data in parts:
+        rest: bytes | memoryview = data
+        while rest and total < limit and not stream.eof:
             total += len(stream.decompress(rest, _PIECE))
             rest = stream.unconsumed_tail
-    return total + (len(stream.flush()) if total < most and not stream.eof else 0)
+    return total + (len(stream.flush()) if total < limit and not stream.eof else 0)

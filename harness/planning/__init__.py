@@ -5,7 +5,7 @@ from harness.planning.inputs import BenchmarkInputs, Inputs, gather
 from harness.planning.invalidation import flatten
 from harness.planning.plan import NOT_SCORED, Cell, Item, Plan, make_plan
 from harness.planning.schema import plan_json
-from harness.planning.study import Scale, Study, Variant, load_scale, load_study, study_name
+from harness.planning.study import Scale, Study, Variant, check_scale, load_scale, load_study, parse_options, study_name
 from harness.planning.text import plan_text
 
 __all__ = [
@@ -20,12 +20,14 @@ __all__ = [
     "Sharing",
     "Study",
     "Variant",
+    "check_scale",
     "estimate",
     "flatten",
     "gather",
     "load_scale",
     "load_study",
     "make_plan",
+    "parse_options",
     "plan_json",
     "plan_text",
     "sharing",

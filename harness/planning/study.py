@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config import Config, merged, nested, resolve, resolve_nested
-from harness.errors import StudyError
+from harness.errors import ResourceError, StudyError
 from harness.method import find_method
 from harness.yaml_file import read_yaml
 
@@ -143,6 +144,29 @@ def load_scale(name: str, origin: str, scales: Path | None = None) -> Scale:
     for method, options in scale.methods.items():
         resolve(find_method(method, f"{path}: methods").config, options, f"{path}: methods.{method}")
     return scale
+
+
+def check_scale(scale: Scale, gpus: int, *, insist: bool) -> None:
+    """Raise ResourceError for a scale that needs a GPU where there is none, unless the user insists."""
+    if scale.requires_gpu and not gpus and not insist:
+        raise ResourceError(
+            f"scale {scale.name} is made for a GPU, and none was found; it takes {scale.hours_note or 'very long'}. "
+            "Choose a smaller --scale, or go on with --yes"
+        )
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Return the options in `KEY=VALUE` texts, with values as YAML reads them. Raises StudyError."""
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key or key in options:
+            raise StudyError(f"--option {text}: expected KEY=VALUE, each key once")
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise StudyError(f"--option {text}: the value is not YAML ({error})") from None
+    return options
 
 
 def shipped_studies() -> Path:

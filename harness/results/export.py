@@ -1,16 +1,14 @@
-"""A study's masks as the DAVIS site takes them: palette PNG, one a frame, a folder a sequence; a zip where only the
-site can score them.
+"""Exports the masks of a study as the DAVIS site takes them: a palette PNG per frame, a folder per sequence.
+
+A benchmark that only the site can score gets a zip as well.
 
 <out>/<benchmark>/<variant>/<sequence>/<frame>.png     `<variant>-seed<n>` in a study of several seeds
-<out>/<benchmark>/<variant>.zip                        where the truth is not public (DAVIS17 test-dev)
-<out>/export.json                                      what each folder holds: scale, kind of data, protocol"""
+<out>/<benchmark>/<variant>.zip                        if the truth is not public (DAVIS17 test-dev)
+<out>/export.json                                      content of each folder: scale, data kind, protocol
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -21,26 +19,27 @@ from typing import Any
 import numpy as np
 
 from harness.datasets import Sequence
-from harness.datasets.digest import cores
 from harness.datasets.files import require_name
 from harness.datasets.pixels import read_mask, write_mask
 from harness.errors import DataError, StoreError
-from harness.files import read_json, write_json
+from harness.files import atomic_file, atomic_folder, read_json, write_json
+from harness.fingerprint import digest_of
+from harness.hardware import cores
 from harness.planning.plan import Cell, Plan
 from harness.store.local import Store
 
 INDEX = "export.json"
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-"""The earliest that zip knows: equal masks make equal files."""
+"""The earliest date that zip knows: identical masks make identical files."""
 
 
 def require_usable(out: Path) -> None:
-    """Raises StoreError if `out` holds something else than an export, or cannot be written: before hours of work."""
+    """Raise StoreError if `out` holds anything but an export or cannot be written, before hours of work."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         used = any(out.iterdir())
         if used and not (out / INDEX).is_file():
-            raise StoreError(f"{out}: holds something else than exported masks; give --export a new or empty folder")
+            raise StoreError(f"{out}: holds something other than exported masks; give --export a new or empty folder")
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
@@ -48,10 +47,11 @@ def require_usable(out: Path) -> None:
 
 
 def export(plan: Plan, store: Store, out: Path) -> Iterator[str]:
-    """Writes the masks of every cell that is segmented; yields in words what was written, kept or left out.
+    """Write the masks of every segmented cell; yield a line about what was written, unchanged or skipped.
 
-    What is there already and has not changed is kept. Raises DataError for a mask that the site would refuse: missing,
-    of another size than the first frame's, or with an id that the first frame lacks. StoreError as require_usable."""
+    Raises DataError for a mask that the site would refuse: missing, of another size than the first frame's, or with an
+    id that the first frame lacks. Raises StoreError as `require_usable` does.
+    """
     require_usable(out)
     known = (read_json(out / INDEX) or {}).get("cells", {})
     try:
@@ -65,7 +65,7 @@ def export(plan: Plan, store: Store, out: Path) -> Iterator[str]:
                 yield f"{place}: not exported, {len(missing)} of {len(folders)} sequences are not segmented yet"
                 continue
             if known.get(place) == entry and all(target.exists() for target in _targets(out, place, cell, plan)):
-                yield f"{place}: {len(folders)} sequences, as before"
+                yield f"{place}: {len(folders)} sequences, unchanged"
                 continue
             known.pop(place, None)
             write_json(out / INDEX, {"study": plan.study.name, "cells": known}, indent=1)
@@ -84,16 +84,15 @@ def _place(cell: Cell, plan: Plan) -> str:
 
 
 def _entry(cell: Cell, plan: Plan) -> dict[str, Any]:
-    material = plan.inputs.benchmarks[cell.benchmark]
-    keys = json.dumps({name: stage.key for name, stage in sorted(cell.segment.items())})
+    inputs = plan.inputs.benchmarks[cell.benchmark]
     return {
         "variant": cell.variant.name,
-        "benchmark": material.protocol.title,
+        "benchmark": inputs.protocol.title,
         "seed": cell.seed,
         "scale": plan.study.scale.name,
-        "data_kind": material.data_kind,
-        "protocol": material.fingerprint,
-        "stages": hashlib.sha256(keys.encode()).hexdigest(),
+        "data_kind": inputs.data_kind,
+        "protocol": inputs.fingerprint,
+        "stages": digest_of({name: stage.key for name, stage in cell.segment.items()}),
     }
 
 
@@ -103,29 +102,24 @@ def _targets(out: Path, place: str, cell: Cell, plan: Plan) -> list[Path]:
 
 
 def _write(out: Path, place: str, cell: Cell, plan: Plan, folders: dict[str, Path]) -> int:
-    """Number of masks. The folder and the zip are there whole or not at all."""
+    """Write the folder and the zip of a cell, each complete or not at all; return the number of masks."""
     sequences = plan.inputs.benchmarks[cell.benchmark].sequences
-    targets = _targets(out, place, cell, plan)
-    targets[0].parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{targets[0].name}.", dir=targets[0].parent) as draft:
-        masks = Path(draft) / "masks"
-        masks.mkdir()
+    target, *zips = _targets(out, place, cell, plan)
+    with atomic_folder(target) as masks:
 
         def copy(name: str) -> int:
             return _copy(sequences[name].value, folders[name] / "masks", masks / name)
 
         with ThreadPoolExecutor(cores()) as pool:
             frames = sum(pool.map(copy, folders))
-        for target in targets[1:]:
-            _zip(masks, Path(draft) / "zip")
-            os.replace(Path(draft) / "zip", target)
-        shutil.rmtree(targets[0], ignore_errors=True)
-        masks.rename(targets[0])
+        for path in zips:
+            with atomic_file(path) as draft:
+                _zip(masks, draft)
     return frames
 
 
 def _copy(sequence: Sequence, source: Path, target: Path) -> int:
-    """Number of masks, one for every frame; written anew, so that each has the palette whatever the method wrote."""
+    """Write the masks of a sequence with the palette of DAVIS, whatever the method wrote; return their number."""
     target.mkdir()
     shape = sequence.mask(0).shape
     allowed = {0, *sequence.object_ids}
@@ -146,7 +140,7 @@ def _copy(sequence: Sequence, source: Path, target: Path) -> int:
 
 
 def _zip(folder: Path, path: Path) -> None:
-    """The sequences' folders at the top, as the site expects."""
+    """Write a zip with the folders of the sequences at the top, as the site expects."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
         for file in sorted(folder.rglob("*.png")):
             entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _ZIP_DATE)

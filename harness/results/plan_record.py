@@ -1,24 +1,28 @@
-"""Which stages each study stands on: kept beside the store at every run, so that it can be explained and cleaned
-without the data and without planning again.
+"""Which stages each study is based on, recorded at every run, so that explaining and pruning need no data and no plan.
 
-<home>/plans/<study>.json     the newest plan of each scale and kind of data"""
+`<home>/plans/<study>.json` holds the newest plan of each scale and data kind.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
-from harness.files import locked, read_json, write_json
 from harness.hardware import code_revision
 from harness.planning.plan import Cell, Plan
+from harness.results.saved import load_results
+from harness.results.study_file import Content, StudyFile, studies_in
 from harness.store.local import Store
+
+FOLDER = "plans"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class PlanRecord:
     """A plan as it was run."""
 
     study: str
@@ -27,13 +31,13 @@ class Kept:
     data_root: str
     study_file: str
     study_text: str
-    """The file's content then."""
+    """Content of the file at that time."""
 
     options: Mapping[str, Any]
-    """Of `--option`."""
+    """Values of `--option`."""
 
     revision: str
-    """Of the code that planned it: with this one the stages have these keys. Empty outside a git checkout."""
+    """Git revision that planned it: with that code the stages have these keys. Empty outside a git checkout."""
 
     cells: Mapping[str, Mapping[str, Any]]
     """`variant/benchmark/seed` → `segment` (key by sequence), `score`, `timing`, `analyses` (key by name), `reason`."""
@@ -42,48 +46,73 @@ class Kept:
     """Key → name of every stage."""
 
 
-def keep_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, Any]) -> None:
-    """Puts a plan in the place of the study's former one of the same scale and kind of data."""
-    path = _file(store.home, plan.study.name)
-    kept = {
-        "scale": plan.study.scale.name,
-        "data_kind": plan.inputs.data_kind,
-        "data_root": str(plan.inputs.root),
-        "study_file": str(study_file),
-        "study_text": study_file.read_text(encoding="utf-8"),
-        "options": dict(options),
-        "revision": code_revision(),
-        "cells": {cell.name: _cell(cell) for cell in plan.cells},
-        "stages": {key: item.stage.name for key, item in plan.items.items()},
-    }
-    part = kept["scale"], kept["data_kind"]
-    try:
-        with locked(path):
-            others = [one for one in _read(path) if (one["scale"], one["data_kind"]) != part]
-            write_json(path, {"plans": [*others, kept]})
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror}); free it or give another --home") from None
+def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, Any]) -> None:
+    """Record a plan in place of the study's former one of the same scale and data kind.
+
+    Raises StoreError if a file of the study is damaged or of another version: before hours of work, not after.
+    """
+    study = plan.study.name
+    record = PlanRecord(
+        study=study,
+        scale=plan.study.scale.name,
+        data_kind=plan.inputs.data_kind,
+        data_root=str(plan.inputs.root),
+        study_file=str(study_file),
+        study_text=study_file.read_text(encoding="utf-8"),
+        options=dict(options),
+        revision=code_revision(),
+        cells={cell.name: _keys(cell) for cell in plan.cells},
+        stages={key: item.stage.name for key, item in plan.items.items()},
+    )
+
+    def change(content: Content) -> Content:
+        others = [one for one in content.get("plans", []) if not _same_group(one, record)]
+        return {"plans": [*others, asdict(record)]}
+
+    for folder in ("rows", "records"):
+        StudyFile(store.home, folder, study).load()
+    StudyFile(store.home, FOLDER, study).update(change)
 
 
-def kept_plans(home: Path, study: str | None = None) -> Iterator[Kept]:
-    """Plans of one study or of all, the oldest first. Raises StoreError for a file that cannot be read."""
-    files = [_file(home, study)] if study else sorted((home / "plans").glob("*.json"))
-    for path in files:
-        for one in _read(path):
-            yield Kept(study=path.stem, **one)
+def load_plans(home: Path, study: str | None = None) -> Iterator[PlanRecord]:
+    """Yield the recorded plans of one study or of all, the oldest first. Raises StoreError for a damaged file."""
+    for name in [study] if study else studies_in(home, FOLDER):
+        file = StudyFile(home, FOLDER, name)
+        try:
+            yield from [PlanRecord(**document) for document in file.load().get("plans", [])]
+        except TypeError:
+            raise StoreError(f"{file.path}: not a record of plans; delete it and run its study again") from None
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    plans = (read_json(path) or {}).get("plans")
-    known = set(Kept.__dataclass_fields__) - {"study"}
-    if not isinstance(plans, list) or any(set(one) != known for one in plans):
-        raise StoreError(f"{path}: not a record of plans; delete it, and run its study once again")
-    return plans
+def referenced_stages(home: Path) -> dict[str, tuple[str, ...]]:
+    """Return key → studies whose recorded plans contain the stage.
+
+    Raises StoreError if a study was run here without a record of its plan: nobody knows what it is based on then.
+    """
+    users: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in load_plans(home):
+        for key in record.stages:
+            users[key][record.study] = None
+    run = {study for study in studies_in(home, "rows") if _was_run(home, study)}
+    if unknown := sorted(run - set(studies_in(home, FOLDER))):
+        raise StoreError(
+            f"{home}: studies without a record of their stages: {', '.join(unknown)}; "
+            f"run them again, or delete {home / 'rows'}/<study>.json of those that are no longer needed"
+        )
+    return {key: tuple(studies) for key, studies in users.items()}
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _was_run(home: Path, study: str) -> bool:
+    """Return whether a study has results of its own; submitted masks are based on no stage."""
+    results = load_results(home, study)
+    return not results or any(not one.submitted for one in results)
+
+
+def _same_group(document: Mapping[str, Any], record: PlanRecord) -> bool:
+    return (document["scale"], document["data_kind"]) == (record.scale, record.data_kind)
+
+
+def _keys(cell: Cell) -> dict[str, Any]:
     return {
         "segment": {name: stage.key for name, stage in cell.segment.items()},
         "score": cell.score.key if cell.score else "",
@@ -91,7 +120,3 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "analyses": {name: stage.key for name, stage in cell.analyses.items()},
         "reason": cell.reason,
     }
-
-
-def _file(home: Path, study: str) -> Path:
-    return home / "plans" / f"{study}.json"

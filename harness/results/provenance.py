@@ -1,13 +1,12 @@
-"""`python -m harness.explain STUDY CELL [--home DIR]`: what a number in a table stands on, and how to get it again.
+"""What a number in a table is based on, down to masks, networks, code and data, and the commands that reproduce it.
 
-Read from the home alone: neither the data nor the study's file need be there. CELL is `variant/benchmark/seed`, or any
-part of it that only one cell has. Exit status 0, or 2 for a named error."""
+Everything is read from the home: neither the data nor the study's file is needed.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
-import shlex
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +14,13 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.console import command_line
 from harness.errors import StudyError
 from harness.planning.invalidation import flatten
-from harness.results.plan_record import Kept, kept_plans
-from harness.results.rows import NUMBERS, kept_rows
+from harness.planning.study import study_name
+from harness.results.cell import CellResult
+from harness.results.plan_record import PlanRecord, load_plans
+from harness.results.saved import load_results
 from harness.store.local import Store
 from harness.store.manifest import Manifest
 from harness.store.sharing import url_of
@@ -28,64 +30,62 @@ _WIDTH = 110
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """A stage that the number stands on."""
+    """A stage that the number is based on."""
 
     name: str
     key: str
     folder: Path
     manifest: Manifest | None
-    """None if it is not published."""
+    """None if the stage is not published."""
 
     @property
     def kind(self) -> str:
-        """Stages that differ only in the video they read have the same."""
+        """Equal for stages that differ only in the video that they read."""
         if self.manifest is None:
             return f"{self.name}, not run yet"
-        return repr(astuple(replace(self.manifest.identity, needs={}, data={}))) + self.revision
+        return repr(astuple(replace(self.manifest.identity, needs={}, data={}))) + self.manifest.revision
 
     @property
     def label(self) -> str:
-        """As the plan names it."""
+        """Label of the stage in the plan."""
         return self.manifest.label if self.manifest else f"{self.name} {self.key[:12]}"
 
-    @property
-    def revision(self) -> str:
-        """Of the code that ran it; `+changes` at its end for uncommitted ones."""
-        return self.manifest.revision if self.manifest else ""
 
+def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tuple[PlanRecord, str]:
+    """Return the newest plan of the study that has such a cell, and the cell's full name.
 
-def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tuple[Kept, str]:
-    """The newest plan of the study that has such a cell, and the cell's whole name. `study`: a name, or its file.
-
-    Raises StudyError: never run here, or not one cell of that name; then it lists those that there are."""
-    name = Path(study).stem if study.endswith((".yaml", ".yml")) else study
-    plans = [kept for kept in kept_plans(home, name) if scale in (None, kept.scale)]
+    `study`: a name or the study's YAML file; one that does not exist any more is found by its file name. `cell`: the
+    cell's name, or any part that only one cell has. Raises StudyError if the study was never run here, or if no cell or
+    several match, and lists those that exist.
+    """
+    path = Path(study)
+    name = study_name(study) if path.suffix not in {".yaml", ".yml"} or path.is_file() else path.stem
+    plans = [record for record in load_plans(home, name) if scale in (None, record.scale)]
     if not plans:
         at = f" at scale {scale}" if scale else ""
-        known = ", ".join(sorted({kept.study for kept in kept_plans(home)})) or "none"
+        known = ", ".join(sorted({record.study for record in load_plans(home)})) or "none"
         raise StudyError(f"study {name!r} was not run{at} in {home}; studies there: {known}")
-    for kept in reversed(plans):
-        found = [one for one in kept.cells if cell in (one, one.rpartition("/")[0])]
-        found = found or [one for one in kept.cells if cell in one]
+    for record in reversed(plans):
+        found = [one for one in record.cells if cell in (one, one.rpartition("/")[0])]
+        found = found or [one for one in record.cells if cell in one]
         if len(found) == 1:
-            return kept, found[0]
+            return record, found[0]
         if found:
             raise StudyError(f"{cell!r} is part of {len(found)} cells: {', '.join(found)}")
     raise StudyError(f"study {name} has no cell {cell!r}; there are {', '.join(plans[-1].cells)}")
 
 
-def explain(home: Path, kept: Kept, cell: str) -> Iterator[str]:
-    """The lines, from the number down to the commands."""
+def explain(home: Path, record: PlanRecord, cell: str) -> Iterator[str]:
+    """Yield the lines of the explanation, from the number down to the commands."""
     store = Store(home)
-    targets = kept.cells[cell]
-    yield f"{cell} of study {kept.study}, scale {kept.scale}, {kept.data_kind} data under {kept.data_root}"
-    row = _row(home, kept, cell)
-    yield from _numbers(row, targets)
+    targets = record.cells[cell]
+    yield f"{cell} of study {record.study}, scale {record.scale}, {record.data_kind} data under {record.data_root}"
+    yield from _numbers(_saved_result(home, record, cell), targets)
     if not targets["segment"]:
         return
-    evidence = closure(store, kept, cell)
+    evidence = find_evidence(store, record, cell)
     yield from _sequences(evidence, targets)
-    yield "stages, the first first:"
+    yield "stages, in the order in which they ran:"
     groups: dict[str, list[Evidence]] = {}
     for one in evidence.values():
         groups.setdefault(one.kind, []).append(one)
@@ -93,18 +93,18 @@ def explain(home: Path, kept: Kept, cell: str) -> Iterator[str]:
         yield from _stages(group)
     if url := url_of(home):
         yield f"shared at {url}: manifests/<stage>/<key>.json of each"
-    yield from _commands(home, kept)
+    yield from _commands(home, record)
 
 
-def closure(store: Store, kept: Kept, cell: str) -> dict[str, Evidence]:
-    """Key → stage, needs first, of all that fills the cell."""
-    targets = kept.cells[cell]
+def find_evidence(store: Store, record: PlanRecord, cell: str) -> dict[str, Evidence]:
+    """Return key → stage for all stages that the cell is based on; needs come first."""
+    targets = record.cells[cell]
     found: dict[str, Evidence] = {}
 
     def collect(key: str) -> None:
         if not key or key in found:
             return
-        name = kept.stages[key]
+        name = record.stages[key]
         manifest = store.manifest(name, key)
         for need in manifest.identity.needs.values() if manifest else ():
             collect(need)
@@ -115,26 +115,27 @@ def closure(store: Store, kept: Kept, cell: str) -> dict[str, Evidence]:
     return found
 
 
-def _row(home: Path, kept: Kept, cell: str) -> Mapping[str, Any]:
-    for row in kept_rows(home, kept.study):
-        name = f"{row['variant']}/{row['benchmark']}/{row['seed']}"
-        if name == cell and (row["scale"], row["data_kind"]) == (kept.scale, kept.data_kind):
-            return row
-    return {}
+def _saved_result(home: Path, record: PlanRecord, cell: str) -> CellResult | None:
+    group = ("measured", record.scale, record.data_kind)
+    return next((one for one in load_results(home, record.study) if (one.cell, one.group) == (cell, group)), None)
 
 
-def _numbers(row: Mapping[str, Any], targets: Mapping[str, Any]) -> Iterator[str]:
-    if not row:
-        yield f"no number yet{': left out, ' + targets['reason'] if targets['reason'] else ''}"
+def _numbers(result: CellResult | None, targets: Mapping[str, Any]) -> Iterator[str]:
+    if result is None:
+        yield f"no number yet{': skipped, ' + targets['reason'] if targets['reason'] else ''}"
         return
-    numbers = [f"{name} {row[name]:.4f}" for name in NUMBERS if row.get(name) is not None]
-    yield f"{row['status']}{': ' + row['reason'] if row['reason'] else ''}"
-    yield f"  {', '.join(numbers) or 'no numbers'}"
-    yield f"  {row['method_label']}, options {row['options']}" + (f"; {row['left_out']}" if row["left_out"] else "")
-    if row["protocol"]:
-        yield f"  {row['benchmark_title']}, protocol and truth {row['protocol'][:16]}"
-    if row["hardware"]:
-        yield f"  seconds measured on {row['hardware']}"
+    numbers = dict(result.values)
+    for name in ("seconds_per_frame", "timed_objects"):
+        if (value := getattr(result, name)) is not None:
+            numbers[name] = value
+    yield f"{result.status}{': ' + result.reason if result.reason else ''}"
+    yield f"  {', '.join(f'{name} {value:.4f}' for name, value in numbers.items()) or 'no numbers'}"
+    omitted = "".join(f"; {text}" for text in result.omitted)
+    yield f"  {result.method_label}, options {json.dumps(result.options, sort_keys=True)}{omitted}"
+    if result.protocol:
+        yield f"  {result.benchmark_title}, protocol and truth {result.protocol[:16]}"
+    if result.hardware:
+        yield f"  seconds measured on {result.hardware}"
 
 
 def _sequences(evidence: Mapping[str, Evidence], targets: Mapping[str, Any]) -> Iterator[str]:
@@ -148,12 +149,12 @@ def _sequences(evidence: Mapping[str, Evidence], targets: Mapping[str, Any]) -> 
     for name, key in targets["segment"].items():
         one = evidence[key]
         digests = [digest[:16] for digest in one.manifest.identity.data.values()] if one.manifest else []
-        values = [
+        facts = [
             f"{measure[0]} {float(scores[name][measure]):.4f}" for measure in ("J_mean", "F_mean") if name in scores
         ]
-        words = [*values, *([f"data {' '.join(digests)}"] if digests else [])]
+        facts += [f"data {' '.join(digests)}"] if digests else []
         place = one.folder / "masks" if one.manifest else "not segmented yet"
-        yield f"  {name}: {', '.join(words)}{'; ' if words else ''}{place}"
+        yield f"  {name}: {', '.join(facts)}{'; ' if facts else ''}{place}"
 
 
 def _stages(group: Sequence[Evidence]) -> Iterator[str]:
@@ -162,44 +163,42 @@ def _stages(group: Sequence[Evidence]) -> Iterator[str]:
     yield from textwrap.wrap(
         f"{first.name} × {len(group)}: {labels}", _WIDTH, initial_indent="  ", subsequent_indent="    "
     )
-    if first.manifest is None:
+    manifests = [one.manifest for one in group if one.manifest]
+    if not manifests:
         return
-    identity, provenance = first.manifest.identity, first.manifest.provenance
-    seconds = sum(one.manifest.seconds or 0.0 for one in group if one.manifest)
+    identity, provenance = manifests[0].identity, manifests[0].provenance
+    seconds = sum(one.seconds or 0.0 for one in manifests)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(provenance.get("started", 0.0)))
-    yield f"    run {identity.run}, version {identity.version}; revision {first.revision or 'unknown'}"
-    yield f"    {seconds:.1f} s on {provenance.get('hardware', 'unknown')}, begun {when}"
+    yield f"    run {identity.run}, version {identity.version}; revision {manifests[0].revision or 'unknown'}"
+    yield f"    {seconds:.1f} s on {manifests[0].hardware or 'unknown hardware'}, started {when}"
     libraries = ", ".join(f"{name} {version}" for name, version in provenance.get("libraries", {}).items())
     yield from _wrapped("libraries", f"Python {provenance.get('python', '?')}, {libraries}")
     options = [f"{option}={value}" for option, value in flatten(identity.config).items()]
-    yield from _wrapped("config", " ".join(options) or "nothing to choose")
-    code = [f"{module} {digest[:8]}" for module, digest in identity.code.items()]
-    yield from _wrapped("code", ", ".join(code))
-    for one in group:
-        if one.manifest is None:
-            continue
-        data = [f"{role} {digest[:16]}" for role, digest in one.manifest.identity.data.items()]
+    yield from _wrapped("config", " ".join(options) or "no options")
+    yield from _wrapped("code", ", ".join(f"{module} {digest[:8]}" for module, digest in identity.code.items()))
+    for one in manifests:
+        data = [f"{role} {digest[:16]}" for role, digest in one.identity.data.items()]
         yield f"    {one.key[:16]}{': data ' + ', '.join(data[:4]) if data else ''}{' …' if len(data) > 4 else ''}"
         yield f"      {one.folder}"
-        for file, facts in one.manifest.networks.items():
-            yield f"      checkpoint {file}, SHA-256 {facts.get('sha256', '')[:16]}"
+        for file, facts in one.networks.items():
+            yield f"      checkpoint {file}, SHA-256 {facts.get('sha256', 'unknown')[:16]}"
 
 
-def _commands(home: Path, kept: Kept) -> Iterator[str]:
-    yield "to get it again:"
-    clean = kept.revision.removesuffix("+changes")
-    changed = "  # there were changes beside it, which no revision holds" if kept.revision != clean else ""
+def _commands(home: Path, record: PlanRecord) -> Iterator[str]:
+    yield "to reproduce it:"
+    clean = record.revision.removesuffix("+changes")
+    changed = "  # it ran with uncommitted changes, which no revision holds" if record.revision != clean else ""
     yield f"  git checkout {clean}{changed}" if clean else "  (run outside a git checkout: the revision is not known)"
-    words = ["python", "-m", "harness.run", kept.study_file, "--scale", kept.scale]
-    if kept.data_kind != "embedded":
-        words += ["--data", kept.data_root]
-    for option, value in kept.options.items():
-        words += ["--option", f"{option}={json.dumps(value)}"]
-    yield f"  {shlex.join([*words, '--home', f'{home}-again'])}"
-    path = Path(kept.study_file)
-    if not path.is_file() or path.read_text(encoding="utf-8") != kept.study_text:
-        yield f"  ({path} is not what it was; the text of that time is in {home / 'plans' / (kept.study + '.json')})"
+    command = ["run", record.study_file, "--scale", record.scale]
+    if record.data_kind != "embedded":
+        command += ["--data", record.data_root]
+    for option, value in record.options.items():
+        command += ["--option", f"{option}={json.dumps(value)}"]
+    yield f"  {command_line(*command, '--home', f'{home}-again')}"
+    path = Path(record.study_file)
+    if not path.is_file() or path.read_text(encoding="utf-8") != record.study_text:
+        yield f"  ({path} has changed since; its text then is in {home / 'plans' / (record.study + '.json')})"
 
 
-def _wrapped(name: str, words: str) -> list[str]:
-    return textwrap.wrap(f"{name}: {words}", _WIDTH, initial_indent="    ", subsequent_indent="      ")
+def _wrapped(name: str, text: str) -> list[str]:
+    return textwrap.wrap(f"{name}: {text}", _WIDTH, initial_indent="    ", subsequent_indent="      ")

@@ -1,32 +1,33 @@
-"""Masks of any method, handed in: scored, and recorded as a row of a study beside its own.
+"""Submitted masks: masks of any method that someone else made, scored here and compared with a study's results.
 
-Such a row has the fingerprint of its benchmark's protocol and the kind of its data, as every other; its scale is
-`SUBMITTED`, since nobody knows at what size the masks were made, so that it is never taken for a variant
-of the study. It has no seed and no seconds a frame."""
+The result has the protocol's fingerprint and the data kind like every other. It has no scale, since nobody knows the
+size of the networks that made the masks, no seed and no seconds per frame.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.datasets import Protocol, data_kind, find_root, load_benchmark
 from harness.errors import DataError, StoreError, StudyError
+from harness.files import atomic_folder, read_json, sha256_of_files, write_json
 from harness.planning.study import study_name
-from harness.results.rows import MASKS, NUMBERS, SUBMITTED, Row, plain
+from harness.results.cell import CellResult, normalized
 from harness.score import ScoringRules, SequenceScores, write_scores
-from harness.tracking.sync import record_submitted
+from harness.store.manifest import read_manifest
 
 LONGEST = 60
 """Characters of a method's name."""
 
+MASKS = "masks.json"
+"""Name of the file in the score folder that says where the masks are: sequence → folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """What is known before anything is scored."""
+    """Submitted masks, checked before anything is scored."""
 
     method: str
     study: str
@@ -39,11 +40,12 @@ class Submission:
     fingerprint: str
 
 
-def announce(method: str, study: str, home: Path, protocol: Protocol, truth: Path) -> Submission:
-    """Checks what would be recorded. `truth`: the folder of the masks inside the dataset as it is distributed.
+def check_submission(method: str, study: str, home: Path, protocol: Protocol, truth: Path) -> Submission:
+    """Return the submission that would be recorded. `truth`: folder of the masks inside the dataset as distributed.
 
-    Raises StudyError for a name that cannot be used, DataError where the truth is not part of the dataset: without it,
-    nobody can tell whether two rows may be compared."""
+    Raises StudyError for an unusable name, DataError if the truth is not part of the dataset: without it, nobody can
+    say which results are comparable.
+    """
     method = method.strip()
     if not any(map(str.isalnum, method)) or not method.isprintable() or len(method) > LONGEST:
         raise StudyError(f"--method {method!r}: a name of at most {LONGEST} characters with a letter or digit expected")
@@ -61,52 +63,67 @@ def announce(method: str, study: str, home: Path, protocol: Protocol, truth: Pat
     )
 
 
-def hand_in(one: Submission, scores: Sequence[SequenceScores], rules: ScoringRules, prediction: Path) -> Row:
-    """Keeps the scores and records the row, in the place of the method's former one; returns it.
+def save_scores(
+    submission: Submission, scores: Sequence[SequenceScores], rules: ScoringRules, prediction: Path
+) -> CellResult:
+    """Write the score files of a submission in place of former ones of its method; return the result, not yet recorded.
 
-    `prediction`: the folder of the masks. Raises StoreError where the home cannot be written."""
+    `prediction`: the folder of the masks. Raises StoreError if the home cannot be written.
+    """
     masks = {score.name: str(prediction.absolute() / score.name) for score in scores}
-    folder = one.home / SUBMITTED / one.study / plain(one.method) / f"{one.protocol.name}-{one.data_kind}"
-    draft = folder.with_name(f".{folder.name}.partial")
+    name, protocol = normalized(submission.method), submission.protocol
+    folder = submission.home / "submitted" / submission.study / name / f"{protocol.name}-{submission.data_kind}"
     try:
-        shutil.rmtree(draft, ignore_errors=True)
-        total = write_scores(draft, scores, rules.averaging, alternative=rules.alternative)
-        (draft / MASKS).write_text(json.dumps(masks, indent=1), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
+        with atomic_folder(folder) as draft:
+            values = write_scores(draft, scores, rules.averaging, alternative=rules.alternative)
+            write_json(draft / MASKS, masks, indent=1)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --home") from None
-    row: Row = {
-        "study": one.study,
-        "variant": one.method,
-        "method": SUBMITTED,
-        "method_label": one.method,
-        "benchmark": one.protocol.name,
-        "benchmark_title": one.protocol.title,
-        "seed": 0,
-        "scale": SUBMITTED,
-        "data_kind": one.data_kind,
-        "protocol": one.fingerprint,
-        "status": "done",
-        "reason": "",
-        "left_out": "",
-        "options": "{}",
-        "sequences": len(scores),
-        **dict.fromkeys(NUMBERS),
-        **total,
-        "hardware": "",
-        "score_folder": str(folder),
-        "masks": json.dumps(masks),
-        "analyses": "{}",
-        "data_root": str(one.root),
-    }
-    record_submitted(one.home, one.study, row, {"masks": str(prediction.absolute()), "masks_sha256": _digest(masks)})
-    return row
+    return CellResult(
+        study=submission.study,
+        variant=name,
+        method=submission.method,
+        method_label=submission.method,
+        benchmark=protocol.name,
+        benchmark_title=protocol.title,
+        origin="submitted",
+        data_kind=submission.data_kind,
+        protocol=submission.fingerprint,
+        status="done",
+        sequences=len(scores),
+        values=values,
+        score_folder=str(folder),
+        masks=masks,
+        data_root=str(submission.root),
+    )
+
+
+def masks_digest(result: CellResult) -> str:
+    """Return the SHA-256 over the names and contents of all masks of a result."""
+    folders = sorted(result.masks.items())
+    return sha256_of_files(
+        {f"{sequence}/{path.name}": path for sequence, folder in folders for path in sorted(Path(folder).glob("*.png"))}
+    )
+
+
+def find_masks(score_folder: str) -> dict[str, str]:
+    """Return sequence → folder of the masks that were scored into a score folder; empty if there is no such score."""
+    folder = Path(score_folder)
+    if not score_folder:
+        return {}
+    if (submitted := read_json(folder / MASKS)) is not None:
+        return submitted
+    manifest = read_manifest(folder)
+    store = folder.parent.parent
+    needs = manifest.identity.needs if manifest else {}
+    return {sequence: str(store / "segment" / key / "masks") for sequence, key in needs.items()}
 
 
 def _data_root(protocol: Protocol, truth: Path) -> Path:
-    """The folder above the dataset's where that is how the dataset is found, else the dataset's own; its marks decide
-    whether the data is real."""
+    """Return the data root: the folder above the dataset if a study finds the dataset there, else the dataset's own.
+
+    The marks in it decide whether the data is real.
+    """
     dataset = truth.absolute().parent.parent
     try:
         if find_root(dataset.parent, protocol) == dataset:
@@ -118,19 +135,10 @@ def _data_root(protocol: Protocol, truth: Path) -> Path:
         marker = protocol.dataset.marker.replace("{split}", protocol.split)
         raise DataError(
             f"--record: {truth} is not part of {protocol.dataset.title} as distributed; give the Annotations/480p that "
-            f"lies beside {marker}, so that the row can be compared with others"
+            f"lies next to {marker}, so that the result can be compared with others"
         )
     if data_kind(dataset.parent) != "real":
         raise DataError(
             f"--record: {dataset.parent} holds data that is not real, but not under a name of the dataset's"
         )
     return dataset
-
-
-def _digest(masks: Mapping[str, str]) -> str:
-    """SHA-256 over names and contents of all the masks."""
-    total = hashlib.sha256()
-    for sequence, folder in sorted(masks.items()):
-        for path in sorted(Path(folder).glob("*.png")):
-            total.update(f"{sequence}/{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()

@@ -1,9 +1,10 @@
-"""Boundaries of a truth and a prediction, and how much of each the other reaches: bit-parallel, eight planes a byte.
+"""Boundaries of a truth and a prediction, and how much of each matches the other: bit-parallel, eight planes per byte.
 
 Both masks of an object are cut into `LANES` blocks of rows, and block j of the truth becomes bit j of a byte, of the
-prediction bit j + 4. Neighbours in a row or a column are then neighbours in memory, so that shifting both masks by any
-distance is reading at another place, and the disk that matching needs is a few dozen OR operations on a quarter of the
-object's bytes. Halo rows above and below carry the ends of the neighbouring blocks."""
+prediction bit j + 4. Neighbors in a row or a column are then neighbors in memory, so that shifting both masks by any
+distance is reading at another offset, and the disk that matching needs is a few dozen OR operations on a quarter of the
+object's bytes. Halo rows above and below carry the ends of the neighboring blocks.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 0.008
-"""Of the image diagonal: how far a boundary pixel may lie from the other boundary and still match (DAVIS)."""
+"""Distance at which boundary pixels still match, as a share of the image diagonal (DAVIS)."""
 
 LANES = 4
 TRUTH, PREDICTION = 0x0F, 0xF0
@@ -28,16 +29,17 @@ Bytes = NDArray[np.uint8]
 
 
 def radius(height: int, width: int) -> int:
-    """The tolerance in pixels, for an image of that size."""
+    """Return the tolerance in pixels for an image of that size."""
     return math.ceil(TOLERANCE * math.sqrt(height * height + width * width))
 
 
 def boundary(seg: Bytes, rows: int, columns: int, stride: int, *, height: int, right: bool, bottom: bool) -> Bytes:
-    """Boundary pixels of both masks: those that differ from their right, lower or lower-right neighbour.
+    """Return the boundary pixels of both masks: those that differ from their right, lower or lower-right neighbor.
 
     `seg`: `rows` + 1 rows of `stride` bytes, flat, `columns` in use, the last row and the columns beyond free for use
-    here. `height`: rows of the object over all blocks. `right`, `bottom`: it ends at the image's border; what lies
-    behind that border is as on it, so that there only the other direction counts, and the corner is none."""
+    here. `height`: rows of the object over all blocks. `right`, `bottom`: it ends at the image's border; pixels beyond
+    the border equal those on it, so that only the other direction counts there, and the corner is no boundary.
+    """
     size = rows * stride
     grid = seg.reshape(rows + 1, stride)
     if right:
@@ -47,7 +49,7 @@ def boundary(seg: Bytes, rows: int, columns: int, stride: int, *, height: int, r
     lane = 0x11 << block
     if bottom:
         grid[row + 1] |= grid[row] & lane
-    padded = np.empty(size + stride + 1, np.uint8)  # one byte more for the last lower-right neighbour
+    padded = np.empty(size + stride + 1, np.uint8)  # one byte more for the last lower-right neighbor
     padded[:-1], padded[-1] = seg, 0
     here = padded[:size]
     edge = here ^ padded[1 : size + 1]
@@ -61,9 +63,10 @@ def boundary(seg: Bytes, rows: int, columns: int, stride: int, *, height: int, r
 
 
 def dilate(edge: Bytes, rows: int, stride: int, size: int) -> Bytes:
-    """All pixels within `size` of a boundary pixel, each mask by itself; as `edge`: `rows` × `stride`, flat.
+    """Return all pixels within `size` of a boundary pixel, separately for each mask; `rows` × `stride`, flat.
 
-    `rows` ≥ `size`, and the last `size` columns of `edge` are 0; what the result has there is without meaning."""
+    `rows` ≥ `size`, and the last `size` columns of `edge` are 0; those of the result are undefined.
+    """
     halo = size * stride
     length = rows * stride
     whole = length + 2 * halo
@@ -75,11 +78,11 @@ def dilate(edge: Bytes, rows: int, stride: int, size: int) -> Bytes:
     np.bitwise_and(edge[:halo] >> 1, UP, out=now[start + length : start + length + halo])
     result = np.zeros(length, np.uint8)
     bitwise_or: Any = np.bitwise_or
-    for step, alone, shifts in _disk(size):
+    for step, covered, shifts in _disk(size):
         if step:
             middle = then[size : size + whole]
             bitwise_or(now[size - step : size - step + whole], now[size + step : size + step + whole], out=middle)
-            if not alone:
+            if not covered:
                 bitwise_or(middle, now[size : size + whole], out=middle)
             now, then = then, now
         for shift in shifts:
@@ -90,8 +93,11 @@ def dilate(edge: Bytes, rows: int, stride: int, size: int) -> Bytes:
 
 @cache
 def _disk(size: int) -> tuple[tuple[int, bool, tuple[int, ...]], ...]:
-    """How to grow the rows of a full disk: by how much to widen a run on both sides, whether its two shifted copies
-    cover it without the run itself, and at which heights the disk has a row of the width reached."""
+    """Return the steps that grow the rows of a full disk.
+
+    Each has the pixels by which to widen a run on both sides, whether its two shifted copies cover the run itself, and
+    the heights at which the disk has a row of the width reached.
+    """
     rows: dict[int, list[int]] = {}
     for shift in range(-size, size + 1):
         rows.setdefault(math.isqrt(size * size - shift * shift), []).append(shift)

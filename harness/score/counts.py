@@ -1,4 +1,4 @@
-"""The six integers behind J and F (harness.score.measures.COUNTS), for all objects of one frame."""
+"""The six integers behind J and F (harness.score.measures.COUNTS) for all objects of one frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING: Counts = (0, 0, 0, 0, 0, 0)
 
 
 def count_objects(truth: Raster, prediction: Raster, objects: int) -> list[Counts]:
-    """Counts of the ids 1..`objects`. Both masks have one geometry: height, width, stride and offset."""
+    """Return the counts of the ids 1..`objects`. Both masks have equal height, width, stride and offset."""
     return [_count(truth, prediction, index) for index in range(1, objects + 1)]
 
 
@@ -57,7 +57,7 @@ def _count(truth: Raster, prediction: Raster, index: int) -> Counts:
     )
     np.bitwise_and(edge, TRUTH, out=planes[3])
     np.bitwise_and(edge, PREDICTION, out=planes[4])
-    if min(places) < 0:  # one side lacks the object: nothing can match
+    if min(places) < 0:  # one mask lacks the object: nothing can match
         words[5:] = 0
     else:
         near = dilate(edge, rows, narrow, size).view(np.uint64)
@@ -68,8 +68,10 @@ def _count(truth: Raster, prediction: Raster, index: int) -> Counts:
 
 
 def _pack(truth: Raster, prediction: Raster, index: int, top: int, height: int, rows: int) -> NDArray[np.uint8]:
-    """Both masks of an object in one byte a pixel: block j of `rows` rows is bit j of the truth, j + 4 of the
-    prediction; `rows` × stride, flat."""
+    """Return both masks of an object with one byte per pixel, `rows` × stride, flat.
+
+    Block j of `rows` rows is bit j of the truth and bit j + 4 of the prediction.
+    """
     stride = truth.stride
     start, end = top * stride, (top + height) * stride
     length = rows * stride
@@ -81,13 +83,13 @@ def _pack(truth: Raster, prediction: Raster, index: int, top: int, height: int, 
     bits = blocks.view(np.uint8)
     packed = bits[-1]
     for block in bits[-2::-1]:
-        np.add(packed, packed, out=packed)  # shifts; on bytes the fastest way to
+        np.add(packed, packed, out=packed)  # a shift; the fastest way on bytes
         np.bitwise_or(packed, block, out=packed)
     return packed
 
 
 def _count_bits(words: NDArray[np.uint64]) -> list[int]:
-    """Set bits of each row."""
+    """Return the number of set bits in each row."""
     count: Any = getattr(np, "bitwise_count", None)
     if count is None:  # numpy 1
         return [int.from_bytes(row.tobytes(), "little").bit_count() for row in words]

@@ -1,4 +1,4 @@
-"""Folders of masks: which sequences and frames there must be, what is wrong with them, and their scores."""
+"""Folders of masks: the sequences and frames that they must hold, what is wrong with them, and their scores."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Video:
 
     name: str
     truth: Path
-    """Folder of its masks, `<frame>.png`."""
+    """Folder of the true masks, `<frame>.png`."""
 
     prediction: Path
-    """The same."""
+    """Folder of the predicted masks, `<frame>.png`."""
 
     first: str
     """Name of the first frame; the ids in its truth are the objects."""
@@ -40,8 +40,10 @@ class Video:
 
 
 def count_frames(video: Video, objects: int, start: int, stop: int) -> list[list[Counts]]:
-    """Counts of each object in the scored frames `start` to `stop`. Raises DataError naming a file that is missing,
-    damaged or does not fit."""
+    """Return the counts of each object in the scored frames `start` to `stop`.
+
+    Raises DataError naming a file that is missing, damaged or does not fit.
+    """
     counts = []
     for name in video.frames[start:stop]:
         prediction = video.prediction / f"{name}.png"
@@ -51,7 +53,7 @@ def count_frames(video: Video, objects: int, start: int, stop: int) -> list[list
 
 
 def objects_of(video: Video) -> int:
-    """How many objects it has, by the first frame's truth. Raises DataError if none, or if that cannot be read."""
+    """Return the number of objects in the first frame's truth. Raises DataError if it has none."""
     if video.values != "ids":
         return 1
     path = video.truth / f"{video.first}.png"
@@ -63,9 +65,10 @@ def objects_of(video: Video) -> int:
 
 
 def score_video(sequence: harness.datasets.Sequence, folder: Path, values: Values) -> SequenceScores:
-    """The scores of a dataset's sequence whose masks a method has written to `folder`, `<frame name>.png` each.
+    """Return the scores of a dataset's sequence whose masks a method has written to `<folder>/<frame name>.png`.
 
-    Raises DataError naming a file that is missing, damaged or does not fit."""
+    Raises DataError naming a file that is missing, damaged or does not fit.
+    """
     objects = max(sequence.object_ids, default=0) if values == "ids" else 1
     if not objects:
         raise DataError(f"{sequence.name}: no object in the first frame's truth, so there is nothing to score")
@@ -83,11 +86,12 @@ def score_video(sequence: harness.datasets.Sequence, folder: Path, values: Value
 def find_videos(
     truth: Path, prediction: Path, rules: ScoringRules, names: Iterable[str] | None = None
 ) -> tuple[list[Video], dict[str, str]]:
-    """The sequences to score, and for the others why they cannot be scored, by name.
+    """Return the sequences to score, and name → reason for those that cannot be scored.
 
     Both folders hold `<sequence>/<frame>.png`. `names`: the sequences there must be; by default the folders in
-    `truth`. Predicted frames that the rules leave out may be missing; predicted frames without truth are not looked at.
-    Raises DataError if one of the two folders is missing or holds no folder."""
+    `truth`. Predicted frames that the rules skip may be missing; predicted frames without truth are ignored.
+    Raises DataError if one of the two folders is missing or holds no folder.
+    """
     expected = sorted(names) if names is not None else _folders(truth)
     present = _folders(prediction)
     videos, problems = [], {}
@@ -131,7 +135,7 @@ def _find_video(truth: Path, prediction: Path, rules: ScoringRules) -> Video:
 
 
 def _refuse_lost_truth(folder: Path, names: Sequence[str], predicted: Iterable[str]) -> None:
-    """A few numbers left out while their prediction is there: truth was lost. Many: only some frames have truth."""
+    """Raise DataError if the truth lacks a few numbered frames that were predicted; with many, it was never there."""
     if not all(name.isascii() and name.isdigit() for name in names):
         return
     numbers = {int(name) for name in names}
@@ -152,8 +156,9 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _masks(folder: Path) -> set[str]:
-    """Names of the frames. Of the texts only, since paths cost ten times as much."""
+    """Return the names of the frames."""
     try:
-        return {name[:-4] for name in os.listdir(folder) if name.endswith(".png") and not name.startswith(".")}
+        names = os.listdir(folder)  # noqa: PTH208  paths take ten times as long
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); restore the folder") from None
+    return {name[:-4] for name in names if name.endswith(".png") and not name.startswith(".")}

@@ -20,18 +20,19 @@ LENGTH_BINS = 100
 
 
 def region_and_boundary(scores: SequenceScores) -> NDArray[np.float64]:
-    """J&F of every object in every frame, the mean of J and F; objects × frames, in 0..1."""
+    """Return J&F of every object in every frame, the mean of J and F; objects × frames, in 0..1."""
     return np.asarray((scores.J + scores.F) / 2)
 
 
 def over_length(
     scores: Iterable[SequenceScores], measure: FrameMeasure, bins: int = LENGTH_BINS
 ) -> NDArray[np.float64]:
-    """Mean of a measure over all objects at each share of the video's length; `bins` values in 0..1 (paper, figure 5).
+    """Return the mean of a measure over all objects at each share of the video's length (paper, figure 5).
 
-    The scored frames of a video share its length equally; a bin takes each frame by how much of the bin it fills, so
-    that short videos and long ones weigh the same, and the mean of the bins is the mean over the frames. Raises
-    DataError if there is no sequence."""
+    Returns `bins` values in 0..1. The scored frames of a video share its length equally, and a bin weights each frame
+    by the part of the bin that it fills: short and long videos weigh the same, and the mean of the bins is the mean
+    over the frames. Raises DataError if there is no sequence.
+    """
     edges = np.linspace(0, 1, bins + 1)
     curves = []
     for one in scores:
@@ -48,9 +49,10 @@ def over_length(
 def by_attribute(
     scores: Iterable[SequenceScores], attributes: Mapping[str, Iterable[str]], averaging: Averaging
 ) -> dict[str, Row]:
-    """The total over the sequences that have an attribute, by attribute, sorted. `attributes`: sequence → its own.
+    """Return the total over the sequences with each attribute, sorted by attribute.
 
-    Raises DataError if a scored sequence is not among them."""
+    `attributes`: sequence → its attributes. Raises DataError if a scored sequence is not among them.
+    """
     members: dict[str, list[SequenceScores]] = {}
     for one in scores:
         if one.name not in attributes:
@@ -63,8 +65,11 @@ def by_attribute(
 
 
 def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
-    """Sequence → its attributes (`OCC`, `FM`, …) from the `db_info.yml` of DAVIS: a list `sequences` of entries with
-    `name` and `attributes`. Raises DataError naming the file and what it lacks."""
+    """Return sequence → its attributes (`OCC`, `FM`, …) from the `db_info.yml` of DAVIS.
+
+    The file has a list `sequences` of entries with `name` and `attributes`. Raises DataError naming the file and what
+    it lacks.
+    """
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

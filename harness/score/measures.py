@@ -1,6 +1,7 @@
-"""J and F from pixel counts, and the measures of a table: statistics over the frames, as the DAVIS evaluator defines them.
+"""J and F from pixel counts, and their statistics over the frames, as the DAVIS evaluator defines them.
 
-A new measure is one function and one entry of `MEASURES`; score tables, results and reports take it from there."""
+A new measure is one function and one entry of `MEASURES`; score tables, results and reports take it from there.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ DECAY_BINS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """One number that score tables, results and reports carry, computed from an object's frames or from other measures."""
+    """A number in score tables, results and reports, computed from an object's frames or from other measures."""
 
     name: str
     """Column of the score tables and key of `CellResult.values`."""
@@ -34,7 +35,7 @@ class Measure:
     """The statistic of one object's values over the scored frames, in time order."""
 
     mean_of: tuple[str, ...] = ()
-    """Names of the measures whose mean it is, taken in every row but those of single objects."""
+    """Names of the measures whose mean it is; single objects have no such measure."""
 
     higher_is_better: bool = True
     digits: int = 3
@@ -50,15 +51,16 @@ class Measure:
 
 
 def region_similarity(counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """J, the intersection over the union; 1 where both masks are empty. `counts`: … × 6, see COUNTS."""
+    """Return J, the intersection over the union; 1 if both masks are empty. `counts`: … × 6, see COUNTS."""
     inter, union = counts[..., 0], counts[..., 1]
     return np.where(union == 0, 1.0, inter / np.maximum(union, 1))
 
 
 def boundary_measure(counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """F, the harmonic mean of boundary precision and recall. `counts`: … × 6, see COUNTS.
+    """Return F, the harmonic mean of boundary precision and recall. `counts`: … × 6, see COUNTS.
 
-    Neither mask has a boundary: 1. Only one has: 0, whatever the other mask is. No boundary pixel matches: 0."""
+    It is 1 if neither mask has a boundary, and 0 if only one has or no boundary pixel matches.
+    """
     n_fg, n_gt, match_fg, match_gt = (counts[..., index] for index in range(2, 6))
     precision = match_fg / np.maximum(n_fg, 1)
     recall = match_gt / np.maximum(n_gt, 1)
@@ -69,9 +71,10 @@ def boundary_measure(counts: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def decay_edges(frames: int) -> list[int]:
-    """Indices of the five edges of the four bins; both edges belong to a bin.
+    """Return the indices of the five edges of the four bins; both edges belong to a bin.
 
-    Equals round(linspace(1, frames, 5) + 1e-10) - 1 of the official code, in integers, so that nothing overflows."""
+    Equals round(linspace(1, frames, 5) + 1e-10) - 1 of the official code, in integers, so that nothing overflows.
+    """
     return [((frames - 1) * edge + 2) // DECAY_BINS for edge in range(DECAY_BINS + 1)]
 
 

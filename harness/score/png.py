@@ -1,13 +1,13 @@
 """Mask PNGs to rasters, without expanding palettes: about ten times as fast as a general image library.
 
-Palette and grey images without row filters, or with the one that DAVIS16 has, are read here. Every other PNG (further
-filters, interlacing, 16 bit, alpha, grey of 2 and 4 bit) goes to harness.datasets.pixels.read_mask, which knows them
-all. Both give the same values."""
+Palette and gray images without row filters, or with the one that DAVIS16 has, are read here. Every other PNG (further
+filters, interlacing, 16 bit, alpha, gray of 2 and 4 bit) goes to harness.datasets.pixels.read_mask, which knows them
+all. Both give the same values.
+"""
 
 from __future__ import annotations
 
 import importlib
-import struct
 import zlib
 from functools import cache
 from operator import mul
@@ -18,34 +18,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.pixels import read_mask
+from harness.datasets.png import HEADER, SIGNATURE, chunks
 from harness.errors import DataError
 from harness.score.raster import Raster, from_array
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, PALETTE = 0, 3
+GRAY, PALETTE = 0, 3
 FILTER_NONE, FILTER_SUB = 0, 1
 BYTES = tuple(bytes((value,)) for value in range(256))
-HEADER = struct.Struct(">IIBBBBB")
-CHUNK = struct.Struct(">I4s")
 SMALL = 1 << 15
 """Bytes of compressed pixels, far more than a mask has, that cannot grow beyond 34 MB (deflate gains 1,032 at most)."""
 
 MOST_PIXELS = 1 << 28
-"""An image that claims more is not believed, so that a damaged header cannot fill the memory."""
+"""Largest image that is decoded, so that a damaged header cannot exhaust the memory."""
 
 
 class _DamageError(Exception):
-    """What is wrong with a PNG, in words; inside this file only."""
+    """What is wrong with a PNG; never leaves this module."""
 
 
 def read_raster(path: Path) -> Raster:
-    """The stored values of a mask: palette indices, grey levels, 0/1 of a 1-bit image; alpha is dropped.
+    """Return the stored values of a mask: palette indices, gray levels, 0/1 of a 1-bit image; alpha is dropped.
 
-    Raises DataError if the file is missing, damaged, or a colour image."""
+    Raises DataError if the file is missing, damaged, or a color image.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: the mask cannot be read ({error.strerror}); one PNG a frame expected") from None
+        raise DataError(f"{path}: the mask cannot be read ({error.strerror}); one PNG per frame expected") from None
     try:
         raster = _decode(content)
     except _DamageError as damage:
@@ -54,14 +53,14 @@ def read_raster(path: Path) -> Raster:
 
 
 def _decode(content: bytes) -> Raster | None:
-    """None: not of the plain kind, or no PNG at all; the general reader knows. Raises _DamageError."""
+    """Return the values, or None for a format that the general reader must handle. Raises _DamageError."""
     if not content.startswith(SIGNATURE):
         return None
-    header, data = _chunks(content)
-    width, height, depth, colour, _, filters, interlaced = header
+    header, data = _parse(content)
+    width, height, depth, color, _, filters, interlaced = header
     if not 0 < width * height <= MOST_PIXELS:
         raise _DamageError(f"it claims {width}×{height} pixels")
-    plain = colour == PALETTE or (colour == GREY and depth in {1, 8})
+    plain = color == PALETTE or (color == GRAY and depth in {1, 8})
     if not plain or filters or interlaced or depth not in {1, 2, 4, 8}:
         return None
     stride = 1 + (width * depth + 7) // 8
@@ -77,23 +76,18 @@ def _decode(content: bytes) -> Raster | None:
     return raster if depth == 8 else _unpack(raster, depth)
 
 
-def _chunks(content: bytes) -> tuple[tuple[int, ...], bytes]:
-    """The fields of the header, and the compressed pixels; every checksum is verified. Raises _DamageError."""
+def _parse(content: bytes) -> tuple[tuple[int, ...], bytes]:
+    """Return the fields of the header and the compressed pixels; verify every checksum. Raises _DamageError."""
     header, data = None, []
-    place = len(SIGNATURE)
-    while place + 12 <= len(content):
-        length, kind = CHUNK.unpack_from(content, place)
-        end = place + 8 + length
-        body = content[place + 8 : end]
-        if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(content[end : end + 4], "big"):
+    for kind, body, checksum in chunks(content):
+        if zlib.crc32(body, zlib.crc32(kind)) != checksum:
             raise _DamageError(f"cut short or changed in its chunk {kind.decode('latin-1')}")
-        if kind == b"IHDR" and length == HEADER.size:
+        if kind == b"IHDR" and len(body) == HEADER.size:
             header = HEADER.unpack(body)
         elif kind == b"IDAT":
             data.append(body)
         elif kind == b"IEND":
             break
-        place = end + 4
     else:
         raise _DamageError("it ends early")
     if header is None:
@@ -102,7 +96,7 @@ def _chunks(content: bytes) -> tuple[tuple[int, ...], bytes]:
 
 
 def _inflate(data: bytes, size: int) -> bytes:
-    """`size` bytes, and another number of them where the data is wrong. Raises _DamageError."""
+    """Return `size` bytes, or a different number if the data is wrong. Raises _DamageError."""
     library, failure = _inflater()
     try:
         if len(data) <= SMALL:
@@ -115,8 +109,10 @@ def _inflate(data: bytes, size: int) -> bytes:
 
 
 def _undo_sub(rows: bytes, stride: int) -> bytes:
-    """Rows that all hold differences to the left neighbour, modulo 256 (the truth of DAVIS16), to values; the filter
-    bytes become 0. Differences of a mask are nearly all 0, so its runs are computed and not its pixels."""
+    """Return the values of rows that all hold differences to the left neighbor, modulo 256 (the truth of DAVIS16).
+
+    The filter bytes become 0. Differences of a mask are nearly all 0, so its runs are computed and not its pixels.
+    """
     changes = _nonzero(rows)  # every filter byte among them: a row starts anew
     steps = np.frombuffer(rows, np.uint8)[changes].astype(np.int64)
     starts = np.flatnonzero(changes % stride == 0)
@@ -128,16 +124,16 @@ def _undo_sub(rows: bytes, stride: int) -> bytes:
 
 
 def _nonzero(data: bytes) -> NDArray[np.int64]:
-    """Places of the bytes that are not 0, ascending; words of eight zeros are passed over at once."""
+    """Return the positions of nonzero bytes, ascending; blocks of eight zeros are skipped at once."""
     even = len(data) // 8 * 8
-    words = np.flatnonzero(np.frombuffer(data, np.uint64, even // 8) != 0)
-    inside = np.flatnonzero(np.frombuffer(data, np.uint8, even).reshape(-1, 8)[words] != 0)
-    tail = even + np.flatnonzero(np.frombuffer(data, np.uint8, offset=even)) if even < len(data) else words[:0]
-    return np.concatenate([words[inside >> 3] * 8 + (inside & 7), tail])
+    blocks = np.flatnonzero(np.frombuffer(data, np.uint64, even // 8) != 0)
+    inside = np.flatnonzero(np.frombuffer(data, np.uint8, even).reshape(-1, 8)[blocks] != 0)
+    tail = even + np.flatnonzero(np.frombuffer(data, np.uint8, offset=even)) if even < len(data) else blocks[:0]
+    return np.concatenate([blocks[inside >> 3] * 8 + (inside & 7), tail])
 
 
 def _unpack(raster: Raster, depth: int) -> Raster:
-    """Values of `depth` bits, the highest bits first, to one byte each."""
+    """Expand values of `depth` bits, the highest bits first, to one byte each."""
     packed = raster.flat().reshape(raster.height, raster.stride)[:, 1:]
     if depth == 1:
         values: Any = np.unpackbits(packed, axis=1)
@@ -150,7 +146,7 @@ def _unpack(raster: Raster, depth: int) -> Raster:
 
 @cache
 def _inflater() -> tuple[Any, tuple[type[Exception], ...]]:
-    """The fastest library installed that has the interface of zlib, and what it raises on damaged data."""
+    """Return the fastest installed library with the interface of zlib, and what it raises on damaged data."""
     for module in ("zlib_ng.zlib_ng", "isal.isal_zlib"):
         try:
             found = importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""The frames of many videos scored in several processes: what the pieces are, who takes the next, what came of them."""
+"""Scores the frames of many videos in several processes, piece by piece."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from harness.score.folders import Video, count_frames, objects_of
 from harness.score.sequence import SequenceScores, from_counts
 
 TOKEN = struct.Struct("=I")
-"""Number of a piece, in the pipe that all processes read; one read takes one whole token."""
+"""Number of a piece in the pipe that all processes read; one read takes one whole token."""
 
 MOST_PIECES = 1024
-"""About; their tokens must fit into a pipe before anyone reads it (16 KiB on macOS, 64 KiB on Linux)."""
+"""Approximate limit; all tokens must fit into a pipe before it is read (16 KiB on macOS, 64 KiB on Linux)."""
 
 SMALLEST, LARGEST = 4, 64
-"""Frames of a piece: small ones at the end let all processes end together, large ones cost no time in between."""
+"""Frames of a piece: small pieces at the end let all processes end together, large ones before save overhead."""
 
 DIED = "a scoring process died before it was finished (out of memory?); use fewer --jobs"
 
@@ -38,25 +38,25 @@ class Part(NamedTuple):
 
 
 RESERVE = 16 << 20
-"""Bytes, several times what a frame of 1080p takes; never touched, so not occupied."""
+"""Bytes, several times those of a frame of 1080p; never written, so they occupy no memory."""
 
 Piece = tuple[Part, ...]
 Outcome = list[list[Counts]] | str
-"""Counts of every frame and object of a part, or what is wrong with it."""
+"""Counts of every frame and object of a part, or an error message."""
 
 
 @dataclass
-class Ledger:
-    """What is known of every video so far."""
+class Progress:
+    """Counts and problems of every video so far."""
 
     counts: list[list[list[Counts] | None]]
-    """Video → scored frame → counts of each object; None: not there (yet)."""
+    """Video → scored frame → counts of each object; None if there are none (yet)."""
 
     problems: dict[int, tuple[int, str]] = field(default_factory=dict)
-    """Video → the first of its parts that has a problem, and which."""
+    """Video → start and message of its first part with a problem."""
 
-    def enter(self, piece: Piece, outcomes: Sequence[Outcome]) -> None:
-        """Keep the outcomes of a piece; of two problems of a video, that of its earlier frame."""
+    def add(self, piece: Piece, outcomes: Sequence[Outcome]) -> None:
+        """Add the outcomes of a piece; of two problems of a video, keep that of the earlier frame."""
         for part, outcome in zip(piece, outcomes, strict=True):
             if isinstance(outcome, str):
                 self.problems[part.video] = min((part.start, outcome), self.problems.get(part.video, (part.stop, "")))
@@ -67,29 +67,30 @@ class Ledger:
 def score_all(
     videos: Sequence[Video], jobs: int = 1, *, keep_going: bool = True
 ) -> tuple[list[SequenceScores], dict[str, str]]:
-    """Scores of all the videos, in the order given, and for those without a score the reason, by name.
+    """Return the scores of the videos in the order given, and name → reason for those without a score.
 
-    `jobs`: processes, this one among them, where the system can fork; elsewhere this one alone. More than one only
-    where the calling process has no threads of its own. A process that dies costs the videos whose frames it held, and
-    they are named. Without `keep_going` the first problem in the order of the videos ends the work and is the only one,
-    whatever the number of processes."""
+    `jobs`: processes including this one; only this one if the system cannot fork. Use more than one only if the calling
+    process has no threads of its own. A process that dies costs the videos whose frames it held; they are named.
+    Without `keep_going`, the first problem in the order of the videos ends the work and is the only one returned,
+    whatever the number of processes.
+    """
     _keep_memory()
     lengths = [len(video.frames) for video in videos]
-    ledger = Ledger([[None] * length for length in lengths])
+    progress = Progress([[None] * length for length in lengths])
     pieces = cut(lengths, jobs if "fork" in multiprocessing.get_all_start_methods() else 1)
     if min(jobs, len(pieces)) > 1:
-        _share(videos, pieces, min(jobs, len(pieces)), ledger, keep_going=keep_going)
+        _share(videos, pieces, min(jobs, len(pieces)), progress, keep_going=keep_going)
     else:
         for piece, outcomes in _work(videos, iter(pieces)):
-            ledger.enter(piece, outcomes)
-            if ledger.problems and not keep_going:
+            progress.add(piece, outcomes)
+            if progress.problems and not keep_going:
                 break
     scores: list[SequenceScores] = []
     problems: dict[str, str] = {}
     for index, video in enumerate(videos):
-        counts = [frame for frame in ledger.counts[index] if frame is not None]
-        if index in ledger.problems:
-            problems[video.name] = ledger.problems[index][1]
+        counts = [frame for frame in progress.counts[index] if frame is not None]
+        if index in progress.problems:
+            problems[video.name] = progress.problems[index][1]
         elif len(counts) < len(video.frames):
             problems[video.name] = f"{video.name}: {DIED}"
         else:
@@ -101,8 +102,10 @@ def score_all(
 
 
 def cut(lengths: Sequence[int], jobs: int) -> list[Piece]:
-    """The frames of videos of these lengths in pieces, in order. For one process: a piece a video. For more: pieces
-    that become smaller towards the end, so that all processes end together."""
+    """Return the frames of videos of these lengths in pieces, in order.
+
+    One process gets a piece per video; several get pieces that become smaller toward the end, so that all end together.
+    """
     if jobs == 1:
         return [(Part(index, 0, length),) for index, length in enumerate(lengths)]
     left = sum(lengths)
@@ -127,16 +130,23 @@ def cut(lengths: Sequence[int], jobs: int) -> list[Piece]:
 
 
 def _keep_memory() -> None:
-    """Have the C library hand freed memory out again and not back to the system: a frame's buffers would otherwise be
-    fetched page by page for every frame, a quarter of the time. glibc takes the largest block ever freed for what the
-    process needs; elsewhere this does nothing."""
+    """Make the C library reuse freed memory instead of returning it to the system.
+
+    Otherwise a frame's buffers are fetched page by page for every frame, a quarter of the time. glibc takes the largest
+    block ever freed for what the process needs; with other C libraries this does nothing.
+    """
     reserve = bytearray(RESERVE)
     del reserve
 
 
-def _share(videos: Sequence[Video], pieces: Sequence[Piece], jobs: int, ledger: Ledger, *, keep_going: bool) -> None:
-    """Work on the pieces together with `jobs` - 1 children. Who is free takes the next token out of one pipe; that is
-    atomic, needs no lock that a dead process could keep, and ends by itself."""
+def _share(
+    videos: Sequence[Video], pieces: Sequence[Piece], jobs: int, progress: Progress, *, keep_going: bool
+) -> None:
+    """Work on the pieces together with `jobs` - 1 children.
+
+    A free process takes the next token from one pipe. That is atomic, needs no lock that a dead process could keep, and
+    ends by itself.
+    """
     context = multiprocessing.get_context("fork")
     tokens, filled = os.pipe()
     os.write(filled, b"".join(TOKEN.pack(number) for number in range(len(pieces))))
@@ -153,12 +163,12 @@ def _share(videos: Sequence[Video], pieces: Sequence[Piece], jobs: int, ledger: 
             children.append(child)
             results.append(receiver)
         for piece, outcomes in _work(videos, _take(tokens, pieces)):
-            ledger.enter(piece, outcomes)
-            _collect(results, ledger, 0)
-            if ledger.problems and not keep_going:
+            progress.add(piece, outcomes)
+            _collect(results, progress, 0)
+            if progress.problems and not keep_going:
                 _stop(tokens)
         while results:
-            _collect(results, ledger, None)
+            _collect(results, progress, None)
     except BaseException:
         for process in children:
             process.terminate()
@@ -173,23 +183,25 @@ def _share(videos: Sequence[Video], pieces: Sequence[Piece], jobs: int, ledger: 
 def _child(
     videos: Sequence[Video], pieces: Sequence[Piece], tokens: int, results: Connection, keep_going: bool
 ) -> None:
-    """Entry of a child: takes pieces until there are none."""
+    """Take pieces until there are none; entry point of a child."""
     try:
         for piece, outcomes in _work(videos, _take(tokens, pieces)):
             if not keep_going and any(isinstance(outcome, str) for outcome in outcomes):
                 _stop(tokens)
             results.send((piece, outcomes))
     except (KeyboardInterrupt, BrokenPipeError):
-        return  # the parent ends, and says why
+        return  # the parent ends and says why
 
 
-def _collect(results: list[Connection], ledger: Ledger, patience: float | None) -> None:
-    """Enter what children have sent; those that have ended are taken off the list. `patience`: seconds to wait for
-    something, None: for ever, which the end of a child ends too."""
-    ready = wait(results, patience)
+def _collect(results: list[Connection], progress: Progress, timeout: float | None) -> None:
+    """Add what children have sent; remove those that have ended from the list.
+
+    `timeout`: seconds to wait for anything to arrive; None waits without limit, until a child sends something or ends.
+    """
+    ready = wait(results, timeout)
     for connection in [one for one in results if one in ready]:
         try:
-            ledger.enter(*connection.recv())
+            progress.add(*connection.recv())
         except EOFError:
             results.remove(connection)
 
@@ -201,7 +213,7 @@ def _work(videos: Sequence[Video], pieces: Iterator[Piece]) -> Iterator[tuple[Pi
 
 
 def _count(video: Video, part: Part, objects: dict[int, int]) -> Outcome:
-    """`objects`: video → its number of objects, for those that this process has met."""
+    """Return the outcome of a part. `objects`: video → number of objects, for videos that this process has seen."""
     try:
         if part.video not in objects:
             objects[part.video] = objects_of(video)
@@ -216,6 +228,6 @@ def _take(tokens: int, pieces: Sequence[Piece]) -> Iterator[Piece]:
 
 
 def _stop(tokens: int) -> None:
-    """Take all that is left, so that nobody begins another piece."""
+    """Take all remaining tokens, so that no process starts another piece."""
     while os.read(tokens, 1 << 16):
         pass

@@ -1,4 +1,4 @@
-"""What a protocol says about scoring, as a value: which frames count, what mask values mean, what is averaged."""
+"""Scoring rules of a protocol: which frames count, what mask values mean, what is averaged."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Values = Literal["ids", "binary", "foreground"]
-"""What the values of a mask mean. `ids`: object ids, 255 void in the truth. `binary`: any value but 0 is object 1
+"""Meaning of mask values. `ids`: object ids, 255 void in the truth. `binary`: any value but 0 is object 1
 (DAVIS16: 1-bit, 0/1, 0/255, a palette). `foreground`: all objects count as one, of id 1; 255 is void in the truth."""
 
 Averaging = Literal["objects", "sequences", "classes"]
-"""What the total is the unweighted mean of. `objects`: all objects of all sequences (DAVIS17). `sequences`: sequences,
+"""Units whose unweighted mean is the total. `objects`: all objects of all sequences (DAVIS17). `sequences`: sequences,
 each the mean of its objects (DAVIS16). `classes`: classes, each the mean of its sequences (YouTube-Objects)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringRules:
-    """The defaults are those of DAVIS17."""
+    """How a benchmark is scored; the defaults are those of DAVIS17."""
 
     skip_first: int = 1
-    """Frames at the start that are not scored; the first one's truth is given to the method."""
+    """Frames at the start that are not scored; the method is given the truth of the first."""
 
     skip_last: int = 1
     """Frames at the end that are not scored (DAVIS: one)."""
@@ -27,16 +27,15 @@ class ScoringRules:
     values: Values = "ids"
     averaging: Averaging = "objects"
     alternative: Averaging | None = None
-    """A second mean that is reported too, where published scorers differ."""
+    """A second mean to report, if published scorers differ."""
 
     def scored(self, frames: int) -> range:
-        """Indices of the frames that count among `frames`."""
+        """Return the indices of the frames that count among `frames`."""
         return range(self.skip_first, frames - self.skip_last)
 
 
 def rules_of(protocol: Any) -> ScoringRules:
-    """The rules in a protocol of harness.datasets (its `multi_object`, `merge_objects`, `skip_first`, `skip_last`,
-    `averaging`, `alternative`)."""
+    """Return the rules of a protocol of harness.datasets."""
     values: Values = "foreground" if protocol.merge_objects else "ids" if protocol.multi_object else "binary"
     return ScoringRules(
         skip_first=protocol.skip_first,

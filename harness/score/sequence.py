@@ -34,7 +34,7 @@ class SequenceScores:
     F: NDArray[np.float64]
 
     group: str = ""
-    """Its class, where the total is a mean over classes (YouTube-Objects)."""
+    """Class of the sequence, if the total is a mean over classes (YouTube-Objects)."""
 
 
 def score_sequence(
@@ -47,16 +47,17 @@ def score_sequence(
     group: str = "",
     values: Values = "ids",
 ) -> SequenceScores:
-    """J and F of every object in every frame.
+    """Return J and F of every object in every frame.
 
     `truth` and `prediction`: the masks of the scored frames only, in time order, each height × width of uint8; they are
     taken one at a time, so generators that decode keep memory flat. `values` says what their values mean. `object_ids`:
-    those in the first frame's truth; as in the official evaluator all ids from 1 to the highest of them are scored, so
-    that a gap counts as an object that is empty. `name` and `frames` (names, by default numbers) are for rows and
-    errors; `group` is the class, where the total is a mean over classes.
+    those in the first frame's truth; as in the official evaluator, all ids from 1 to the highest of them are scored, so
+    that a gap counts as an empty object. `name` and `frames` (names, by default numbers) are for tables and errors;
+    `group` is the class, if the total is a mean over classes.
 
-    Raises DataError: a frame that only one side has, sizes that differ, a predicted id above the highest one, no frame,
-    no object."""
+    Raises DataError if only one side has a frame, if sizes differ, if a predicted id exceeds the highest one, or if
+    there is no frame or no object.
+    """
     ids = tuple(range(1, max(object_ids, default=0) + 1))
     if not ids:
         raise DataError(f"{name}: the first frame's truth shows no object, so there is nothing to score")
@@ -78,7 +79,7 @@ def score_sequence(
 
 
 def count_frame(truth: Raster, prediction: Raster, objects: int, *, values: Values, origin: str) -> list[Counts]:
-    """Counts of each object in one frame; `origin` names it in errors. Raises DataError as score_sequence does."""
+    """Return the counts of each object in one frame, called `origin` in errors. Raises DataError as score_sequence."""
     if (truth.height, truth.width) != (prediction.height, prediction.width):
         raise DataError(
             f"{origin}: the predicted mask is {prediction.size}, the truth {truth.size}; write masks at the size "
@@ -104,9 +105,9 @@ def count_frame(truth: Raster, prediction: Raster, objects: int, *, values: Valu
 def from_counts(
     counts: list[list[Counts]], ids: tuple[int, ...], *, name: str, frames: tuple[str, ...] | None, group: str = ""
 ) -> SequenceScores:
-    """The scores that follow from the counts of every frame and object. Raises DataError if there is no frame."""
+    """Return the scores from the counts of every frame and object. Raises DataError if there is no frame."""
     if not counts:
-        raise DataError(f"{name}: no frame to score; it needs one besides those that the protocol leaves out")
+        raise DataError(f"{name}: no frame to score; it needs one more than those that the protocol skips")
     names = tuple(f"{index:05d}" for index in range(len(counts))) if frames is None else frames
     if len(names) != len(counts):
         raise DataError(f"{name}: {len(counts)} masks, but {len(names)} frame names; give one name for every mask")

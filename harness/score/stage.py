@@ -1,4 +1,4 @@
-"""The stage that scores a cell: masks of its sequences in; frames.csv, objects.csv, sequences.csv, total.json out."""
+"""The stage that scores the masks of a cell and writes frames.csv, objects.csv, sequences.csv and total.json."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class ScoreConfig(Config):
-    """How a benchmark is scored. Which frames count is in the sequences."""
+    """How a benchmark is scored; the sequences say which frames count."""
 
     values: Values
     averaging: Averaging
     alternative: Averaging | None = None
-    """A second mean, where published scorers differ."""
+    """A second mean, if published scorers differ."""
 
 
 def score_stage(protocol: Protocol, segments: Mapping[str, Stage], sequences: Mapping[str, Data]) -> Stage:
-    """The score stage over these segment stages; both mappings by sequence name."""
+    """Return the score stage over these segment stages; both mappings are by sequence name."""
     return Stage(
         name="score",
         label=f"score {protocol.title}",
@@ -43,7 +43,7 @@ def _config(protocol: Protocol) -> ScoreConfig:
 
 
 def score(task: Task) -> None:
-    """Raises DataError if a mask is missing or does not fit its frame."""
+    """Score all sequences. Raises DataError if a mask is missing or does not fit its frame."""
     config: ScoreConfig = task.config
     scores = []
     for done, (name, video) in enumerate(task.data.items(), start=1):

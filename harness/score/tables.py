@@ -1,4 +1,4 @@
-"""Scores to rows: frames.csv, objects.csv, sequences.csv and total.json, full floats."""
+"""Score files: frames.csv, objects.csv, sequences.csv and total.json, floats in full precision."""
 
 from __future__ import annotations
 
@@ -63,11 +63,12 @@ def write_scores(
 ) -> Row:
     """Write the four files into `folder`, made if missing, and return the total.
 
-    frames.csv: sequence, object, frame, J, F. objects.csv: sequence, object and the six statistics. sequences.csv:
-    sequence, objects, frames, the six (means over objects), JF_mean, problem. total.json: the six and JF_mean.
-    `problems`: sequence → why it has no score. Such a sequence gets a row with empty numbers and the reason, and the
-    total is null in every place, with the reason under `problem`: a mean over the rest is not the benchmark's number.
-    Then the returned row is empty. `alternative`: a second mean, written to `total_over_<alternative>.json`."""
+    frames.csv: sequence, object, frame, J, F. objects.csv: sequence, object and its measures. sequences.csv: sequence,
+    objects, frames, all measures, problem. total.json: all measures. `problems`: sequence → why it has no score. Such a
+    sequence gets a row with empty numbers and the reason, and every measure of the total is null, with the reason under
+    `problem`: a mean over the rest is not the benchmark's number. The returned row is empty then. `alternative`: a
+    second mean, written to `total_over_<alternative>.json`.
+    """
     scores = sorted(scores, key=lambda one: one.name)
     problems = dict(problems or {})
     result = {} if problems else total(scores, averaging)
@@ -125,7 +126,7 @@ def _complete(row: Row) -> Row:
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """`csv` writes floats by repr, so that they are read back as they were."""
+    """Write a CSV file; `csv` writes floats by repr, so that they are read back exactly."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

@@ -1,6 +1,6 @@
 """Manage finished stages: `python -m harness.store list|size|prune|verify`."""
 
-from harness.cli.store import main
+from harness.cli.main import run_verb
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_verb("store", "python -m harness.store"))

@@ -1,39 +1,55 @@
-"""MLflow while a study runs: every cell and every training is written as soon as it is complete.
+"""Writes every cell and every training to MLflow as soon as it is complete, while the study runs.
 
-In a thread of the driver, so that a tracking server that is slow or gone costs the study nothing: what is not written
-here, `harness.tracking.sync.record` writes at the end, or `resync` later."""
+This happens in a thread of the driver, so that a slow or missing tracking server does not delay the study. What is not
+written here is written at the end by `harness.tracking.sync.record`, or later by `resync`.
+"""
 
 from __future__ import annotations
 
+import logging
 import queue
-import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from harness.errors import StoreError
-from harness.execution.queue import ReadyQueue
 from harness.planning.plan import Cell, Plan
-from harness.results.rows import remember, remembered
+from harness.results.saved import load_fact, save_facts
 from harness.stage import Stage
 from harness.store.local import Store
-from harness.tracking.run_spec import Run, parent_run, project, project_training
-from harness.tracking.sync import complaint
+from harness.tracking.run_spec import RunSpec, describe_cells, describe_study, describe_training
+from harness.tracking.sync import failure_message
 from harness.tracking.writer import Publisher, errors
 
 PAUSE = 2.0
-"""Seconds between two batches: what ends close together is written together."""
+"""Seconds between two batches, so that cells that end close together are written together."""
 
 _FIRST_RETRY, _LAST_RETRY = 10.0, 300.0
-"""Seconds after which a server that failed is asked again; doubled each time."""
+"""Seconds before a server that failed is asked again; doubled after each failure."""
+
+_log = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """How far a run is, as `harness.execution.queue.ReadyQueue` says it."""
+
+    @property
+    def ended(self) -> Sequence[str]:
+        """Keys of the stages that have ended, in order; it only grows."""
+
+    @property
+    def done(self) -> Container[str]:
+        """Keys of the stages that are published."""
 
 
 class Recorder:
-    """Follows a board; made for one run of a study."""
+    """Follows one run of a study."""
 
     def __init__(self, plan: Plan, store: Store) -> None:
+        """Start the thread."""
         self._plan = plan
         self._store = store
         self._seen = 0
@@ -51,10 +67,10 @@ class Recorder:
         self._thread = threading.Thread(target=self._write, name="mlflow", daemon=True)
         self._thread.start()
 
-    def watch(self, board: ReadyQueue) -> None:
-        """Notes what is done since the last look; costs next to nothing."""
-        new = [key for key in board.ended[self._seen :] if key in board.done]
-        self._seen = len(board.ended)
+    def watch(self, progress: Progress) -> None:
+        """Note what was published since the last call; cheap."""
+        new = [key for key in progress.ended[self._seen :] if key in progress.done]
+        self._seen = len(progress.ended)
         for key in new:
             self._ready.put(key)
             for cell in self._cells[key]:
@@ -62,54 +78,53 @@ class Recorder:
                 if not self._open[cell.name]:
                     self._ready.put(cell)
 
-    def close(self, patience: float) -> None:
-        """Writes no more; waits for the batch that is being written, `patience` seconds at most."""
+    def close(self, timeout: float) -> None:
+        """Write nothing more; wait at most `timeout` seconds for the batch that is being written."""
         self._closed.set()
-        self._thread.join(patience)
+        self._thread.join(timeout)
 
     def _write(self) -> None:
-        pending: dict[str, Run] = {}
+        pending: dict[str, RunSpec] = {}
         home, study = self._store.home, self._plan.study.name
         publisher: Publisher | None = None
         retry = _FIRST_RETRY
         while not self._closed.wait(PAUSE):
             cells = list(self._drain(pending))
-            here = [cell for cell in cells if self._bring(cell.targets)]
-            for run in project(self._plan, self._store, here) if here else []:
+            here = [cell for cell in cells if self._fetch(cell.targets)]
+            for run in describe_cells(self._plan, self._store, here) if here else []:
                 pending[run.id] = run
             self._filled += len(cells)
             if not pending:
                 continue
-            root = parent_run(self._plan, filled=self._filled, planned=self._planned, running=True)
+            parent = describe_study(self._plan, filled=self._filled, planned=self._planned, running=True)
             try:
                 publisher = publisher or Publisher(home, study)
-                with publisher.alone():
-                    if remembered(home, study, "recorded_at"):  # by another run of this study, which has ended
-                        remember(home, study, recorded_at="")
-                    publisher.publish([root, *pending.values()])
+                with publisher.locked():
+                    if load_fact(home, study, "recorded_at"):  # by another run of this study, which has ended
+                        save_facts(home, study, recorded_at="")
+                    publisher.publish([parent, *pending.values()])
                 pending.clear()
                 retry = _FIRST_RETRY
-            except _failures() as error:
+            except (*errors(), StoreError) as error:
                 if retry == _FIRST_RETRY:
-                    words = complaint(home, study, error)
-                    print(time.strftime("%H:%M:%S"), words, file=sys.stderr, flush=True)
+                    _log.warning("%s %s", time.strftime("%H:%M:%S"), failure_message(home, study, error))
                 publisher = None
                 self._closed.wait(retry)
                 retry = min(2 * retry, _LAST_RETRY)
 
-    def _drain(self, pending: dict[str, Run]) -> Iterator[Cell]:
-        """The cells that are complete by now; trainings go to `pending`."""
+    def _drain(self, pending: dict[str, RunSpec]) -> Iterator[Cell]:
+        """Yield the cells that are complete by now; put trainings into `pending`."""
         while not self._ready.empty():
             entry = self._ready.get()
             if isinstance(entry, Cell):
                 yield entry
-            elif self._bring([self._plan.items[entry].stage]) and (
-                run := project_training(self._plan, self._store, entry)
+            elif self._fetch([self._plan.items[entry].stage]) and (
+                run := describe_training(self._plan, self._store, entry)
             ):
                 pending[run.id] = run
 
-    def _bring(self, stages: Iterable[Stage]) -> bool:
-        """Whether the stages can be read; those that cannot be had now are recorded at the end."""
+    def _fetch(self, stages: Iterable[Stage]) -> bool:
+        """Return whether the stages can be read here; those that cannot be fetched now are recorded at the end."""
         try:
             self._store.fetch(stages)
         except StoreError:
@@ -117,17 +132,13 @@ class Recorder:
         return True
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    return (*errors(), StoreError)
-
-
 @contextmanager
-def recording(plan: Plan, store: Store, patience: float) -> Iterator[Recorder]:
-    """A recorder while a study runs."""
+def recording(plan: Plan, store: Store, timeout: float) -> Iterator[Recorder]:
+    """Yield a recorder for the time of a run; wait at most `timeout` seconds for it afterwards."""
     recorder = Recorder(plan, store)
     try:
         yield recorder
     except BaseException:
-        recorder.close(0.0)  # interrupted or broken: nobody waits for a server
+        recorder.close(0.0)  # interrupted or broken: do not wait for a server
         raise
-    recorder.close(patience)
+    recorder.close(timeout)

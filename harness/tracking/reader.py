@@ -1,138 +1,142 @@
-"""MLflow → rows: what it holds of a study, read back.
+"""Reads the results of a study back from MLflow.
 
-What the rows stand on and lies in no store on this machine is fetched from the runs, and laid out as a store:
+Files of a result that lie in no store on this machine are fetched from its run, and laid out like a store:
 
 <home>/recorded/score/<run>/           score files of a cell; its analyses in folders of their own
 <home>/recorded/train/<key>/           curves.csv of a training
-each with a manifest.json that names what the store's would, as far as MLflow knows it"""
+each with a manifest.json that holds what MLflow knows about the store's
+"""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.files import write_json
-from harness.results.rows import COLUMNS, HERE, NUMBERS, SCORES, Row, masks_of
-from harness.store.local import MANIFEST
-from harness.tracking.run_spec import CELL, TRAINING, TRAININGS, as_text
-from harness.tracking.writer import connect, pages
+from harness.errors import ResourceError, StoreError
+from harness.files import atomic_folder, write_json
+from harness.results.cell import CellResult
+from harness.results.collect import SCORE_FILES
+from harness.results.submission import find_masks
+from harness.score import MEASURES
+from harness.stage import Identity
+from harness.store.manifest import MANIFEST, Manifest
+from harness.tracking.run_spec import CELL, NUMBERS, TAGS, TRAINING, TRAININGS, metrics_of, tags_of
+from harness.tracking.writer import connect, search_runs
 
-Run = Any
-"""An MLflow run: this file reads it, and leaves the client to harness.tracking.writer."""
-
-CELLS = ("scale", "data_kind", "protocol", "variant", "benchmark", "seed")
-"""What tells a cell of a study from others."""
+_JSON = {"seed", "omitted", "options", "sequences"}
+"""Tags that hold JSON; the others are texts."""
 
 
-def recorded_rows(home: Path, study: str, uri: str = "", store: str = "") -> list[Row]:
-    """The rows that MLflow holds of a study, of all homes that recorded it; a cell that several recorded: the last.
+def fetch_results(home: Path, study: str, uri: str = "", store: str = "") -> list[CellResult]:
+    """Return the results of a study that MLflow holds, of all homes; the last one if a cell was recorded several times.
 
-    `uri`: of another MLflow than that of the home. `store`: id of the one whose rows are wanted."""
+    `uri`: an MLflow other than the home's own. `store`: id of the only store whose results are wanted. Raises what
+    `errors` names, and ResourceError for a run that cannot be understood.
+    """
     client = connect(home, uri)
     found = client.get_experiment_by_name(study)
-    ours = f"tags.store = '{store}'" if store else ""
-    latest: dict[tuple[Any, ...], tuple[tuple[int, str], Run]] = {}
-    for run in pages(client, found.experiment_id, f"tags.role = '{CELL}'", ours) if found else ():
-        cell = tuple(run.data.tags[name] for name in CELLS)
-        turn = (run.info.start_time or 0, run.info.run_id)
-        if cell not in latest or latest[cell][0] < turn:
-            latest[cell] = (turn, run)
-    files = _Files(client, home / "recorded")
+    of_store = f"tags.store = '{store}'" if store else ""
+    latest: dict[tuple[str, str], tuple[tuple[int, str], Any]] = {}
+    for run in search_runs(client, found.experiment_id, f"tags.role = '{CELL}'", of_store) if found else ():
+        cell = run.data.tags["id"], run.data.tags.get("protocol", "")
+        time = (run.info.start_time or 0, run.info.run_id)
+        if cell not in latest or latest[cell][0] < time:
+            latest[cell] = (time, run)
     runs = [run for _, run in latest.values()]
-    runs.sort(key=lambda run: (run.data.tags["scale"], run.data.tags["data_kind"], int(run.data.tags["order"])))
-    return [_row(run, files) for run in runs]
+    runs.sort(key=lambda run: (_group(run), int(run.data.tags["order"])))
+    files = _Files(client, home / "recorded")
+    return [_result(run, files) for run in runs]
 
 
-def differing(kept: Sequence[Row], found: Sequence[Row]) -> int:
-    """How many cells are in one of two lists of rows only, or not as in the other; of where things lie on this machine
-    only the scores are compared."""
-    ours, theirs = ({shown[: len(CELLS)]: shown for shown in map(_shown, rows)} for rows in (kept, found))
+def count_differences(saved: Sequence[CellResult], shown: Sequence[CellResult]) -> int:
+    """Return how many cells are in only one of two lists, or differ in what MLflow shows of them."""
+    ours, theirs = (
+        {(one.id, one.protocol): (tags_of(one), metrics_of(one)) for one in results} for results in (saved, shown)
+    )
     return sum(ours.get(cell) != theirs.get(cell) for cell in ours.keys() | theirs.keys())
 
 
-def _shown(row: Row) -> tuple[Any, ...]:
-    """What MLflow shows of a row, what tells a cell from others first."""
-    texts = [name for name in COLUMNS if name not in {*CELLS, *NUMBERS, *HERE}]
-    words = tuple(as_text(row.get(name, "")) for name in (*CELLS, *texts))
-    return (*words, *(None if row.get(name) is None else float(row[name]) for name in NUMBERS))
+def _group(run: Any) -> tuple[str, ...]:
+    return tuple(run.data.tags.get(name, "") for name in ("origin", "scale", "data_kind"))
 
 
-def _row(run: Run, files: _Files) -> Row:
+def _result(run: Any, files: _Files) -> CellResult:
     tags, metrics = run.data.tags, run.data.metrics
-    row: Row = {column: tags.get(column, "") for column in COLUMNS}
-    row |= {number: metrics.get(number) for number in NUMBERS}
-    row |= {"seed": int(tags["seed"]), "sequences": int(tags["sequences"]), "masks": "{}", "analyses": "{}"}
-    if row["score_folder"] and Path(row["score_folder"]).is_dir():
-        row["masks"] = masks_of(row["score_folder"])
-    elif row["score_folder"]:
-        folder = files.of_cell(run)
-        row["score_folder"] = str(folder or "")
-        row["analyses"] = json.dumps(dict(_analyses(folder)) if folder else {})
-    return row
+    try:
+        document = {name: json.loads(tags[name]) if name in _JSON else tags[name] for name in TAGS}
+        document |= {name: metrics.get(name) for name in NUMBERS}
+        if document["timed_objects"] is not None:
+            document["timed_objects"] = int(document["timed_objects"])
+        document |= {
+            "values": {name: metrics[name] for name in MEASURES if name in metrics},
+            "masks": {},
+            "analyses": {},
+        }
+        folder = document["score_folder"]
+        if folder and Path(folder).is_dir():
+            document["masks"] = find_masks(folder)
+        elif folder:
+            fetched = files.fetch_cell(run)
+            document["score_folder"] = str(fetched or "")
+            document["analyses"] = _analyses(fetched) if fetched else {}
+        return CellResult.from_dict(document)
+    except (KeyError, ValueError, StoreError) as error:
+        raise ResourceError(
+            f"MLflow run {run.info.run_id}: not a cell of this version, or its options were too long for a tag "
+            f"({type(error).__name__}: {error}); run the study again, or read --from-store"
+        ) from None
 
 
-def _analyses(folder: Path) -> Iterator[tuple[str, str]]:
-    """Name → folder of a fetched cell's analyses."""
-    for place in sorted({path.parent for path in folder.rglob("*/*") if path.is_file()}):
-        yield place.relative_to(folder).as_posix(), str(place)
+def _analyses(folder: Path) -> dict[str, str]:
+    """Return name → folder of a fetched cell's analyses."""
+    places = sorted({path.parent for path in folder.rglob("*/*") if path.is_file()})
+    return {place.relative_to(folder).as_posix(): str(place) for place in places}
 
 
 class _Files:
-    """Fetches what runs hold, once: a folder that is there is whole."""
+    """Fetches the files of runs, each once: a folder that exists is complete."""
 
     def __init__(self, client: Any, folder: Path) -> None:
         self._client = client
         self._folder = folder
 
-    def of_cell(self, run: Run) -> Path | None:
-        """Scores and analyses; None if the run has no scores."""
+    def fetch_cell(self, run: Any) -> Path | None:
+        """Return the folder with the scores and analyses of a run; None if the run has no scores."""
         place = self._folder / "score" / run.info.run_id
         if not place.is_dir():
             entries = self._client.list_artifacts(run.info.run_id)
-            wanted = [entry.path for entry in entries if entry.is_dir or entry.path in SCORES]
+            wanted = [entry.path for entry in entries if entry.is_dir or entry.path in SCORE_FILES]
             if "sequences.csv" not in wanted:
                 return None
-            needs = {key: key for key in run.data.tags.get(TRAININGS, "").split() if self._training(run, key)}
-            draft = self._draft(place)
-            for path in wanted:
-                self._client.download_artifacts(run.info.run_id, path, str(draft))
-            self._finish(draft, place, run, needs)
+            needs = {key: key for key in run.data.tags.get(TRAININGS, "").split() if self._fetch_training(run, key)}
+            with atomic_folder(place) as draft:
+                for path in wanted:
+                    self._client.download_artifacts(run.info.run_id, path, str(draft))
+                _write_manifest(draft, place, run, needs)
         return place
 
-    def _training(self, cell: Run, key: str) -> bool:
-        """Whether the curves of a training are there."""
+    def _fetch_training(self, cell: Any, key: str) -> bool:
+        """Fetch the curves of a training; return whether there are any."""
         place = self._folder / "train" / key
         if not place.is_dir():
             condition = f"tags.role = '{TRAINING}' and tags.`stage.key` = '{key}'"
-            run = next(pages(self._client, cell.info.experiment_id, condition), None)
+            run = next(search_runs(self._client, cell.info.experiment_id, condition), None)
             if run is None:
                 return False
             names = sorted(run.data.metrics.keys() - {"seconds"})
             histories = {name: self._client.get_metric_history(run.info.run_id, name) for name in names}
-            draft = self._draft(place)
-            with (draft / "curves.csv").open("w", newline="", encoding="utf-8") as file:
-                lines = [(one.step, name, one.value) for name, points in histories.items() for one in points]
-                csv.writer(file).writerows([("step", "name", "value"), *sorted(lines)])
-            self._finish(draft, place, run, {})
+            lines = [(one.step, name, one.value) for name, points in histories.items() for one in points]
+            with atomic_folder(place) as draft:
+                with (draft / "curves.csv").open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file).writerows([("step", "name", "value"), *sorted(lines)])
+                _write_manifest(draft, place, run, {})
         return True
 
-    def _draft(self, place: Path) -> Path:
-        draft = place.with_name(f".{place.name}.{os.getpid()}")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        return draft
 
-    def _finish(self, draft: Path, place: Path, run: Run, needs: dict[str, str]) -> None:
-        label = run.info.run_name
-        write_json(draft / MANIFEST, {"key": place.name, "label": label, "identity": {"needs": needs}, "files": {}})
-        try:
-            draft.rename(place)
-        except OSError:
-            if not place.is_dir():  # else another report was quicker
-                raise
-            shutil.rmtree(draft)
+def _write_manifest(draft: Path, place: Path, run: Any, needs: dict[str, str]) -> None:
+    identity = Identity(name=place.parent.name, needs=needs)
+    manifest = Manifest(key=place.name, label=run.info.run_name, identity=identity, provenance={}, files={})
+    write_json(draft / MANIFEST, manifest.to_dict())

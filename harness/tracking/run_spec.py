@@ -1,40 +1,46 @@
-"""Plan + store → what MLflow is to show, as plain values: a parent run, a run a cell, a run a training stage.
+"""What MLflow is to show of a study, as plain values: a parent run, a run per cell, a run per training stage.
 
-Knows no MLflow. The values are kept beside the store (<home>/records/<study>.json), so that MLflow can be rebuilt
-without the data, the plan and the code that made them."""
+Nothing here knows MLflow. The values are saved next to the store (`<home>/records/<study>.json`), so that MLflow can be
+rebuilt without the data, the plan and the code.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
-from harness.files import locked, read_json, write_json
+from harness.fingerprint import digest_of
 from harness.method import ServesNetworks, find_method
 from harness.planning.invalidation import flatten
 from harness.planning.plan import Cell, Plan
-from harness.results.rows import COLUMNS, HERE, NUMBERS, SCORES, Row, is_filled, is_planned, make_rows, submitted_id
-from harness.stage import Data, Stage
+from harness.results.cell import CellResult
+from harness.results.collect import SCORE_FILES, collect_results
+from harness.stage import Data, Stage, closure
 from harness.store.local import Store
 
 PARENT, CELL, TRAINING = "study", "cell", "training"
 TRAININGS = "stage.trainings"
-"""Tag of a cell: keys of the trainings whose networks it reads, between spaces."""
+"""Tag of a cell: keys of the trainings whose networks it reads, separated by spaces."""
+
+NUMBERS = ("seconds_per_frame", "timed_objects")
+"""Fields of a result that MLflow shows as metrics besides its measures."""
+
+TAGS = tuple(one.name for one in fields(CellResult) if one.name not in {"values", *NUMBERS, "masks", "analyses"})
+"""Fields of a result that MLflow shows as tags; folders of masks and analyses make sense on this machine only."""
 
 _TEXT = 4900
 """Longest text of a tag, characters; servers take 5,000."""
 
-_STATUS = {"done": "FINISHED", "not scored": "FINISHED", "failed": "FAILED", "waiting": "KILLED", "left out": "KILLED"}
+_STATUS = {"done": "FINISHED", "not scored": "FINISHED", "failed": "FAILED", "waiting": "KILLED", "skipped": "KILLED"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """One run as MLflow is to show it. Everything is plain: it is kept as JSON."""
+class RunSpec:
+    """One run that MLflow is to show. All values are plain, since it is saved as JSON."""
 
     id: str
     """Unique among the runs of its role in one study of one home."""
@@ -46,7 +52,7 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     started: float | None = None
-    """Seconds since the epoch; None: when it is written."""
+    """Seconds since the epoch; None for the time at which it is written."""
 
     ended: float | None = None
     datasets: tuple[Mapping[str, Any], ...] = ()
@@ -54,49 +60,61 @@ class Run:
 
     files: tuple[str, ...] = ()
     analyses: Mapping[str, str] = field(default_factory=dict)
-    """Name → folder, whose files are shown under that name."""
+    """Name → folder whose files are shown under that name."""
 
     curves: str = ""
-    """`step,name,value` in a CSV file; empty if there is none."""
+    """CSV file with `step,name,value`; empty if there is none."""
 
     model: Mapping[str, Any] | None = None
-    """name, folder, files, and what the method says of it (`harness.method.Method`); None if it leaves none."""
+    """name, folder, files, and what the method says about it (`harness.method.Method`); None if there is no network."""
 
     uses: tuple[str, ...] = ()
     """Ids of the training runs whose networks it reads."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all fields."""
+        return digest_of(asdict(self))
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """Origin, scale and data kind of a cell, as `CellResult.group`."""
+        return tuple(self.tags.get(name, "") for name in ("origin", "scale", "data_kind"))
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> RunSpec:
+        """Return the run with these fields, read from JSON. Raises StoreError for an unknown field."""
+        lists = {name: tuple(document.get(name, ())) for name in ("datasets", "files", "uses")}
+        try:
+            return cls(**{**document, **lists})
+        except TypeError as error:
+            raise StoreError(f"not a run of this version ({error})") from None
 
 
-def project(plan: Plan, store: Store, cells: Iterable[Cell] | None = None, rows: list[Row] | None = None) -> list[Run]:
-    """The runs of these cells of a plan (default: all) and of the trainings that they need. `rows`: if known."""
+def describe_cells(
+    plan: Plan, store: Store, cells: Iterable[Cell] | None = None, results: list[CellResult] | None = None
+) -> list[RunSpec]:
+    """Return the runs of these cells of a plan (default: all) and of the trainings that they need.
+
+    `results`: those of the cells, if they are known already.
+    """
     wanted = plan.cells if cells is None else tuple(cells)
-    needed = [_closure(cell) for cell in wanted]
-    together = frozenset(plan.items) if cells is None else frozenset().union(*needed)
-    if rows is None:
-        part = replace(plan, cells=wanted, items={key: plan.items[key] for key in together})
-        rows = make_rows(part, store)
-    trainings = {run.id: run for key in together if (run := project_training(plan, store, key)) is not None}
+    needed = [closure(cell.targets).keys() for cell in wanted]
+    keys = plan.items.keys() if cells is None else frozenset().union(*needed)
+    if results is None:
+        results = collect_results(replace(plan, cells=wanted, items={key: plan.items[key] for key in keys}), store)
+    trainings = {run.id: run for key in keys if (run := describe_training(plan, store, key)) is not None}
     order = {cell.name: number for number, cell in enumerate(plan.cells)}
     runs = [
-        _cell(cell, row, order[cell.name], sorted(trainings.keys() & reached), store)
-        for cell, row, reached in zip(wanted, rows, needed, strict=True)
+        _measured(cell, result, order[cell.name], sorted(trainings.keys() & reached), store)
+        for cell, result, reached in zip(wanted, results, needed, strict=True)
     ]
     return [*sorted(trainings.values(), key=lambda run: run.started or 0.0), *runs]
 
 
-def parent(plan: Plan, rows: list[Row]) -> Run:
-    """The run of the study, which all others hang on, at its end."""
-    planned = [row for row in rows if is_planned(row)]
-    return parent_run(plan, filled=sum(map(is_filled, planned)), planned=len(planned))
-
-
-def parent_run(plan: Plan, *, filled: int, planned: int, running: bool = False) -> Run:
-    """The run of the study with that many cells filled."""
-    return Run(
+def describe_study(plan: Plan, *, filled: int, planned: int, running: bool = False) -> RunSpec:
+    """Return the parent run of a study with that many cells filled."""
+    return RunSpec(
         id=plan.study.name,
         role=PARENT,
         name=plan.study.name,
@@ -112,79 +130,86 @@ def parent_run(plan: Plan, *, filled: int, planned: int, running: bool = False) 
     )
 
 
-def project_training(plan: Plan, store: Store, key: str) -> Run | None:
-    """The run of a published stage that left curves; None if it is none."""
+def describe_training(plan: Plan, store: Store, key: str) -> RunSpec | None:
+    """Return the run of a published stage that wrote curves; None for any other stage."""
     stage = plan.items[key].stage
     folder = store.folder(stage.name, key)
     manifest = store.manifest(stage.name, key) if (folder / "curves.csv").is_file() else None
     if manifest is None:
         return None
-    data = {f"data.{role}": item.digest for role, item in stage.data.items()}
     tags = {"study": plan.study.name, "scale": plan.study.scale.name, "stage": stage.name, "stage.key": key}
-    tags |= {"hardware": manifest.hardware, **data}
+    tags |= {"hardware": manifest.hardware} | {f"data.{role}": item.digest for role, item in stage.data.items()}
     if manifest.revision:
         tags["mlflow.source.git.commit"] = manifest.revision
-    started, ended = manifest.span or (None, None)
-    return Run(
+    return RunSpec(
         id=key,
         role=TRAINING,
         name=stage.label,
         tags=tags,
         params={name: as_text(value) for name, value in flatten(manifest.identity.config).items()},
         metrics={} if manifest.seconds is None else {"seconds": manifest.seconds},
-        started=started,
-        ended=ended,
+        started=manifest.provenance.get("started"),
+        ended=manifest.span[1] if manifest.span else None,
         datasets=tuple(_training_data(item) for item in stage.data.values()),
         curves=str(folder / "curves.csv"),
         model=_model(plan, stage, folder),
     )
 
 
-def _cell(cell: Cell, row: Row, order: int, trainings: list[str], store: Store) -> Run:
+def describe_result(result: CellResult, params: Mapping[str, str], order: int = 0) -> RunSpec:
+    """Return the run of a cell, from its result alone. `order`: place of the cell in its study."""
+    tags, folder = tags_of(result), Path(result.score_folder)
+    shown = ("variant", "method", "benchmark", "origin", "scale", "data_kind", "seed")
+    data: tuple[Mapping[str, Any], ...] = ()
+    if result.protocol:
+        profile = {"sequences": result.sequences}
+        data = (_dataset(result.benchmark, result.protocol, result.data_root, "evaluation", profile),)
+    return RunSpec(
+        id=result.id,
+        role=CELL,
+        name=f"{result.method_label if result.submitted else result.variant} {result.benchmark} {result.seed}",
+        status=_STATUS[result.status],
+        tags={**tags, "order": str(order)},
+        params={**{name: tags[name] for name in shown}, **params},
+        metrics=metrics_of(result),
+        datasets=data,
+        files=tuple(str(folder / name) for name in SCORE_FILES if result.score_folder and (folder / name).is_file()),
+        analyses=dict(result.analyses),
+    )
+
+
+def tags_of(result: CellResult) -> dict[str, str]:
+    """Return the fields of a result that MLflow shows as tags."""
+    document = result.to_dict()
+    return {name: as_text(document[name]) for name in TAGS}
+
+
+def metrics_of(result: CellResult) -> dict[str, float]:
+    """Return the numbers of a result that are known."""
+    numbers = {name: getattr(result, name) for name in NUMBERS}
+    return {name: float(value) for name, value in {**result.values, **numbers}.items() if value is not None}
+
+
+def as_text(value: Any) -> str:
+    """Return a value as tags and parameters hold it: text as it is, anything else as JSON; long texts are cut."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
+
+
+def _measured(cell: Cell, result: CellResult, order: int, trainings: list[str], store: Store) -> RunSpec:
     params = {key: as_text(value) for key, value in flatten(cell.variant.config.model_dump(mode="json")).items()}
-    times = _times(cell, store)
-    run = _of_row(row, order, {"seed": str(row["seed"]), **params})
+    run = describe_result(result, params, order)
     stages = {"stage.score": cell.score.key if cell.score else "", "stage.time": cell.timing.key if cell.timing else ""}
     stages[TRAININGS] = as_text(" ".join(trainings))
+    manifests = [manifest for stage in cell.targets if (manifest := store.manifest(stage.name, stage.key))]
+    spans = [manifest.span for manifest in manifests if manifest.span]
     return replace(
         run,
-        id=f"{row['scale']}/{row['data_kind']}/{cell.name}",
-        name=f"{cell.variant.name} {cell.benchmark} {cell.seed}",
         tags={**run.tags, **stages},
-        started=times[0],
-        ended=times[1],
+        started=min((begin for begin, _ in spans), default=None),
+        ended=max((end for _, end in spans), default=None),
         uses=tuple(trainings),
     )
-
-
-def _of_row(row: Row, order: int, params: Mapping[str, str]) -> Run:
-    """What a run says of its row alone; its id and name are those of masks that were handed in."""
-    tags = {column: as_text(row[column]) for column in COLUMNS if column not in {*NUMBERS, *HERE}}
-    given = {name: row[name] for name in ("variant", "method", "benchmark", "scale", "data_kind")}
-    folder = row["score_folder"]
-    data: tuple[Mapping[str, Any], ...] = ()
-    if row["protocol"]:
-        profile = {"sequences": row["sequences"]}
-        data = (_dataset(row["benchmark"], row["protocol"], row["data_root"], "evaluation", profile),)
-    return Run(
-        id=submitted_id(row),
-        role=CELL,
-        name=f"{row['variant']} {row['benchmark']}",
-        status=_STATUS[row["status"]],
-        tags={**tags, "order": str(order)},
-        params={**given, **params},
-        metrics={number: float(row[number]) for number in NUMBERS if row[number] is not None},
-        datasets=data,
-        files=tuple(str(Path(folder) / name) for name in SCORES if folder and (Path(folder) / name).is_file()),
-        analyses=json.loads(row["analyses"]),
-    )
-
-
-def _times(cell: Cell, store: Store) -> tuple[float | None, float | None]:
-    """When the first of the cell's own stages began, and when the last one ended."""
-    manifests = (store.manifest(stage.name, stage.key) for stage in cell.targets)
-    spans = [manifest.span for manifest in manifests if manifest and manifest.span]
-    return (min(span[0] for span in spans), max(span[1] for span in spans)) if spans else (None, None)
 
 
 def _training_data(data: Data) -> dict[str, Any]:
@@ -198,112 +223,13 @@ def _dataset(name: str, digest: str, source: str, context: str, profile: Mapping
 
 
 def _model(plan: Plan, stage: Stage, folder: Path) -> dict[str, Any] | None:
-    """What the method of the stage says of the network that it has left."""
+    """Return what the method of a stage says about the network that the stage wrote."""
     for name in dict.fromkeys(variant.method for variant in plan.study.variants):
         method = find_method(name, name)
         network = method.served_network(stage) if isinstance(method, ServesNetworks) else None
         if network is not None:
-            missing = [file for file in network.files if not (folder / file).is_file()]
-            if missing:
-                message = f"{network.loader} expects {', '.join(missing)}, which {stage.label} has not left"
-                raise StoreError(f"{folder}: {message}")
-            words = "-".join(stage.label.replace(",", "").replace("(", "").replace(")", "").split()[1:])
-            return {"name": words or stage.name, "folder": str(folder), **asdict(network)}
+            if missing := ", ".join(file for file in network.files if not (folder / file).is_file()):
+                raise StoreError(f"{folder}: {network.loader} expects {missing}, which {stage.label} did not write")
+            label = stage.label.replace(",", "").replace("(", "").replace(")", "").split()[1:]
+            return {"name": "-".join(label) or stage.name, "folder": str(folder), **asdict(network)}
     return None
-
-
-def _closure(cell: Cell) -> frozenset[str]:
-    """Keys of the cell's stages and of all that they need."""
-    seen: set[str] = set()
-    work = list(cell.targets)
-    while work:
-        stage = work.pop()
-        if stage.key not in seen:
-            seen.add(stage.key)
-            work += stage.needs.values()
-    return frozenset(seen)
-
-
-def as_text(value: Any) -> str:
-    """As tags and parameters hold it."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
-
-
-def records_file(home: Path, study: str) -> Path:
-    """Where what MLflow is to show of a study is kept."""
-    return home / "records" / f"{study}.json"
-
-
-def keep(home: Path, study: str, runs: Collection[Run]) -> list[Run]:
-    """Keeps the runs of one scale and data kind in the place of their former ones; returns all of the study.
-
-    Raises StoreError where the home cannot be written."""
-    with _changing(home, study):
-        return _replace(home, study, runs)
-
-
-def _replace(home: Path, study: str, runs: Collection[Run]) -> list[Run]:
-    new = {_part(run) for run in runs if run.role == CELL}
-    ours = {(run.role, run.id) for run in runs}
-    before = kept(home, study)
-    others = [run for run in before if run.role == CELL and _part(run) not in new]
-    used = {key for run in others for key in run.uses}
-    others += [run for run in before if run.role == TRAINING and run.id in used and (run.role, run.id) not in ours]
-    everything = [*others, *runs]
-    if everything != before:
-        write_json(records_file(home, study), {"study": study, "runs": [asdict(run) for run in everything]})
-    return everything
-
-
-@contextmanager
-def _changing(home: Path, study: str) -> Iterator[None]:
-    """Other runs keep off the records meanwhile."""
-    path = records_file(home, study)
-    try:
-        with locked(path):
-            yield
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror}); free it or give another --home") from None
-
-
-def keep_submitted(home: Path, study: str, row: Row, params: Mapping[str, str]) -> list[Run]:
-    """Keeps the run of masks that were handed in beside what is kept of the study, which need not have been run.
-    Returns all of the study. Raises StoreError where the home cannot be written."""
-    with _changing(home, study):
-        return _replace(home, study, _with_submitted(home, study, row, params))
-
-
-def _with_submitted(home: Path, study: str, row: Row, params: Mapping[str, str]) -> list[Run]:
-    before = kept(home, study)
-    note = {"study": study, "mlflow.note.content": "Masks that were handed in, scored here."}
-    top = [run for run in before if run.role == PARENT] or [Run(id=study, role=PARENT, name=study, tags=note)]
-    run = _of_row(row, 0, params)
-    alike = [one for one in before if one.role == CELL and _part(one) == _part(run) and one.id != run.id]
-    return [*top, *alike, run]
-
-
-def kept(home: Path, study: str) -> list[Run]:
-    """What MLflow is to show of a study, as it was kept; nothing if the study was never run here."""
-    return list(_read(read_json(records_file(home, study)) or {}))
-
-
-def kept_studies(home: Path) -> list[str]:
-    """Names of the studies that were run in this home."""
-    return sorted(path.stem for path in (home / "records").glob("*.json"))
-
-
-def digest_of(runs: Iterable[Run]) -> str:
-    """SHA-256 of the runs."""
-    return hashlib.sha256("".join(run.digest for run in runs).encode()).hexdigest()
-
-
-def _part(run: Run) -> tuple[str, str]:
-    return run.tags.get("scale", ""), run.tags.get("data_kind", "")
-
-
-def _read(content: Mapping[str, Any]) -> Iterator[Run]:
-    for entry in content.get("runs", []):
-        if {"id", "role", "name"} <= set(entry) <= set(Run.__dataclass_fields__):  # else of a newer version
-            lists = {name: tuple(entry.get(name, ())) for name in ("datasets", "files", "uses")}
-            yield Run(**{**entry, **lists})

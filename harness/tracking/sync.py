@@ -1,197 +1,185 @@
-"""Store → MLflow: one experiment a study, in it one parent run, one run a cell, one run and one model a training.
+"""Keeps MLflow in step with the store: per study an experiment with a parent run, a run per cell and per training.
 
-    python -m harness.record resync STUDY|--all [--home DIR]   MLflow is brought up to date; twice: no doubles
-
-The driver is the only one that writes. MLflow is a projection: delete it, and the command above builds it again; where
-it cannot be reached, the study goes on, and what it has missed is recorded later."""
+The driver is the only writer. MLflow can be deleted and rebuilt by `python -m harness.record resync`. If it cannot be
+reached, the study goes on, and what MLflow missed is recorded later.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import sys
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
-
+from harness.console import command_line
 from harness.errors import ResourceError, StudyError
+from harness.files import sha256_of_files
+from harness.fingerprint import digest_of
 from harness.planning.plan import Plan
-from harness.results.rows import (
-    COLUMNS,
-    Row,
-    add_submitted,
-    keep_rows,
-    kept_rows,
-    make_rows,
-    remember,
-    remembered,
-    stored_rows,
-)
+from harness.results.cell import CellResult
+from harness.results.collect import collect_results
+from harness.results.saved import load_fact, load_results, save_facts, save_results
 from harness.store.local import Store, store_id
-from harness.tracking.reader import differing, recorded_rows
-from harness.tracking.run_spec import Run, digest_of, keep, keep_submitted, kept, parent, project
-from harness.tracking.timeout import within
+from harness.tracking.reader import count_differences, fetch_results
+from harness.tracking.records import load_runs, save_runs
+from harness.tracking.run_spec import RunSpec, describe_cells, describe_result, describe_study
+from harness.tracking.timeout import call_with_timeout
 from harness.tracking.writer import Publisher, errors, is_remote, log_report_at, tracking_uri
 
-PATIENCE = 60.0
-"""Seconds that the end of a study waits for a tracking server. What is not recorded by then is caught up later."""
+TIMEOUT = 60.0
+"""Seconds that the end of a study waits for a tracking server. What is not recorded by then is recorded later."""
+
+_log = logging.getLogger(__name__)
 
 
-def record(plan: Plan, store: Store, *, patience: float | None = None) -> list[Row]:
-    """Keeps the rows of a plan and brings MLflow up to date with them; returns those of this plan.
+def record(plan: Plan, store: Store, *, timeout: float = TIMEOUT) -> list[CellResult]:
+    """Save the results of a plan and bring MLflow up to date with them; return those of this plan.
 
-    Twice makes no doubles, and what has not changed is not written. An MLflow that fails, or a server that takes longer
-    than `patience` (seconds; default: PATIENCE), is reported on stderr."""
-    rows = make_rows(plan, store)
-    keep_rows(store.home, plan.study.name, rows)
-    runs = keep(store.home, plan.study.name, [parent(plan, rows), *project(plan, store, rows=rows)])
-    _catch_up(store.home, plan.study.name, runs, patience)
-    return rows
+    Recording twice makes no duplicates, and what has not changed is not written. An MLflow that fails, or a server that
+    takes longer than `timeout` (seconds), is logged as a warning.
+    """
+    results = collect_results(plan, store)
+    planned = [one for one in results if one.planned]
+    study = plan.study.name
+    save_results(store.home, study, results)
+    parent = describe_study(plan, filled=sum(one.filled for one in planned), planned=len(planned))
+    runs = save_runs(store.home, study, [parent, *describe_cells(plan, store, results=results)])
+    _bring_up_to_date(store.home, study, runs, timeout)
+    return results
 
 
-def record_submitted(home: Path, study: str, row: Row, params: Mapping[str, str]) -> None:
-    """Keeps the row of masks that were handed in with those of a study, which need not have been run, in the place of
-    the same method's former one on that benchmark, and brings MLflow up to date as `record` does."""
+def record_submission(home: Path, result: CellResult, params: Mapping[str, str]) -> None:
+    """Save the result of submitted masks, in place of the same method's former one, and bring MLflow up to date.
+
+    `params`: further parameters of its run. The study need not have been run. Raises StoreError.
+    """
     home = home.absolute()
-    add_submitted(home, study, row)
-    _catch_up(home, study, keep_submitted(home, study, row, params))
-
-
-def _catch_up(home: Path, study: str, runs: Sequence[Run], patience: float | None = None) -> None:
-    if not _is_current(home, study, runs):
-        patience = PATIENCE if patience is None else patience
-        with _tolerant(home, study):
-            within(patience if is_remote() else None, lambda: resync(home, study))
+    save_results(home, result.study, [result])
+    runs = save_runs(home, result.study, [describe_result(result, params)])
+    _bring_up_to_date(home, result.study, runs, TIMEOUT)
 
 
 def resync(home: Path, study: str) -> int:
-    """Brings MLflow up to date with what is kept of a study; the number of runs that had to be written.
+    """Bring MLflow up to date with the saved runs of a study; return the number of runs that had to be written.
 
-    Raises MlflowException or OSError where that is impossible."""
+    Raises what `errors` names if that is impossible.
+    """
     home = home.absolute()
-    runs = kept(home, study)
+    runs = load_runs(home, study)
     publisher = Publisher(home, study)
-    with publisher.alone():
+    with publisher.locked():
         written = publisher.publish(runs, everything=True)
-        remember(home, study, recorded_at=_state(home, runs))
+        save_facts(home, study, recorded_at=_state(home, runs))
     return written
 
 
-def read_rows(home: Path, study: str, *, from_store: bool = False, tracking: str = "") -> pd.DataFrame:
-    """One row for every cell of a study, with the columns of `harness.results.cell.COLUMNS`, of all scales recorded.
+def read_results(home: Path, study: str, *, from_store: bool = False, tracking: str = "") -> list[CellResult]:
+    """Return the results of all cells of a study, of all scales that were recorded.
 
-    Those that MLflow shows of this home. Where it cannot be read, or does not show what was recorded, they are those
-    kept beside the store, and a line on stderr says so. `tracking`: those that the MLflow of that URI holds, of all
-    homes. `from_store`: the kept ones, their numbers read from the store again, and no word with MLflow.
-    Raises ResourceError or StudyError where `tracking` cannot be read or knows no such study."""
+    They are those that MLflow shows of this home. If it cannot be read or is incomplete, they are the copy next to the
+    store, and a warning is logged. `tracking`: those that the MLflow of that URI holds, of all homes. `from_store`: the
+    copy, with its values read from the store again; MLflow is not asked. Raises ResourceError or StudyError if
+    `tracking` cannot be read or knows no such study.
+    """
     home = home.absolute()
     if tracking:
-        rows = _rows_at(tracking, home, study)
-    elif from_store:
-        rows = stored_rows(home, study)
-    else:
-        rows = _rows_of(home, study)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _rows_of(home: Path, study: str) -> list[Row]:
-    rows = kept_rows(home, study)
+        return _fetch_from(tracking, home, study)
+    if from_store:
+        return load_results(home, study, from_store=True)
+    results = load_results(home, study)
     if not is_remote() and not (home / "mlflow.db").is_file():
-        if rows:
-            _tell_beside(home, study, f"there is no MLflow database {home / 'mlflow.db'}")
-    elif rows and not remembered(home, study, "recorded_at"):  # it failed just now: no server is asked again
-        _tell_beside(home, study, f"MLflow at {tracking_uri(home)} was not given the last ones")
+        if results:
+            _warn_incomplete(home, study, f"there is no MLflow database {home / 'mlflow.db'}")
+    elif results and not load_fact(home, study, "recorded_at"):  # MLflow failed just now and is not asked again
+        _warn_incomplete(home, study, f"MLflow at {tracking_uri(home)} was not given the last ones")
     else:
-        store = store_id(home) if rows and (home / "store" / "id").is_file() else ""
+        store = store_id(home) if results and (home / "store" / "id").is_file() else ""
         try:
-            limit = PATIENCE if is_remote() else None
-            found = within(limit, lambda: recorded_rows(home, study, store=store))
-        except errors() as error:
-            print(complaint(home, study, error), file=sys.stderr)
-            return rows
-        if not rows:
-            return found
-        if apart := differing(rows, found):
-            _tell_beside(home, study, f"MLflow at {tracking_uri(home)} does not show {apart} of them as recorded")
-    return rows  # which are those that MLflow shows, unless a line says otherwise, and know where their masks lie
-
-
-def _tell_beside(home: Path, study: str, why: str) -> None:
-    print(
-        f"warning: the rows are those kept beside the store: {why}; "
-        f"`python -m harness.record resync {study} --home {home}` brings MLflow up to date",
-        file=sys.stderr,
+            shown = call_with_timeout(TIMEOUT if is_remote() else None, lambda: fetch_results(home, study, store=store))
+        except (*errors(), ResourceError) as error:
+            _log.warning(failure_message(home, study, error))
+            return results
+        if not results:
+            return shown
+        if count := count_differences(results, shown):
+            _warn_incomplete(home, study, f"MLflow at {tracking_uri(home)} does not show {count} of them as recorded")
+    return (
+        results  # equal to those that MLflow shows, unless a warning says otherwise, and with the folders of the masks
     )
 
 
-def _rows_at(tracking: str, home: Path, study: str) -> list[Row]:
+def log_report(home: Path, study: str, folder: Path, tracking: str = "") -> None:
+    """Put a report into the artifacts of the study's parent run, over the last one.
+
+    `tracking`: into every parent run of the study that the MLflow of that URI holds.
+    """
+    home = home.absolute()
+    digest = sha256_of_files(
+        {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    )
+    if tracking:
+        try:
+            log_report_at(tracking, home, study, folder, digest)
+        except errors() as error:
+            _log.warning("warning: MLflow at %s was not given the report: %s", tracking, _first_line(error))
+        return
+    digest = f"{tracking_uri(home)} {digest}"
+    if not load_runs(home, study) or load_fact(home, study, "report") == digest:
+        return
+    if not load_fact(home, study, "recorded_at"):
+        return  # MLflow failed just now and is not asked again
+    with _failures_logged(home, study):
+        call_with_timeout(TIMEOUT if is_remote() else None, lambda: Publisher(home, study).log_report(folder))
+        save_facts(home, study, report=digest)
+
+
+def failure_message(home: Path, study: str, error: Exception) -> str:
+    """Return what failed and what to do, on one line."""
+    place = tracking_uri(home) if is_remote() else str(home / "mlflow.db")
+    return (
+        f"warning: MLflow at {place}: {_first_line(error)}; the study is not harmed, and when MLflow is back, "
+        f"`{command_line('mlflow', 'resync', study, '--home', home)}` catches up"
+    )
+
+
+def _bring_up_to_date(home: Path, study: str, runs: Sequence[RunSpec], timeout: float) -> None:
+    local = not is_remote() and (home / "mlflow.db").is_file()  # what a server shows is not known without asking
+    if not local or load_fact(home, study, "recorded_at") != _state(home, runs):
+        with _failures_logged(home, study):
+            call_with_timeout(timeout if is_remote() else None, lambda: resync(home, study))
+
+
+def _warn_incomplete(home: Path, study: str, reason: str) -> None:
+    _log.warning(
+        "warning: results are read from the copy next to the store: %s; `%s` brings MLflow up to date",
+        *(reason, command_line("mlflow", "resync", study, "--home", home)),
+    )
+
+
+def _fetch_from(tracking: str, home: Path, study: str) -> list[CellResult]:
     try:
-        rows = recorded_rows(home, study, tracking)
+        results = fetch_results(home, study, tracking)
     except errors() as error:
         raise ResourceError(
             f"MLflow at {tracking}: study {study} cannot be read ({_first_line(error)}); start the server, or "
             "read --from-store"
         ) from None
-    if not rows:
+    if not results:
         raise StudyError(f"MLflow at {tracking}: no cell of a study {study!r}; give the URI that it was recorded at")
-    return rows
+    return results
 
 
-def log_report(home: Path, study: str, folder: Path, tracking: str = "") -> None:
-    """Puts a report (tables, contact sheets) into the artifacts of the study's parent run, over the last one.
-
-    `tracking`: of every parent run of the study that the MLflow of that URI holds."""
-    home = home.absolute()
-    if tracking:
-        try:
-            log_report_at(tracking, home, study, folder, _folder_digest(folder))
-        except errors() as error:
-            print(f"warning: MLflow at {tracking} was not given the report: {_first_line(error)}", file=sys.stderr)
-        return
-    digest = f"{tracking_uri(home)} {_folder_digest(folder)}"
-    if not kept(home, study) or remembered(home, study, "report") == digest:
-        return
-    if not remembered(home, study, "recorded_at"):
-        return  # the run itself could not be recorded just now: no server is asked again
-    with _tolerant(home, study):
-        within(PATIENCE if is_remote() else None, lambda: Publisher(home, study).log_report(folder))
-        remember(home, study, report=digest)
-
-
-def _is_current(home: Path, study: str, runs: Sequence[Run]) -> bool:
-    """Whether the database in the home shows these runs. Of a server nobody can know without asking."""
-    local = not is_remote() and (home / "mlflow.db").is_file()
-    return local and remembered(home, study, "recorded_at") == _state(home, runs)
-
-
-def _state(home: Path, runs: Sequence[Run]) -> str:
-    return f"{tracking_uri(home)} {digest_of(runs)}"
-
-
-def _folder_digest(folder: Path) -> str:
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+def _state(home: Path, runs: Sequence[RunSpec]) -> str:
+    return f"{tracking_uri(home)} {digest_of([run.digest for run in runs])}"
 
 
 @contextmanager
-def _tolerant(home: Path, study: str) -> Iterator[None]:
-    """MLflow's failures as a line on stderr."""
+def _failures_logged(home: Path, study: str) -> Iterator[None]:
+    """Log MLflow's failures as warnings."""
     try:
         yield
     except errors() as error:
-        print(complaint(home, study, error), file=sys.stderr)
-
-
-def complaint(home: Path, study: str, error: Exception) -> str:
-    """What failed, and what to do, on one line."""
-    place = tracking_uri(home) if is_remote() else str(home / "mlflow.db")
-    return (
-        f"warning: MLflow at {place}: {_first_line(error)}; the study is not harmed, and when MLflow is back, "
-        f"`python -m harness.record resync {study} --home {home}` catches up"
-    )
+        _log.warning(failure_message(home, study, error))
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Waiting for a service that may hang, but not for ever."""
+"""A time limit for a call to a service that may hang."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def within(seconds: float | None, call: Callable[[], T]) -> T:
-    """What `call` returns or raises, if that takes no longer; TimeoutError otherwise, and the call goes on by itself in
-    a thread that does not keep the process alive. None: as long as it takes."""
+def call_with_timeout(seconds: float | None, call: Callable[[], T]) -> T:
+    """Return what `call` returns, or raise what it raises; None waits without limit.
+
+    Raises TimeoutError if it takes longer. The call then goes on in a thread that does not keep the process alive.
+    """
     if seconds is None:
         return call()
     result: list[T] = []

@@ -1,9 +1,8 @@
-"""Runs as `harness.tracking.run_spec` describes them → MLflow. The only file that imports MLflow."""
+"""Writes the runs that `harness.tracking.run_spec` describes into MLflow. The only file that imports MLflow."""
 
 from __future__ import annotations
 
 import csv
-import gc
 import json
 import logging
 import os
@@ -17,29 +16,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.files import locked
+from harness.memory import collector_paused
 from harness.store.local import store_id
-from harness.tracking.run_spec import CELL, PARENT, TRAINING, Run
+from harness.tracking.run_spec import CELL, PARENT, TRAINING, RunSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _INCOMPLETE = "incomplete"
-"""Role of a run that is being written."""
+"""Role of a run whose writing has not ended."""
 
 _DIGEST = 36
 """Longest digest of an MLflow dataset, characters."""
 
 _FEW = 20
-"""Runs that are looked up one by one; for more, all are read."""
+"""Most runs that are looked up one by one; for more, all are read."""
 
 
 def tracking_uri(home: Path) -> str:
-    """MLFLOW_TRACKING_URI where the user has set it, else the database in the home."""
+    """Return MLFLOW_TRACKING_URI if the user has set it, else the URI of the database in the home."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.absolute() / 'mlflow.db'}"
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """What MLflow and its back ends raise where they fail."""
+    """Return what MLflow and its back ends raise if they fail."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -47,7 +47,7 @@ def errors() -> tuple[type[Exception], ...]:
 
 
 class Publisher:
-    """Writes runs of one study of one home into MLflow. Its methods raise MlflowException or OSError."""
+    """Writes runs of one study of one home into MLflow. Its methods raise what `errors` names."""
 
     def __init__(self, home: Path, study: str) -> None:
         self.home = home.absolute()
@@ -60,21 +60,22 @@ class Publisher:
         """Id of a training run → id of its model."""
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Holds off other processes of this home that write to MLflow."""
+    def locked(self) -> Iterator[None]:
+        """Keep other processes of this home from writing to MLflow."""
         with locked(self.home / "records" / "mlflow"):
             yield
 
-    def publish(self, runs: Sequence[Run], *, everything: bool = False) -> int:
-        """Makes MLflow show these runs, each once; with `everything`, no others of this study and home.
+    def publish(self, runs: Sequence[RunSpec], *, everything: bool = False) -> int:
+        """Make MLflow show each of these runs once, and with `everything` no others of this study and home.
 
-        Returns how many had to be written. Only while `alone`."""
+        Returns the number of runs that had to be written. Call it inside `locked` only.
+        """
         found = self._found(None if everything else [run.id for run in runs])
         written = 0
         for run in sorted(runs, key=lambda run: (PARENT, TRAINING, CELL).index(run.role)):
             old = found.pop((run.role, run.id), None)
             if old is not None and old.data.tags.get("digest") == run.digest:
-                self._remember_model(run, old.data.tags)
+                self._note_model(run, old.data.tags)
                 continue
             if run.role == PARENT:
                 self._put_parent(run, old)
@@ -89,13 +90,13 @@ class Publisher:
         return written
 
     def log_report(self, folder: Path) -> None:
-        """See the function."""
-        with self.alone():
+        """Put the files of a report into the artifacts of the parent run."""
+        with self.locked():
             for run in self._search(f"tags.id = '{self.study}' and tags.role = '{PARENT}'"):
                 self.client.log_artifacts(run.info.run_id, str(folder), "report")
 
-    def _put_parent(self, run: Run, old: Any) -> None:
-        """The one run that is changed in place: its address is what people keep."""
+    def _put_parent(self, run: RunSpec, old: Any) -> None:
+        """Create or update the parent run, the only one that is changed in place, because people keep its address."""
         tags = {**run.tags, "digest": run.digest}
         if old is None:
             tags |= {"role": PARENT, "id": run.id, "store": self.store}
@@ -108,8 +109,8 @@ class Publisher:
         else:
             self.client.set_terminated(self.root, run.status)
 
-    def _write(self, run: Run) -> None:
-        """A new run that is there whole or not at all: until it is whole, its role says so."""
+    def _write(self, run: RunSpec) -> None:
+        """Write a new run; until it is complete, its role says so."""
         tags = {**run.tags, "id": run.id, "store": self.store, "mlflow.parentRunId": self._root()}
         made = self.client.create_run(
             self.experiment, _milliseconds(run.started), {**tags, "role": _INCOMPLETE}, run_name=run.name
@@ -143,8 +144,8 @@ class Publisher:
             part = pairs[start : start + 100]
             self.client.log_batch(run, metrics=metrics if first else [], params=part, tags=marks if first else [])
 
-    def _log_curves(self, run: str, curves: Path, whole: Run) -> None:
-        """Over steps, and over the time that the training took, as if all its steps took alike."""
+    def _log_curves(self, run: str, curves: Path, whole: RunSpec) -> None:
+        """Log curves over steps, and over time as if every step had taken equally long."""
         from mlflow.entities import Metric
 
         with curves.open(newline="", encoding="utf-8") as file:
@@ -157,7 +158,7 @@ class Publisher:
         for start in range(0, len(metrics), 1000):
             self.client.log_batch(run, metrics=metrics[start : start + 1000])
 
-    def _log_inputs(self, run: str, whole: Run) -> None:
+    def _log_inputs(self, run: str, whole: RunSpec) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
 
         datasets = []
@@ -170,26 +171,26 @@ class Publisher:
         if datasets or models:
             self.client.log_inputs(run, datasets=datasets, models=models)
 
-    def _log_model(self, run: str, key: str, told: Mapping[str, Any]) -> str:
-        """A network as an MLflow model: its tensors as they were published, nothing pickled; returns the model's id."""
+    def _log_model(self, run: str, key: str, model: Mapping[str, Any]) -> str:
+        """Log a network as an MLflow model and return its id: the tensors as published, nothing pickled."""
         from mlflow.entities import LoggedModelOutput
 
         made = self.client.create_logged_model(
-            self.experiment, told["name"], run, tags={"store": self.store, "stage.key": key}, model_type=told["kind"]
+            self.experiment, model["name"], run, tags={"store": self.store, "stage.key": key}, model_type=model["kind"]
         )
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "data").mkdir()
-            for file in told["files"]:
-                (folder / "data" / file).symlink_to(Path(told["folder"]) / file)
-            (folder / "data" / "config.json").write_text(json.dumps(told["config"], indent=1))
-            _write_mlmodel(folder, made.model_id, told)
+            for file in model["files"]:
+                (folder / "data" / file).symlink_to(Path(model["folder"]) / file)
+            (folder / "data" / "config.json").write_text(json.dumps(model["config"], indent=1))
+            _write_mlmodel(folder, made.model_id, model)
             self.client.log_model_artifacts(made.model_id, str(folder))
         self.client.finalize_logged_model(made.model_id, "READY")
         self.client.log_outputs(run, [LoggedModelOutput(made.model_id, 0)])
         return str(made.model_id)
 
-    def _remember_model(self, run: Run, tags: Mapping[str, str]) -> None:
+    def _note_model(self, run: RunSpec, tags: Mapping[str, str]) -> None:
         if "model" in tags:
             self.models[run.id] = tags["model"]
 
@@ -200,7 +201,7 @@ class Publisher:
         return self.root
 
     def _found(self, ids: Sequence[str] | None) -> dict[tuple[str, str], Any]:
-        """Runs of this home by role and id, of these ids or all; where there are two of one id, one is deleted."""
+        """Return the runs of this home by role and id, with these ids or all; delete duplicates and incomplete runs."""
         if ids is None or len(ids) > _FEW:
             runs = self._search("")
         else:
@@ -216,8 +217,8 @@ class Publisher:
         return found
 
     def _search(self, condition: str) -> Iterator[Any]:
-        """Of this home only."""
-        yield from pages(self.client, self.experiment, f"tags.store = '{self.store}'", condition)
+        """Yield the runs of this home that meet a condition."""
+        yield from search_runs(self.client, self.experiment, f"tags.store = '{self.store}'", condition)
 
     def _delete(self, run: Any) -> None:
         if run is None:
@@ -225,12 +226,12 @@ class Publisher:
         if "model" in run.data.tags:
             from mlflow.exceptions import MlflowException
 
-            with suppress(MlflowException):  # somebody has deleted it already
+            with suppress(MlflowException):  # already deleted by someone else
                 self.client.delete_logged_model(run.data.tags["model"])
         self.client.delete_run(run.info.run_id)
 
     def _delete_orphans(self) -> None:
-        """Models whose writing was cut off."""
+        """Delete models whose writing was interrupted."""
         token = None
         while True:
             page = self.client.search_logged_models([self.experiment], page_token=token)
@@ -250,7 +251,7 @@ class Publisher:
             place = (self.home / "mlartifacts" / self.study).as_uri() if local else None
             try:
                 return str(self.client.create_experiment(self.study, artifact_location=place))
-            except MlflowException:  # another one may have made it at this moment
+            except MlflowException:  # another process may have made it at this moment
                 found = self.client.get_experiment_by_name(self.study)
                 if found is None:
                     raise
@@ -260,22 +261,24 @@ class Publisher:
 
 
 def log_report_at(uri: str, home: Path, study: str, folder: Path, digest: str) -> None:
-    """The report of a study into its parent runs of all homes, in the MLflow of that URI; those that hold a report of
-    that digest are left alone."""
+    """Put a report into the parent runs of a study, of all homes, in the MLflow of that URI.
+
+    Runs that hold a report with that digest are skipped.
+    """
     client = connect(home, uri)
     found = client.get_experiment_by_name(study)
-    for run in pages(client, found.experiment_id, f"tags.role = '{PARENT}'") if found else ():
+    for run in search_runs(client, found.experiment_id, f"tags.role = '{PARENT}'") if found else ():
         if run.data.tags.get("report") != digest:
             client.log_artifacts(run.info.run_id, str(folder), "report")
             client.set_tag(run.info.run_id, "report", digest)
 
 
-def pages(client: MlflowClient, experiment: str, *conditions: str) -> Iterator[Any]:
-    """The runs of an experiment that meet all conditions; empty ones are none."""
+def search_runs(client: MlflowClient, experiment: str, *conditions: str) -> Iterator[Any]:
+    """Yield the runs of an experiment that meet all conditions; empty ones are ignored."""
     token = None
     while True:
-        condition = " and ".join(words for words in conditions if words)
-        with uncollected(), _unexpired():
+        condition = " and ".join(one for one in conditions if one)
+        with collector_paused():  # a run is hundreds of objects; this halves the time for 1,000 runs
             page = client.search_runs([experiment], condition, max_results=1000, page_token=token)
         yield from page
         token = page.token
@@ -283,39 +286,8 @@ def pages(client: MlflowClient, experiment: str, *conditions: str) -> Iterator[A
             return
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No collection of garbage meanwhile: of each run MLflow makes hundreds of objects, all of which are wanted, and
-    looking through them again and again would take half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextmanager
-def _unexpired() -> Iterator[None]:
-    """When a session ends, SQLAlchemy goes through all that it has read and marks it as out of date, in case it is used
-    again; MLflow, which has copied it all by then, never does. This would take a third of the time."""
-    from sqlalchemy import event
-    from sqlalchemy.orm import Session
-
-    def forget(session: Session) -> None:
-        if not (session.new or session.dirty or session.deleted):
-            session.expunge_all()
-
-    event.listen(Session, "before_commit", forget)
-    try:
-        yield
-    finally:
-        event.remove(Session, "before_commit", forget)
-
-
-def _write_mlmodel(folder: Path, model: str, told: Mapping[str, Any]) -> None:
-    """`MLmodel`, with the signature, for `mlflow.pyfunc.load_model`: it calls `_load_pyfunc` of the method's module."""
+def _write_mlmodel(folder: Path, model_id: str, model: Mapping[str, Any]) -> None:
+    """Write `MLmodel` with the signature; `mlflow.pyfunc.load_model` calls `_load_pyfunc` of the method's module."""
     import numpy as np
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -324,22 +296,26 @@ def _write_mlmodel(folder: Path, model: str, told: Mapping[str, Any]) -> None:
         return Schema([TensorSpec(np.dtype(one["type"]), tuple(one["shape"]), one["name"]) for one in tensors])
 
     description = Model(
-        model_id=model, signature=ModelSignature(schema(told["inputs"]), schema(told["outputs"])), artifact_path=None
+        model_id=model_id,
+        signature=ModelSignature(schema(model["inputs"]), schema(model["outputs"])),
+        artifact_path=None,
     )
     description.add_flavor(
-        "python_function", loader_module=told["loader"], data="data", python_version=sys.version.split()[0], env=None
+        "python_function", loader_module=model["loader"], data="data", python_version=sys.version.split()[0], env=None
     )
     description.save(str(folder / "MLmodel"))
 
 
 def is_remote() -> bool:
-    """Whether the user has named a tracking server, or a database of their own."""
+    """Return whether the user has named a tracking server or a database of their own."""
     return bool(os.environ.get("MLFLOW_TRACKING_URI"))
 
 
 def connect(home: Path, uri: str = "") -> MlflowClient:
-    """A client of the MLflow of that URI, else of the home's own: quiet, and soon tired of a server that does not
-    answer. A new database is made by one process at a time."""
+    """Return a quiet client of the MLflow of that URI, by default the home's own; it gives up on a silent server soon.
+
+    One process at a time makes a new database.
+    """
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -356,7 +332,7 @@ def connect(home: Path, uri: str = "") -> MlflowClient:
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
         with locked(database):
-            if not database.is_file():  # under another name: nobody is to meet one that is half made
+            if not database.is_file():  # under another name, so that nobody finds an incomplete one
                 for old in database.parent.glob(f".{database.name}.draft-*"):
                     old.unlink()
                 draft = database.with_name(f".{database.name}.draft-{secrets.token_hex(4)}")

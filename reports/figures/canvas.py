@@ -1,7 +1,8 @@
-"""What all figures share: canvas, styles, files.
+"""Canvas, styles and files of all figures.
 
-Drawn without global state; equal rows give equal bytes, as SVG and as PNG. Every line has its own colour (Okabe and
-Ito), dash and marker, so that it can be told in print and by the colour-blind."""
+Drawn without global state: equal data gives equal bytes, as SVG and as PNG. Every line has its own color (Okabe and
+Ito), dash and marker, so that lines are distinguishable in print and for color-blind readers.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +14,20 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-STYLES = len(COLOURS)
-"""How many lines a figure can tell apart."""
+STYLES = len(COLORS)
+"""Number of distinguishable lines in a figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One drawing and what is said about it."""
+    """One drawing with its text."""
 
     name: str
-    """Of its files."""
+    """Name of its files."""
 
     title: str
     caption: str
@@ -34,34 +35,26 @@ class Figure:
 
 
 def one_panel(x: str, y: str, width: float = 0.62) -> tuple[Canvas, Axes]:
-    """A canvas whose panel takes `width` of it; the rest is for the legend."""
+    """Return a canvas whose panel takes `width` of it; the rest is for the legend."""
     canvas = Canvas(figsize=(6.4, 3.6))
     axes = canvas.add_axes((0.1, 0.14, width, 0.76))
-    dress(axes, x, y)
+    _dress(axes, x, y)
     return canvas, axes
 
 
 def panels(count: int, x: str, y: str) -> tuple[Canvas, list[Axes]]:
-    """A canvas with panels side by side."""
+    """Return a canvas with panels side by side."""
     canvas = Canvas(figsize=(max(6.4, 3.4 * count), 3.6), layout="constrained")
     made = [canvas.add_subplot(1, count, place + 1) for place in range(count)]
     for place, axes in enumerate(made):
-        dress(axes, x, y if place == 0 else "")
+        _dress(axes, x, y if place == 0 else "")
     return canvas, made
 
 
-def dress(axes: Axes, x: str, y: str) -> None:
-    """Labels, grid and no frame."""
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(alpha=0.25, linewidth=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def style(place: int) -> dict[str, Any]:
-    """Of the line at that place in a figure."""
+    """Return the style of the line at that place in a figure."""
     return {
-        "color": COLOURS[place % STYLES],
+        "color": COLORS[place % STYLES],
         "linestyle": DASHES[place % STYLES],
         "marker": MARKERS[place % STYLES],
         "markersize": 4,
@@ -70,10 +63,18 @@ def style(place: int) -> dict[str, Any]:
 
 
 def save(figure: Figure, folder: Path) -> tuple[Path, Path]:
-    """`<folder>/<name>.svg` and `.png`, the same bytes every time."""
+    """Write `<folder>/<name>.svg` and `.png`, the same bytes every time, and return their paths."""
     svg, png = folder / f"{figure.name}.svg", folder / f"{figure.name}.png"
     with mpl.rc_context({"svg.hashsalt": "reports"}):
         figure.canvas.savefig(svg, metadata={"Date": None})
         figure.canvas.set_layout_engine("none")  # laid out once is enough
         figure.canvas.savefig(png, dpi=150, metadata={"Software": None})
     return svg, png
+
+
+def _dress(axes: Axes, x: str, y: str) -> None:
+    """Add labels and a grid, remove the frame."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,62 +1,72 @@
-"""The figures of the scores: ω curve, J&F over the length of the video, share of objects above a threshold."""
+"""Figures of the scores: ω curve, J&F over the length of the video, share of objects above a threshold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from numpy.typing import NDArray
 
+from harness.results import CellResult
 from harness.score import SequenceScores, over_length
-from reports.figures.canvas import COLOURS, STYLES, Figure, one_panel, style
-from reports.inputs.captions import describe
-from reports.inputs.cells import Part, Row
-from reports.inputs.scores import Scorebook, has_lines, read_columns, read_frames
-from reports.inputs.spec import TableSet
-from reports.media.sheets import evenly
+from reports.figures.canvas import COLORS, STYLES, Figure, one_panel, style
+from reports.inputs import (
+    Part,
+    Scorebook,
+    TableSet,
+    describe,
+    has_file,
+    main_measure,
+    name_of,
+    read_columns,
+    read_frames,
+    shown_variants,
+)
 
-OMEGA = "omega-"
-"""What the variants of an ω sweep are called, before the value."""
+OMEGA = "omega"
+"""Option of the update rate ω."""
 
 DODGE = 0.008
-"""How far the lines of the ω figure stand apart, so that their bars can be told."""
+"""Horizontal offset between the lines of the ω figure, which keeps their bars apart."""
 
 BINS = 50
-"""Of the length of a video."""
+"""Sections of the normalized length of a video."""
 
 THRESHOLDS = np.linspace(0, 1, 101)
 
 
-def figures(part: Part, tables: TableSet, scores: Scorebook, suffix: str = "") -> Iterator[Figure]:
-    """Those that the part's rows allow, as they are drawn; none of them holds seconds."""
-    if sweep := omega_figure(part, scores, suffix):
+def score_figures(part: Part, tables: TableSet, scores: Scorebook) -> Iterator[Figure]:
+    """Yield the figures that the part's cells allow; none of them shows seconds."""
+    if sweep := omega_figure(part, scores):
         yield sweep
     for benchmark in part.benchmarks:
         for draw in (length_figure, profile_figure):
-            if figure := draw(part, benchmark, tables, suffix):
+            if figure := draw(part, benchmark, tables):
                 yield figure
 
 
-def omega_figure(part: Part, scores: Scorebook, suffix: str) -> Figure | None:
-    """J mean over ω with its interval, a line a benchmark (figure 6); None without two values of ω."""
-    canvas, axes = one_panel("update rate ω", "J mean", 0.86)
+def omega_figure(part: Part, scores: Scorebook) -> Figure | None:
+    """Return the main measure over ω with its interval, one line per benchmark (figure 6); None without a sweep."""
+    main = main_measure()
+    canvas, axes = one_panel("update rate ω", main.title, 0.86)
+    sweep = omega_sweep(part)
     most = 0
     for place, benchmark in enumerate(part.benchmarks):
         points = []
-        for variant in part.variants:
-            found = scores.mean(part.cell(variant, benchmark), "J_mean") if omega_of(variant) is not None else None
+        for variant, omega in sweep.items():
+            found = scores.mean(part.select(benchmark, variant), main.name)
             if found:
-                points.append((omega_of(variant), found.estimate, found.low, found.high))
+                points.append((omega, found.estimate, found.low, found.high))
         if points:
             x, y, low_ends, high_ends = zip(*sorted(points), strict=True)
-            beside = np.array(x) + DODGE * place
-            axes.plot(beside, y, label=part.title(benchmark), **style(place))
+            shifted = np.array(x) + DODGE * place
+            axes.plot(shifted, y, label=part.title(benchmark), **style(place))
             if None not in low_ends:
                 reach = [np.subtract(y, low_ends), np.subtract(high_ends, y)]
-                colour = COLOURS[place % STYLES]
-                axes.errorbar(beside, y, yerr=reach, fmt="none", ecolor=colour, elinewidth=0.8, capsize=2.5)
+                color = COLORS[place % STYLES]
+                axes.errorbar(shifted, y, yerr=reach, fmt="none", ecolor=color, elinewidth=0.8, capsize=2.5)
         most = max(most, len(points))
     if most < 2:
         return None
@@ -64,53 +74,50 @@ def omega_figure(part: Part, scores: Scorebook, suffix: str) -> Figure | None:
     axes.set_ylim(max(0.0, low_end), min(1.0, high_end))
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)  # bars may be anywhere
     return Figure(
-        name=f"omega{suffix}",
-        title="J mean over the update rate ω (figure 6)",
-        caption=f"Bars: 95 % interval. The paper's values are not printed in it. {describe(part, masks=False)}",
+        name=f"omega{part.suffix}",
+        title=f"{main.title} over the update rate ω (figure 6)",
+        caption=f"Bars: 95 % interval. The paper does not print its values. {describe(part, masks=False)}",
         canvas=canvas,
     )
 
 
-def omega_of(variant: str) -> float | None:
-    """ω of a variant of the sweep, None for any other."""
-    text = variant.removeprefix(OMEGA)
-    return float(text) if variant.startswith(OMEGA) and text.replace(".", "", 1).isdigit() else None
+def omega_sweep(part: Part) -> Mapping[str, float]:
+    """Return variant → ω of the largest set of variants that set the option ω and are equal in all other options."""
+    sweeps: dict[str, dict[str, float]] = {}
+    for variant in part.variants:
+        cell = next(cell for cell in part.cells if cell.variant == variant)
+        others = {name: value for name, value in cell.options.items() if name != OMEGA}
+        if OMEGA in cell.options:
+            key = json.dumps([cell.method, others], sort_keys=True)
+            sweeps.setdefault(key, {})[variant] = float(cell.options[OMEGA])
+    return max(sweeps.values(), key=len, default={})
 
 
-def length_figure(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Figure | None:
-    """J&F over the normalised length of the videos, mean over objects (figure 5); None where nothing is scored."""
+def length_figure(part: Part, benchmark: str, tables: TableSet) -> Figure | None:
+    """Return J&F over the normalized length of the videos, mean over objects (figure 5); None if nothing is scored."""
     canvas, axes = one_panel("share of the video", "J&F")
     middles = (np.arange(BINS) + 0.5) / BINS
-    for place, (variant, rows) in enumerate(_drawn(part, benchmark, tables, "frames.csv")):
-        videos = [video for row in rows for video in frame_scores(row)]
+    for place, (variant, cells) in enumerate(_drawn(part, benchmark, tables, "frames.csv")):
+        videos = [video for cell in cells for video in frame_scores(cell)]
         if videos:
             axes.plot(middles, over_length(videos, "JF", BINS), label=variant, markevery=10, **style(place))
-    return _finished(
-        canvas, axes, part, benchmark, f"length-{benchmark}{suffix}", "J&F over the length of the video (figure 5)"
-    )
+    return _finished(canvas, axes, part, benchmark, "length", "J&F over the length of the video (figure 5)")
 
 
-def profile_figure(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Figure | None:
-    """Share of objects whose J mean is above τ; None where nothing is scored."""
-    canvas, axes = one_panel("τ", "share of objects with J above τ")
-    for place, (variant, rows) in enumerate(_drawn(part, benchmark, tables, "objects.csv")):
-        texts = [text for row in rows for text in read_columns(row, "objects.csv")["J_mean"]]
-        shares = above(np.array([float(text) for text in texts]))
+def profile_figure(part: Part, benchmark: str, tables: TableSet) -> Figure | None:
+    """Return the share of objects whose main measure is above τ; None if nothing is scored."""
+    main = main_measure()
+    canvas, axes = one_panel("τ", f"share of objects with {main.title} above τ")
+    for place, (variant, cells) in enumerate(_drawn(part, benchmark, tables, "objects.csv")):
+        values = [float(text) for cell in cells for text in read_columns(cell, "objects.csv")[main.name]]
+        shares = (np.array(values)[None, :] > THRESHOLDS[:, None]).mean(axis=1)
         axes.step(THRESHOLDS, shares, where="post", label=variant, markevery=20, **style(place))
-    return _finished(
-        canvas, axes, part, benchmark, f"profile-{benchmark}{suffix}", "Share of objects above a threshold"
-    )
+    return _finished(canvas, axes, part, benchmark, "profile", "Share of objects above a threshold")
 
 
-def above(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the values above each of THRESHOLDS."""
-    return np.asarray((values[None, :] > THRESHOLDS[:, None]).mean(axis=1))
-
-
-def frame_scores(row: Row) -> Iterator[SequenceScores]:
-    """J and F of every object and frame of a cell, as `frames.csv` has them (without the counts behind them, and the
-    frames' names)."""
-    lines = read_frames(row)
+def frame_scores(cell: CellResult) -> Iterator[SequenceScores]:
+    """Yield J and F of every object and frame of a cell, from `frames.csv`, without counts and frame names."""
+    lines = read_frames(cell)
     sequences, objects = lines["sequence"].cat.codes.to_numpy(), lines["object"].to_numpy()
     changes = np.flatnonzero((np.diff(sequences) != 0) | (np.diff(objects) != 0)) + 1
     starts = [0, *changes.tolist()] if len(lines) else []
@@ -131,27 +138,12 @@ def frame_scores(row: Row) -> Iterator[SequenceScores]:
         )
 
 
-def shown_variants(part: Part, benchmark: str, tables: TableSet) -> tuple[str, ...]:
-    """Those that a figure has lines for, as many as there are styles: submitted ones, and of ours the listed first,
-    then those that a table compares others with (of a sweep, the paper's value), then others evenly, both ends too."""
-    here = [variant for variant in part.variants if part.cell(variant, benchmark)]
-    handed = [variant for variant in here if variant in part.submitted][: STYLES // 2]
-    room = STYLES - len(handed)
-    own = [variant for variant in here if variant not in part.submitted]
-    references = [spec.reference for spec in tables.tables]
-    first = sorted((v for v in own if v in tables.variants or v in references), key=lambda v: v not in tables.variants)
-    others = [variant for variant in own if variant not in first]
-    first = first[:room]
-    chosen = {*first, *(others[index] for index in evenly(len(others), room - len(first)))}
-    return (*(variant for variant in own if variant in chosen), *handed)
-
-
-def _drawn(part: Part, benchmark: str, tables: TableSet, name: str) -> Iterator[tuple[str, list[Row]]]:
-    """Label → the cells that have the score file `name`."""
-    for variant in shown_variants(part, benchmark, tables):
-        rows = [row for row in part.cell(variant, benchmark) if has_lines(row, name)]
-        if rows:
-            yield rows[0].name if rows[0].submitted else tables.label(variant), rows
+def _drawn(part: Part, benchmark: str, tables: TableSet, name: str) -> Iterator[tuple[str, list[CellResult]]]:
+    """Yield label and cells of each shown variant that has the score file `name`."""
+    for variant in shown_variants(part, benchmark, tables, STYLES):
+        cells = [cell for cell in part.select(benchmark, variant) if has_file(cell, name)]
+        if cells:
+            yield name_of(cells[0]) if cells[0].submitted else tables.label(variant), cells
 
 
 def _finished(canvas: Canvas, axes: Axes, part: Part, benchmark: str, name: str, title: str) -> Figure | None:
@@ -159,11 +151,11 @@ def _finished(canvas: Canvas, axes: Axes, part: Part, benchmark: str, name: str,
         return None
     axes.set_ylim(0, 1)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    variants = sum(bool(part.cell(variant, benchmark)) for variant in part.variants)
-    words = f" {STYLES} of {variants} variants are drawn." if variants > STYLES else ""
+    variants = len(part.variants_on(benchmark))
+    limit = f" {STYLES} of {variants} variants are drawn." if variants > STYLES else ""
     return Figure(
-        name=name,
+        name=f"{name}-{benchmark}{part.suffix}",
         title=f"{title}: {part.title(benchmark)}",
-        caption=f"Mean over objects.{words} {describe(part, benchmark)}",
+        caption=f"Mean over objects.{limit} {describe(part, benchmark)}",
         canvas=canvas,
     )

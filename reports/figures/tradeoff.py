@@ -1,4 +1,4 @@
-"""Figure 4: accuracy against seconds, published and measured points told apart."""
+"""Figure 4: accuracy against seconds, with published and measured points marked differently."""
 
 from __future__ import annotations
 
@@ -7,112 +7,99 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from reports.figures.canvas import COLOURS, MARKERS, Figure, one_panel
-from reports.figures.scores import shown_variants
-from reports.inputs.captions import describe
-from reports.inputs.cells import Part, Row
-from reports.inputs.published import Published
-from reports.inputs.scores import Scorebook
-from reports.inputs.spec import TableSet
-from reports.tables.model import label_of
+from harness.results import CellResult
+from reports.figures.canvas import COLORS, MARKERS, STYLES, Figure, one_panel
+from reports.inputs import Part, Published, Scorebook, TableSet, combined_measure, describe, label_of, shown_variants
 
 PANELS = {
-    "davis16-val": ("Table 1", "seconds a frame"),
-    "davis17-val": ("Table 3", "seconds an instance and frame"),
+    "davis16-val": ("Table 1", "seconds per frame", ""),
+    "davis17-val": ("Table 3", "seconds per instance and frame", ",\nseconds from section 4.1"),
 }
-"""Benchmark → the table that its published points are of, and what its seconds are of."""
+"""Benchmark → table of its published points, unit of its seconds, and where the text has them if the table has not."""
 
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top."""
 
-IN_TEXT = {"davis16-val": "", "davis17-val": ",\nseconds from section 4.1"}
 
-
-def speed_figures(
-    part: Part, tables: TableSet, scores: Scorebook, published: Published, suffix: str = ""
-) -> tuple[Figure, ...]:
-    """J&F against seconds, one figure a benchmark on which anything was timed."""
-    made = (_figure(part, benchmark, tables, scores, published, suffix) for benchmark in PANELS)
+def speed_figures(part: Part, tables: TableSet, scores: Scorebook, published: Published) -> tuple[Figure, ...]:
+    """Return accuracy against seconds, one figure per benchmark on which anything was timed."""
+    made = (_figure(part, benchmark, tables, scores, published) for benchmark in PANELS)
     return tuple(figure for figure in made if figure is not None)
 
 
-def seconds_of(row: Row) -> float | None:
-    """What the figure plots: of a frame on DAVIS16, of an instance and frame on DAVIS17; None if it was not timed."""
-    if row.seconds_per_frame is None or row.benchmark == "davis16-val":
-        return row.seconds_per_frame
-    return row.seconds_per_frame / row.timed_objects if row.timed_objects else None
+def seconds_of(cell: CellResult) -> float | None:
+    """Return seconds per frame on DAVIS16, per instance and frame on DAVIS17; None if the cell was not timed."""
+    if cell.seconds_per_frame is None or cell.benchmark == "davis16-val":
+        return cell.seconds_per_frame
+    return cell.seconds_per_frame / cell.timed_objects if cell.timed_objects else None
 
 
 def quoted_points(published: Published, benchmark: str) -> Iterator[tuple[str, float, float, bool]]:
-    """Method, seconds, J&F (the mean of the quoted J and F), and whether the seconds are a lower bound."""
+    """Yield method, seconds, accuracy, and whether the seconds are a lower bound."""
     for row in published.rows:
         speed = row.speed if benchmark == "davis16-val" else row.instance_speed
         if row.place == PANELS[benchmark][0] and speed and benchmark in row.values:
-            values = row.values[benchmark]
-            accuracy = (values["J_mean"] + values["F_mean"]) / 2
-            yield row.method, float(speed.strip("(>)")), accuracy, ">" in speed
+            values = [row.values[benchmark][name] for name in combined_measure().mean_of]
+            yield row.method, float(speed.strip("(>)")), sum(values) / len(values), ">" in speed
 
 
-def _figure(
-    part: Part, benchmark: str, tables: TableSet, scores: Scorebook, published: Published, suffix: str
-) -> Figure | None:
-    place, x = PANELS[benchmark]
-    canvas, axes = one_panel(f"{x} (log scale)", "J&F", 0.6)
-    axes.set_xscale("log")
+def _figure(part: Part, benchmark: str, tables: TableSet, scores: Scorebook, published: Published) -> Figure | None:
     measured = list(_measured(part, benchmark, tables, scores))
-    for turn, (label, seconds, accuracy) in enumerate(measured):
-        colour, marker = COLOURS[1], MARKERS[turn % len(MARKERS)]
-        axes.plot(seconds, accuracy, marker, color=colour, markersize=7, label=f"{label} (measured)")
     if not measured:
         return None
+    place, unit, text_source = PANELS[benchmark]
+    accuracy = combined_measure().title
+    canvas, axes = one_panel(f"{unit} (log scale)", accuracy, 0.6)
+    axes.set_xscale("log")
+    for turn, (label, x, y) in enumerate(measured):
+        axes.plot(x, y, MARKERS[turn % len(MARKERS)], color=COLORS[1], markersize=7, label=f"{label} (measured)")
     quoted = list(quoted_points(published, benchmark))
-    for _, seconds, accuracy, bound in quoted:
-        axes.plot(seconds, accuracy, ">" if bound else "D", color=COLOURS[2], fillstyle="none", markersize=6)
-    axes.plot([], [], "D", color=COLOURS[2], fillstyle="none", label=f"quoted: {place}{IN_TEXT[benchmark]}")
+    for _, x, y, bound in quoted:
+        axes.plot(x, y, ">" if bound else "D", color=COLORS[2], fillstyle="none", markersize=6)
+    axes.plot([], [], "D", color=COLORS[2], fillstyle="none", label=f"quoted: {place}{text_source}")
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * 4)  # room for the names on the right
-    every = [accuracy for *_, accuracy in measured] + [accuracy for _, _, accuracy, _ in quoted]
+    every = [y for *_, y in measured] + [y for _, _, y, _ in quoted]
     axes.set_ylim(max(0.0, min(every) - 0.05), min(1.0, max(every) + 0.08))
-    taken = [(seconds, accuracy) for _, seconds, accuracy in measured]
-    name_points(axes, [one[:3] for one in quoted], taken)
+    name_points(axes, [one[:3] for one in quoted], [(x, y) for _, x, y in measured])
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     bounds = " A triangle is a lower bound of the seconds." if any(bound for *_, bound in quoted) else ""
     return Figure(
-        name=f"speed-{benchmark}{suffix}",
-        title=f"Accuracy against {x}, {part.title(benchmark)} (figure 4)",
-        caption="Filled: measured here. Hollow: quoted from DIPNet, WACV 2020, J&F the mean of the quoted J and F, on "
-        f"other hardware than ours; the copied first mask, which takes next to no time, is not drawn.{bounds} "
-        f"{describe(part, benchmark, masks=False)}",
+        name=f"speed-{benchmark}{part.suffix}",
+        title=f"Accuracy against {unit}, {part.title(benchmark)} (figure 4)",
+        caption=f"Filled: measured here. Hollow: quoted from DIPNet, WACV 2020; {accuracy} is the mean of the quoted J "
+        "and F, and the hardware differs from ours. The baseline that copies the first mask takes next to no time and "
+        f"is not drawn.{bounds} {describe(part, benchmark, masks=False)}",
         canvas=canvas,
     )
 
 
 def _measured(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Iterator[tuple[str, float, float]]:
-    for variant in shown_variants(part, benchmark, tables):
+    for variant in shown_variants(part, benchmark, tables, STYLES):
         if variant == tables.baseline:
             continue  # copying takes next to no time: it would squeeze all others into a corner
-        cells = part.cell(variant, benchmark)
-        seconds = [one for row in cells if row.done and (one := seconds_of(row))]
-        found = scores.mean(cells, "JF_mean")
+        cells = part.select(benchmark, variant)
+        seconds = [one for cell in cells if cell.done and (one := seconds_of(cell))]
+        found = scores.mean(cells, combined_measure().name)
         if seconds and found:
             yield label_of(variant, part, tables), sum(seconds) / len(seconds), found.estimate
 
 
-SPOTS = ((6, -2.5), (0, 6), (0, -11), (6, 5), (6, -10), (0, 13), (0, -18), (14, 9), (14, -14))
-"""Where a name may stand from its point, in points; the first that is free is taken. Mirrored to the left as well."""
+OFFSETS = ((6, -2.5), (0, 6), (0, -11), (6, 5), (6, -10), (0, 13), (0, -18), (14, 9), (14, -14))
+"""Candidate offsets of a name from its point, in points, in order of preference; mirrored to the left as well."""
 
 
 def name_points(
     axes: Axes, points: Sequence[tuple[str, float, float]], taken: Sequence[tuple[float, float]], size: float = 6.5
 ) -> None:
-    """Writes the names of `points` (name, x, y) beside them, over neither names nor points; `taken`: further points."""
+    """Write the names of `points` (name, x, y) next to them, clear of names and points; `taken`: further points."""
     scale = 72 / axes.figure.dpi
     shown = [axes.transData.transform(spot) * scale for spot in (*((x, y) for _, x, y in points), *taken)]
     boxes = [(x - 3.5, y - 3.5, x + 3.5, y + 3.5) for x, y in shown]
     for (name, x, y), (left, bottom) in zip(points, shown, strict=False):
         width = 0.62 * size * len(name)
         tries: list[tuple[float, int, int, float, Box]] = []
-        for across, up in (*SPOTS, *((-dx, dy) for dx, dy in SPOTS)):
+        for across, up in (*OFFSETS, *((-dx, dy) for dx, dy in OFFSETS)):
             start = left + across - (width / 2 if across == 0 else width if across < 0 else 0)
             box = (start, bottom + up, start + width, bottom + up + size)
             tries.append((sum(_overlap(box, other) for other in boxes), len(tries), across, up, box))

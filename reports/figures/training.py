@@ -1,4 +1,4 @@
-"""The loss curves of the trainings behind a study's cells."""
+"""Loss curves of the trainings behind a study's cells."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from reports.figures.canvas import STYLES, Figure, panels, style
-from reports.inputs.captions import describe
-from reports.inputs.cells import Part
-from reports.inputs.lineage import Lineage
+from reports.inputs import Lineage, Part, describe
 
-SMOOTH = 9
-"""Values that a drawn point is the mean of, where there are many."""
+WINDOW = 9
+"""Recorded values per drawn point, if there are many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,35 +27,30 @@ class Curve:
     """Label of the stage."""
 
     name: str
-    """`loss`, or what else the training recorded."""
+    """`loss`, or the name of another recorded value."""
 
     steps: NDArray[np.float64]
     values: NDArray[np.float64]
 
 
 def read_curves(part: Part, lineage: Lineage) -> tuple[Curve, ...]:
-    """Those of the trainings in the store behind the part's cells."""
-    found: list[Curve] = []
-    for made in lineage.trainings(part.rows):
-        if made.name == "train":
-            found += _curves(made.label, made.folder / "curves.csv")
-    return tuple(found)
+    """Return the curves of the trainings in the store behind the part's cells."""
+    trainings = (stage for stage in lineage.trainings(part.cells) if stage.name == "train")
+    return tuple(curve for stage in trainings for curve in _curves(stage.label, stage.folder / "curves.csv"))
 
 
-def training_figures(part: Part, curves: Sequence[Curve], suffix: str = "") -> tuple[Figure, ...]:
-    """A figure for each recorded value (loss, …), a panel for each network; none without curves."""
-    return tuple(
-        _figure(name, [curve for curve in curves if curve.name == name], part, suffix)
-        for name in sorted({curve.name for curve in curves})
-    )
+def training_figures(part: Part, curves: Sequence[Curve]) -> tuple[Figure, ...]:
+    """Return one figure per recorded value (loss, …) with one panel per network; none without curves."""
+    names = sorted({curve.name for curve in curves})
+    return tuple(_figure(name, [curve for curve in curves if curve.name == name], part) for name in names)
 
 
-def _figure(name: str, curves: Sequence[Curve], part: Part, suffix: str) -> Figure:
+def _figure(name: str, curves: Sequence[Curve], part: Part) -> Figure:
     networks: dict[str, list[Curve]] = defaultdict(list)
     for curve in curves:
         networks[network_of(curve.training)].append(curve)
-    canvas, made = panels(len(networks), "step of the optimiser", name)
-    left = 0
+    canvas, made = panels(len(networks), "optimizer step", name)
+    omitted = 0
     for axes, (network, given) in zip(made, sorted(networks.items()), strict=True):
         axes.set_title(network, fontsize=9, loc="left")
         for place, curve in enumerate(given[:STYLES]):
@@ -65,7 +58,7 @@ def _figure(name: str, curves: Sequence[Curve], part: Part, suffix: str) -> Figu
             smooth = smoothed(curve.values)
             look = style(place) | {"markevery": max(1, len(smooth) // 5)}
             axes.plot(curve.steps[: len(smooth)], smooth, label=label, **look)
-        left += max(0, len(given) - STYLES)
+        omitted += max(0, len(given) - STYLES)
         if all((curve.values > 0).all() for curve in given):
             axes.set_yscale("log")
             low, high = axes.get_ylim()
@@ -73,27 +66,28 @@ def _figure(name: str, curves: Sequence[Curve], part: Part, suffix: str) -> Figu
             axes.yaxis.set_major_formatter("{x:g}")  # 0.2, not 2 × 10⁻¹
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.legend(frameon=False, fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.18))
-    words = f" {left} further trainings are not drawn." if left else ""
+    limit = f" {omitted} further trainings are not drawn." if omitted else ""
     return Figure(
-        name=f"training-{name}{suffix}",
+        name=f"training-{name}{part.suffix}",
         title=f"{name.capitalize()} of the trainings",
-        caption=f"Running mean of {SMOOTH} recorded values where there are more.{words} {describe(part, masks=False)}",
+        caption=f"Running mean of {WINDOW} recorded values if there are more than {2 * WINDOW}.{limit} "
+        f"{describe(part, masks=False)}",
         canvas=canvas,
     )
 
 
 def network_of(training: str) -> str:
-    """`propagation` of `train propagation, off-line training on DAVIS16 train`."""
+    """Return `propagation` for `train propagation, off-line training on DAVIS16 train`."""
     return training.removeprefix("train ").split(",")[0]
 
 
 def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running mean of SMOOTH values, each over those up to it; few values stay as they are."""
-    if len(values) <= 2 * SMOOTH:
+    """Return the running mean of WINDOW values, each over those up to it; few values stay unchanged."""
+    if len(values) <= 2 * WINDOW:
         return values
     sums = np.cumsum(np.concatenate([[0.0], values]))
     ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(ends - SMOOTH, 0)
+    starts = np.maximum(ends - WINDOW, 0)
     return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
 
 
@@ -103,11 +97,6 @@ def _curves(training: str, path: Path) -> list[Curve]:
         for line in csv.DictReader(file):
             found[line["name"]].append((float(line["step"]), float(line["value"])))
     return [
-        Curve(
-            training=training,
-            name=name,
-            steps=np.array([step for step, _ in points]),
-            values=np.array([value for _, value in points]),
-        )
+        Curve(training=training, name=name, steps=np.array(points)[:, 0], values=np.array(points)[:, 1])
         for name, points in found.items()
     ]

@@ -1,24 +1,24 @@
-"""The whole report as one HTML page that needs nothing else: styles, figures, chosen contact sheets and as many
-of their videos as keep it handy are in it, and its content security policy forbids every outside request. It holds the
-seconds too, so it differs from run to run."""
+"""The whole report as one self-contained HTML page: nothing is fetched, and a content security policy forbids it.
+
+Styles, figures, some contact sheets and up to 6 MB of their videos are embedded. The page includes measured seconds, so
+it differs from run to run.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
 from PIL import Image
 
-from reports.figures.canvas import Figure
-from reports.formats.markdown import number
-from reports.inputs.captions import NO_BENCHMARK, coverage
-from reports.inputs.claims import CONTRADICTED, INCONCLUSIVE, NOT_MEASURED, REPRODUCED
-from reports.tables.content import Content
-from reports.tables.model import MEASURED, QUOTED, Line, Table, Value
+from reports.figures import Figure
+from reports.formats.pictures import Pictures
+from reports.inputs import NO_BENCHMARK, coverage
+from reports.tables import QUOTED, VERDICTS, Content, Line, Table, Value
 
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
@@ -40,129 +40,62 @@ nav a{margin-right:1rem}td:first-child{min-width:8rem}.origin{white-space:nowrap
 th:first-child,td:first-child{position:sticky;left:0;max-width:9rem;background:#fff;white-space:normal}
 .quoted td:first-child{background:#f6f6f2}}
 """
-"""On a narrow screen tables, figures and sheets keep a legible size and are moved sideways, each by itself, while the
-first column stays in view."""
+"""On a narrow screen, tables, figures and sheets keep a legible size and scroll sideways; the first column stays."""
 
 FURTHER = (("figures", "Figures"), ("sheets", "Contact sheets"), ("speed", "Speed"))
-"""Anchor and title of the sections that follow the tables."""
+"""Anchor and title of the sections after the tables."""
 
 EMBEDDED = 6 * 2**20
-"""Bytes of video that the page holds, so that it can be mailed; further videos are links to files beside it."""
-
-VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
+"""Bytes of video in the page, so that it can be mailed; further videos are links to files next to it."""
 
 
-def html_page(
-    content: Content,
-    folder: Path,
-    figures: Sequence[Figure],
-    apart: Sequence[Figure],
-    undrawn: Mapping[str, str],
-    sheets: Mapping[str, str],
-    every: Mapping[str, str],
-    unseen: Mapping[str, str],
-    videos: Mapping[str, str],
-) -> str:
-    """`index.html`. `folder` holds the saved figures (`figures` and, with seconds, `apart`), the chosen `sheets` and
-    `every` sheet (title → path in it); `undrawn` and `unseen`: title → why there is no figure or sheet; `videos`: path
-    of a sheet → path of its video."""
+def html_page(content: Content, pictures: Pictures, folder: Path) -> str:
+    """Return `index.html`; `folder` holds the files of the pictures."""
     out = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">']
     out += ['<meta name="viewport" content="width=device-width,initial-scale=1">']
     out += [f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">']
     out += [f"<title>{escape(content.study)}</title><style>{STYLE}</style></head><body>"]
-    out += [f"<h1>{escape(content.study)}</h1>", f"<p><strong>{coverage(content.rows)}</strong> Measured numbers are "]
+    out += [f"<h1>{escape(content.study)}</h1>", f"<p><strong>{coverage(content.cells)}</strong> Measured numbers are "]
     out += ["upright, the best of the comparable rows <strong>bold</strong>, the second <u>underlined</u>; "]
-    out += [
-        '<span class="quoted">quoted numbers are in italics</span>, with their source, and were never measured here. '
-    ]
+    out += ['<span class="quoted">quoted numbers are in italics</span> with their source and were not measured here. ']
     out += ["Rows of different protocol, scale or kind of data never share a table.</p>"]
     filled = [section for section in content.sections if section.tables]
     names = [*((section.name, section.title) for section in filled), *FURTHER]
     out += ["<nav>", *(f'<a href="#{name}">{title}</a>' for name, title in names), "</nav>"]
     for section in filled:
         out += [f'<section id="{section.name}">', *(table_html(table) for table in section.tables), "</section>"]
-    out += _list("Tables without rows here", content.absent)
-    out += ['<section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in figures)]
-    out += _list("Figures that are not drawn", undrawn)
-    out += ['</section><section id="sheets"><h2>Contact sheets</h2>']
-    out += ["<p>The sequences with the worst, the middle and the best J, and their videos.</p>"] if sheets else []
-    inside = embedded(sheets.values(), videos, folder)
-    out += [_sheet(title, folder, path, videos, inside) for title, path in sheets.items()]
-    links = [f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for name, path in every.items()]
-    out += ["<p>Every sheet, as a file beside this page:</p>", '<ul class="all">', *links, "</ul>"] if links else []
-    out += _list("Not drawn", unseen)
+    out += _list("Omitted tables", content.absent)
+    out += ['<section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in pictures.figures)]
+    out += _list("Omitted figures", pictures.missing_figures)
+    out += ['</section><section id="sheets"><h2>Contact sheets</h2>', *_sheets(pictures, folder)]
+    out += _list("Not drawn", {**pictures.missing_sheets, **pictures.missing_videos})
     out += ['</section><section id="speed"><h2>Speed</h2>', *(table_html(table) for table in content.seconds)]
-    out += [*(_figure(figure, folder) for figure in apart), "</section></body></html>"]
+    out += [*(_figure(figure, folder) for figure in pictures.speed_figures), "</section></body></html>"]
     return "\n".join(out) + "\n"
 
 
 def table_html(table: Table) -> str:
-    """Heading, caption, table and footnotes."""
-    notes = {note: place for place, note in enumerate(table.notes, 1)}
-    head = [table.first, *(("origin",) if table.origins else ()), *table.facts]
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    """Return heading, caption, table and footnotes."""
+    titles = "".join(f"<th>{escape(title)}</th>" for title in table.text_columns)
     titles += "".join(f'<th class="number">{escape(title)}</th>' for title in table.columns)
     out = [
         f'<h2 id="{escape(table.name)}">{escape(table.title)}</h2>',
         f'<p class="caption">{_caption(table.caption)}</p>',
     ]
     out += [f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>']
-    out += [_line(line, table, notes) for line in table.lines]
+    out += [_line(line, table) for line in table.lines]
     out += ["</tbody></table></div>"]
-    if notes:
-        listed = "<br>".join(f"<sup>{place}</sup> {escape(note)}" for note, place in notes.items())
+    if table.notes:
+        listed = "<br>".join(f"<sup>{number}</sup> {escape(note)}" for note, number in table.notes.items())
         out.append(f'<p class="notes">{listed}</p>')
     return "\n".join(out)
 
 
-def _line(line: Line, table: Table, notes: Mapping[str, int]) -> str:
-    cells = [f"<td>{escape(line.label)}{_marks(line.notes, notes)}</td>"]
-    if table.origins:
-        origin = line.how or MEASURED if line.origin == MEASURED else f"quoted: {line.source}"
-        cells.append(f'<td class="origin">{escape(origin)}</td>')
-    cells += [f'<td class="fact">{_fact(fact)}</td>' for fact in line.facts]
-    cells += [_value(value, notes) for value in line.values]
-    kind = ' class="quoted"' if line.origin == QUOTED else ""
-    return f"<tr{kind}>{''.join(cells)}</tr>"
-
-
-def _fact(text: str) -> str:
-    if text in VERDICTS:
-        return f'<span class="verdict {text.replace(" ", "-")}">{text}</span>'
-    return escape(text)
-
-
-def _value(value: Value, notes: Mapping[str, int]) -> str:
-    text = escape(value.text) if value.number is None else number(value.number, value.decimals)
-    text = {0: text, 1: f"<strong>{text}</strong>", 2: f"<u>{text}</u>"}[value.rank]
-    return f'<td class="number{" quoted" if value.quoted else ""}">{text}{_marks(value.notes, notes)}</td>'
-
-
-def _marks(notes: tuple[str, ...], places: Mapping[str, int]) -> str:
-    return f" <sup>{','.join(str(places[note]) for note in notes)}</sup>" if notes else ""
-
-
-def _caption(text: str) -> str:
-    return escape(text).replace(NO_BENCHMARK, f'<span class="loud">{NO_BENCHMARK}</span>')
-
-
-def _list(title: str, entries: Mapping[str, str]) -> list[str]:
-    if not entries:
-        return []
-    lines = (f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in entries.items())
-    return [f"<h2>{title}</h2><ul>", *lines, "</ul>"]
-
-
-def _figure(figure: Figure, folder: Path) -> str:
-    data = base64.b64encode((folder / "figures" / f"{figure.name}.svg").read_bytes()).decode()
-    words = f"<strong>{escape(figure.title)}.</strong> {_caption(figure.caption)}"
-    image = f'<img alt="{escape(figure.title)}" src="data:image/svg+xml;base64,{data}">'
-    return f'<figure><div class="wide">{image}</div><figcaption>{words}</figcaption></figure>'
-
-
 def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, limit: int = EMBEDDED) -> set[str]:
-    """Of the given sheets, those whose videos stand in the page: the first of every benchmark, which is its worst, then
-    the second of each, …, while they have room in `limit` (bytes)."""
+    """Return the sheets whose videos the page embeds, up to `limit` bytes.
+
+    The first sheet of every benchmark (its worst sequence) has priority, then the second of each, and so on.
+    """
     turns: Counter[str] = Counter()
     ranked: list[tuple[int, int, str]] = []
     for path in sheets:
@@ -179,19 +112,80 @@ def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, lim
     return inside
 
 
-def _sheet(title: str, folder: Path, path: str, videos: Mapping[str, str], inside: Container[str]) -> str:
+def _line(line: Line, table: Table) -> str:
+    cells = [f"<td>{escape(line.label)}{_marks(line.notes, table.notes)}</td>"]
+    if table.origins:
+        cells.append(f'<td class="origin">{escape(line.origin_text)}</td>')
+    cells += [f'<td class="fact">{_fact(fact)}</td>' for fact in line.facts]
+    cells += [_value(value, table.notes) for value in line.values]
+    kind = ' class="quoted"' if line.origin == QUOTED else ""
+    return f"<tr{kind}>{''.join(cells)}</tr>"
+
+
+def _fact(text: str) -> str:
+    if text in VERDICTS:
+        return f'<span class="verdict {text.replace(" ", "-")}">{text}</span>'
+    return escape(text)
+
+
+def _value(value: Value, numbers: Mapping[str, int]) -> str:
+    text = escape(value.shown)
+    text = {0: text, 1: f"<strong>{text}</strong>", 2: f"<u>{text}</u>"}[value.rank]
+    return f'<td class="number{" quoted" if value.quoted else ""}">{text}{_marks(value.notes, numbers)}</td>'
+
+
+def _marks(notes: tuple[str, ...], numbers: Mapping[str, int]) -> str:
+    return f" <sup>{','.join(str(numbers[note]) for note in notes)}</sup>" if notes else ""
+
+
+def _caption(text: str) -> str:
+    return escape(text).replace(NO_BENCHMARK, f'<span class="loud">{NO_BENCHMARK}</span>')
+
+
+def _list(title: str, entries: Mapping[str, str]) -> list[str]:
+    if not entries:
+        return []
+    lines = (f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in entries.items())
+    return [f"<h2>{title}</h2><ul>", *lines, "</ul>"]
+
+
+def _figure(figure: Figure, folder: Path) -> str:
+    data = _base64((folder / "figures" / f"{figure.name}.svg").read_bytes())
+    text = f"<strong>{escape(figure.title)}.</strong> {_caption(figure.caption)}"
+    image = f'<img alt="{escape(figure.title)}" src="data:image/svg+xml;base64,{data}">'
+    return f'<figure><div class="wide">{image}</div><figcaption>{text}</figcaption></figure>'
+
+
+def _sheets(pictures: Pictures, folder: Path) -> list[str]:
+    videos, out = pictures.videos, []
+    if pictures.highlights:
+        out.append("<p>The sequences with the worst, the middle and the best score, with their videos.</p>")
+    inside = embedded(pictures.highlights.values(), videos, folder)
+    for title, path in pictures.highlights.items():
+        image = f'<img class="sheet" alt="{escape(title)}" src="data:image/jpeg;base64,{_as_jpeg(folder / path)}">'
+        video = link = ""
+        if path in videos:
+            file, size = folder / videos[path], ""
+            if path in inside:
+                source = f"data:video/webm;base64,{_base64(file.read_bytes())}"
+                video = f'<video controls loop muted preload="metadata" src="{source}"></video>'
+            else:
+                size = f", {file.stat().st_size / 1e6:.1f} MB, next to this page"
+            link = f' (<a href="{escape(videos[path])}">video</a>{size})'
+        caption = f"<figcaption>{escape(title)}{link}</figcaption>"
+        out.append(f'<figure><div class="wide">{image}</div>{video}{caption}</figure>')
+    if pictures.sheets:
+        links = (f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for name, path in pictures.sheets.items())
+        out += ["<p>All sheets, as files next to this page:</p>", '<ul class="all">', *links, "</ul>"]
+    return out
+
+
+def _as_jpeg(path: Path) -> str:
     smaller = io.BytesIO()
-    with Image.open(folder / path) as image:
+    with Image.open(path) as image:
         image.convert("RGB").save(smaller, format="JPEG", quality=75)
-    data = base64.b64encode(smaller.getvalue()).decode()
-    image_tag = f'<img class="sheet" alt="{escape(title)}" src="data:image/jpeg;base64,{data}">'
-    video = link = ""
-    if path in videos:
-        file, about = folder / videos[path], ""
-        if path in inside:
-            film = base64.b64encode(file.read_bytes()).decode()
-            video = f'<video controls loop muted preload="metadata" src="data:video/webm;base64,{film}"></video>'
-        else:
-            about = f", {file.stat().st_size / 1e6:.1f} MB, beside this page"
-        link = f' (<a href="{escape(videos[path])}">video</a>{about})'
-    return f'<figure><div class="wide">{image_tag}</div>{video}<figcaption>{escape(title)}{link}</figcaption></figure>'
+    return _base64(smaller.getvalue())
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

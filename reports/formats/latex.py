@@ -1,9 +1,10 @@
-"""Tables → LaTeX with booktabs: the best bold, the second underlined, quoted numbers in italics with their source."""
+"""Tables as LaTeX with booktabs: the best bold, the second underlined, quoted numbers in italics with their source."""
 
 from __future__ import annotations
 
-from reports.formats.markdown import number
-from reports.tables.model import MEASURED, NOTHING, QUOTED, Line, Table, Value
+from collections.abc import Mapping
+
+from reports.tables import NOTHING, QUOTED, Line, Table, Value
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -13,46 +14,45 @@ SPECIAL = {
     **{"↑": r"$\uparrow$", "↓": r"$\downarrow$"},
     **{"ω": r"$\omega$", "τ": r"$\tau$", "×": r"$\times$", "–": "--", "…": r"\ldots{}", "<": "$<$", ">": "$>$"},
 }
-"""Character → what LaTeX prints as it."""
+"""Character → its LaTeX source."""
 
 
 def latex(table: Table) -> str:
-    """A `table` float; the document needs `booktabs` and UTF-8 input."""
-    notes = {note: place for place, note in enumerate(table.notes, 1)}
-    head = [table.first, *(("origin",) if table.origins else ()), *table.facts, *table.columns]
-    left = len(head) - len(table.columns)
+    """Return a `table` float; the document needs `booktabs` and UTF-8 input."""
+    head = [*table.text_columns, *table.columns]
+    layout = "l" * len(table.text_columns) + "r" * len(table.columns)
     out = [r"\begin{table}", r"  \centering", f"  \\caption{{{escape(table.title)}. {escape(table.caption)}}}"]
-    out += [f"  \\label{{tab:{table.name}}}", f"  \\begin{{tabular}}{{{'l' * left}{'r' * len(table.columns)}}}"]
+    out += [f"  \\label{{tab:{table.name}}}", f"  \\begin{{tabular}}{{{layout}}}"]
     out += [r"    \toprule", "    " + " & ".join(escape(title) for title in head) + r" \\", r"    \midrule"]
     for line in table.lines:
-        label = escape(line.label)
-        cells = [(f"\\textit{{{label}}}" if line.origin == QUOTED else label) + _marks(line.notes, notes)]
+        cells = [_emphasized(line.label, line) + _marks(line.notes, table.notes)]
         if table.origins:
-            cells.append(
-                line.how or MEASURED if line.origin == MEASURED else f"\\textit{{quoted: {escape(line.source)}}}"
-            )
+            cells.append(_emphasized(line.origin_text, line))
         cells += [escape(fact) for fact in line.facts]
-        cells += [_value(value, line) + _marks(value.notes, notes) for value in line.values]
+        cells += [_value(value, line) + _marks(value.notes, table.notes) for value in line.values]
         out.append("    " + " & ".join(cells) + r" \\")
     out += [r"    \bottomrule", r"  \end{tabular}"]
-    out += [f"  \\par\\footnotesize $^{{{place}}}$ {escape(note)}" for note, place in notes.items()]
+    out += [f"  \\par\\footnotesize $^{{{number}}}$ {escape(note)}" for note, number in table.notes.items()]
     return "\n".join([*out, r"\end{table}"]) + "\n"
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is, on one line."""
+    """Return text that LaTeX prints verbatim, on one line."""
     return "".join(SPECIAL.get(character, character) for character in " ".join(text.split()))
 
 
 def _value(value: Value, line: Line) -> str:
     if value.number is None:
-        shown = line.origin == QUOTED and value.text != NOTHING
-        return f"\\textit{{{escape(value.text)}}}" if shown else escape(value.text)
-    text = number(value.number, value.decimals)
-    if line.origin == QUOTED or value.quoted:
-        return f"\\textit{{{text}}}"
-    return {0: text, 1: f"\\textbf{{{text}}}", 2: f"\\underline{{{text}}}"}[value.rank]
+        return _emphasized(value.text, line) if value.text != NOTHING else escape(value.text)
+    if value.quoted:
+        return f"\\textit{{{value.shown}}}"
+    plain = _emphasized(value.shown, line)
+    return {0: plain, 1: f"\\textbf{{{value.shown}}}", 2: f"\\underline{{{value.shown}}}"}[value.rank]
 
 
-def _marks(notes: tuple[str, ...], places: dict[str, int]) -> str:
-    return f"$^{{{','.join(str(places[note]) for note in notes)}}}$" if notes else ""
+def _emphasized(text: str, line: Line) -> str:
+    return f"\\textit{{{escape(text)}}}" if line.origin == QUOTED else escape(text)
+
+
+def _marks(notes: tuple[str, ...], numbers: Mapping[str, int]) -> str:
+    return f"$^{{{','.join(str(numbers[note]) for note in notes)}}}$" if notes else ""

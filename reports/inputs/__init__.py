@@ -1,1 +1,60 @@
-"""What a report reads: cells, scores, published numbers, claims, specifications."""
+"""What a report reads: cells, scores, published numbers, claims, table specifications."""
+
+from reports.inputs.captions import FROM_MASKS, NO_BENCHMARK, coverage, describe, format_number, label_of, name_of
+from reports.inputs.claims import SECONDS, Claim, Claims, claims_file, load_claims
+from reports.inputs.lineage import IDENTITIES, Lineage
+from reports.inputs.parts import Part, ReportError, natural, order_cells, split
+from reports.inputs.published import Published, Quoted, load_published
+from reports.inputs.scores import Scorebook, has_file, read_columns, read_frames, read_scorebook
+from reports.inputs.selection import cells_with_masks, evenly, shown_variants
+from reports.inputs.spec import (
+    ColumnSpec,
+    RowSpec,
+    TableSet,
+    TableSpec,
+    combined_measure,
+    headline_measures,
+    load_tables,
+    main_measure,
+)
+
+__all__ = [
+    "FROM_MASKS",
+    "IDENTITIES",
+    "NO_BENCHMARK",
+    "SECONDS",
+    "Claim",
+    "Claims",
+    "ColumnSpec",
+    "Lineage",
+    "Part",
+    "Published",
+    "Quoted",
+    "ReportError",
+    "RowSpec",
+    "Scorebook",
+    "TableSet",
+    "TableSpec",
+    "cells_with_masks",
+    "claims_file",
+    "combined_measure",
+    "coverage",
+    "describe",
+    "evenly",
+    "format_number",
+    "has_file",
+    "headline_measures",
+    "label_of",
+    "load_claims",
+    "load_published",
+    "load_tables",
+    "main_measure",
+    "name_of",
+    "natural",
+    "order_cells",
+    "read_columns",
+    "read_frames",
+    "read_scorebook",
+    "shown_variants",
+    "split",
+]

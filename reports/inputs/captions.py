@@ -1,50 +1,67 @@
-"""What captions say about the numbers below them: scale, kind of data, protocol, coverage."""
+"""Text that tables and figures share: scale, kind of data, protocol, coverage, names of variants, numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.results.rows import SUBMITTED
-from reports.inputs.cells import LEFT_OUT, NOT_SCORED, Part, Row
+from harness.results import CellResult
+from reports.inputs.parts import Part
+from reports.inputs.spec import TableSet
 
 FROM_MASKS = "scored by us from its masks"
-"""What is said of a method whose masks were handed in."""
+"""Origin of a method whose submitted masks were scored."""
 
 NO_BENCHMARK = "not a benchmark result"
 
 KINDS = {
-    "embedded": f"Data: embedded miniature, rendered: {NO_BENCHMARK}.",
-    "derived": f"Data: derived from real sequences: {NO_BENCHMARK}.",
-    "real": "Data: real, as it lies on disk (frames that were encoded anew score slightly differently).",
+    "embedded": f"Data: embedded miniature (rendered), {NO_BENCHMARK}.",
+    "derived": f"Data: derived from real sequences, {NO_BENCHMARK}.",
+    "real": "Data: real, as found on disk (re-encoded frames score slightly differently).",
 }
 """Data kind → sentence."""
 
 
-def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
-    """Scale, kind of data and protocol fingerprints of what is measured in a table: on one benchmark or on all.
+def format_number(value: float, decimals: int = 3) -> str:
+    """Return a share as the paper prints it: `.858`, `-.012`, `1.000`."""
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
-    `masks`: whether rows of masks that were handed in stand in it, if there are any."""
-    scale = part.scale or "unknown"
-    if scale == SUBMITTED:
-        sizes = "masks that were handed in, of their methods' own sizes"
-    else:
-        sizes = (
-            "the paper's sizes" if scale == "paper" else "reduced: smaller networks, shorter training than the paper's"
-        )
+
+def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
+    """Return scale, kind of data and protocol fingerprints of a table on one benchmark or on all, as sentences.
+
+    `masks`: whether the table shows submitted masks, if there are any.
+    """
+    sizes = "the paper's sizes" if part.scale == "paper" else "smaller networks and shorter training than in the paper"
+    scale = f"Scale: {part.scale} ({sizes})." if part.scale else "Scale: submitted masks, at their methods' own sizes."
+    cells = part.select(benchmark) if benchmark else part.cells
+    submitted = ""
+    if masks and part.scale and any(cell.submitted for cell in cells):
+        submitted = f" Rows marked as {FROM_MASKS}: at their methods' own sizes."
     kind = KINDS.get(part.data_kind, f"Data: {part.data_kind or 'of unknown kind'}.")
     shown = {name: value for name, value in part.protocols.items() if benchmark in {"", name}}
     prints = ", ".join(f"{name} {value[:8]}" for name, value in sorted(shown.items()))
-    given = masks and any(row.submitted and benchmark in {"", row.benchmark} for row in part.rows)
-    handed = f" Rows {FROM_MASKS}: of their methods' own sizes." if scale != SUBMITTED and given else ""
-    return f"Measured at scale {scale} ({sizes}).{handed} {kind} Protocol: {prints or 'not known, nothing was scored'}."
+    return f"{scale}{submitted} {kind} Protocol: {prints or 'unknown, nothing was scored'}."
 
 
-def coverage(rows: Iterable[Row]) -> str:
-    """`Cells filled: 28/30.`, and how many cells the data at hand does not allow, or no public truth."""
-    rows = list(rows)
-    apart = ""
-    for status in (LEFT_OUT, NOT_SCORED):
-        count = sum(row.status == status for row in rows)
-        apart += f", {count} {status}" if count else ""
-    planned = [row for row in rows if row.status not in {LEFT_OUT, NOT_SCORED}]
-    return f"Cells filled: {sum(row.done for row in planned)}/{len(planned)}{apart}."
+def coverage(cells: Iterable[CellResult]) -> str:
+    """Return how many planned cells are filled and how many are not planned: `Cells filled: 28/30, 2 skipped.`."""
+    cells = list(cells)
+    planned = [cell for cell in cells if cell.planned]
+    counts = {status: sum(cell.status == status for cell in cells) for status in ("skipped", "not scored")}
+    others = "".join(f", {count} {status}" for status, count in counts.items() if count)
+    return f"Cells filled: {sum(cell.done for cell in planned)}/{len(planned)}{others}."
+
+
+def name_of(cell: CellResult) -> str:
+    """Return the name of a cell's variant in figures and contact sheets, where nothing else marks submitted masks."""
+    return f"{cell.method_label} (its masks)" if cell.submitted else cell.variant
+
+
+def label_of(variant: str, part: Part, tables: TableSet) -> str:
+    """Return the name of a variant in tables that list it with others."""
+    if variant in part.submitted:
+        return next(cell.method_label for cell in part.cells if cell.variant == variant and cell.submitted)
+    return tables.label(variant)

@@ -1,4 +1,4 @@
-"""The published numbers (`published.yaml`): what a report may quote, each with the paper and the place it stands in."""
+"""Published numbers that a report may quote (`published.yaml`), each with its paper and its place there."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Share = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Source(Config):
-    """Where numbers are quoted from."""
+    """A publication that numbers are quoted from."""
 
     short: str
-    """As tables print it."""
+    """Name of the publication in tables."""
 
     title: str
 
@@ -41,16 +41,16 @@ class Quoted(Config):
     """Benchmark → measure → value as printed, a share."""
 
     speed: str = ""
-    """Seconds a frame as printed; in brackets: as reported by the method's own paper."""
+    """Seconds per frame as printed; brackets mean: as reported by the method's own paper."""
 
     instance_speed: str = ""
-    """Seconds an instance and frame, likewise, as the source's text gives them."""
+    """Seconds per instance and frame, as the source's text gives them."""
 
     facts: Mapping[str, str] = {}
     """Further columns of the source's table, as text."""
 
     unavailable: bool = False
-    """The source prints the row, but its values could not be recovered."""
+    """Whether the source prints the row, but its values could not be recovered."""
 
 
 class Seconds(Config):
@@ -63,7 +63,7 @@ class Seconds(Config):
 
 
 class Published(Config):
-    """All of published.yaml."""
+    """Content of published.yaml."""
 
     sources: Mapping[str, Source]
     rows: tuple[Quoted, ...]
@@ -76,21 +76,21 @@ class Published(Config):
         used = {row.source for row in self.rows} | {entry.source for entry in self.seconds}
         unknown = sorted(used - set(self.sources))
         if doubled or unknown:
-            raise ValueError(f"keys given twice: {doubled}, unknown sources: {unknown}")
+            raise ValueError(f"duplicate keys: {doubled}, unknown sources: {unknown}")
         return self
 
     def row(self, key: str) -> Quoted:
-        """The row of that key. Raises StudyError."""
+        """Return the row with that key. Raises StudyError if there is none."""
         for row in self.rows:
             if row.key == key:
                 return row
-        raise StudyError(f"{PUBLISHED.name}: no row {key!r}; tables.yaml asks for it; add it there with its source")
+        raise StudyError(f"{PUBLISHED.name}: no row {key!r}, which tables.yaml names; add it with its source")
 
     def cite(self, row: Quoted | Seconds) -> str:
-        """`DIPNet, WACV 2020, Table 1`."""
+        """Return the source and place as text: `DIPNet, WACV 2020, Table 1`."""
         return f"{self.sources[row.source].short}, {row.place}"
 
 
 def load_published(path: Path = PUBLISHED) -> Published:
-    """Raises StudyError naming key and file for anything unknown or inconsistent."""
+    """Load the published numbers. Raises StudyError with file and key for anything unknown or inconsistent."""
     return resolve(Published, read_yaml(path), path.name)

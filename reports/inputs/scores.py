@@ -1,4 +1,4 @@
-"""The score files of the cells: what a cell reached on each of its sequences, objects and frames."""
+"""Score files of the cells: values per sequence, per object and per frame."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.datasets import load_protocols
-from reports.inputs.cells import ReportError, Row
-from reports.inputs.spec import MEASURES
-from reports.statistics.bootstrap import Interval, interval
+from harness.results import CellResult
+from harness.score import MEASURES
+from reports.inputs.parts import Part, ReportError
+from reports.statistics import Interval, interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,127 +24,142 @@ class Scores:
     """One cell's `sequences.csv`."""
 
     measures: Mapping[str, Mapping[str, float]]
-    """Measure → sequence → value; only those that have one."""
+    """Measure → sequence → value; only sequences that have one."""
 
     objects: Mapping[str, int]
-    """Sequence → how many objects it has."""
+    """Sequence → number of its objects."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scorebook:
-    """The scores of every cell that is done."""
+    """Scores of every cell that is done."""
 
     by_folder: Mapping[str, Scores]
     averaging: Mapping[str, str]
-    """Benchmark → what its mean is over."""
+    """Benchmark → what its mean is taken over."""
 
-    def sequences(self, row: Row, measure: str) -> Mapping[str, float]:
-        """Sequence → value; only those that have one."""
-        found = self.by_folder.get(row.score_folder)
-        return found.measures.get(measure, {}) if found else {}
+    def sequences(self, cell: CellResult, measure: str) -> Mapping[str, float]:
+        """Return sequence → value of a cell; only sequences that have one."""
+        scores = self.by_folder.get(cell.score_folder)
+        return scores.measures.get(measure, {}) if scores else {}
 
-    def objects(self, row: Row) -> Mapping[str, int]:
-        """Sequence → how many objects it has."""
-        found = self.by_folder.get(row.score_folder)
-        return found.objects if found else {}
+    def objects(self, cell: CellResult) -> Mapping[str, int]:
+        """Return sequence → number of its objects."""
+        scores = self.by_folder.get(cell.score_folder)
+        return scores.objects if scores else {}
 
-    def weights(self, row: Row, names: list[str]) -> NDArray[np.float64]:
-        """What each sequence counts in the benchmark's mean: 1, its objects, or its share of its class."""
-        kind = self.averaging.get(row.benchmark)
+    def by_sequence(self, part: Part, benchmark: str, measure: str) -> Mapping[str, Mapping[str, float]]:
+        """Return sequence → variant → mean over its seeds."""
+        found: dict[str, dict[str, list[float]]] = {}
+        for cell in part.select(benchmark):
+            if cell.done:
+                for sequence, value in self.sequences(cell, measure).items():
+                    found.setdefault(sequence, {}).setdefault(cell.variant, []).append(value)
+        return {
+            sequence: {variant: fsum(values) / len(values) for variant, values in by_variant.items()}
+            for sequence, by_variant in sorted(found.items())
+        }
+
+    def weights(self, cell: CellResult, names: list[str]) -> NDArray[np.float64]:
+        """Return the weight of each sequence in the benchmark's mean: 1, its objects, or its share of its class."""
+        kind = self.averaging.get(cell.benchmark)
         if kind == "objects":
-            objects = self.objects(row)
+            objects = self.objects(cell)
             return np.array([float(objects[name]) for name in names])
         if kind == "classes":
             classes = [class_of(name) for name in names]
             return np.array([1 / classes.count(one) for one in classes])
         return np.ones(len(names))
 
-    def mean(self, cells: tuple[Row, ...], measure: str) -> Interval | None:
-        """With its interval, over the sequences that all seeds have; None if there are none."""
-        return self._interval([self.sequences(row, measure) for row in cells if row.done], cells)
+    def mean(self, cells: tuple[CellResult, ...], measure: str) -> Interval | None:
+        """Return the mean with its interval over the sequences that all seeds have; None if there are none."""
+        return self._interval([self.sequences(cell, measure) for cell in cells if cell.done], cells)
 
-    def plain_mean(self, cells: tuple[Row, ...], measure: str) -> float | None:
-        """Over the sequences alike, whatever the benchmark's own mean is over; None if nothing is scored."""
-        given = [list(self.sequences(row, measure).values()) for row in cells if row.done]
+    def plain_mean(self, cells: tuple[CellResult, ...], measure: str) -> float | None:
+        """Return the unweighted mean over sequences, whatever the benchmark averages over; None without scores."""
+        given = [list(self.sequences(cell, measure).values()) for cell in cells if cell.done]
         means = [fsum(values) / len(values) for values in given if values]
         return fsum(means) / len(means) if means else None
 
-    def difference(self, cells: tuple[Row, ...], others: tuple[Row, ...], measure: str) -> Interval | None:
-        """`cells` − `others`, paired: over the seeds and the sequences that both have; None if there are none."""
-        done = [(a, b) for a in cells for b in others if a.done and b.done]
-        pairs = [(a, b) for a, b in done if a.seed == b.seed or a.submitted or b.submitted]  # those have no seeds
+    def difference(
+        self, cells: tuple[CellResult, ...], others: tuple[CellResult, ...], measure: str
+    ) -> Interval | None:
+        """Return `cells` − `others`, paired over the seeds and sequences that both have; None if there are none.
+
+        Submitted masks have no seed and pair with every seed.
+        """
+        pairs = [
+            (a, b)
+            for a in cells
+            for b in others
+            if a.done and b.done and (a.seed == b.seed or a.submitted or b.submitted)
+        ]
         values = []
         for a, b in pairs:
             ours, theirs = self.sequences(a, measure), self.sequences(b, measure)
             values.append({name: ours[name] - theirs[name] for name in ours.keys() & theirs.keys()})
         return self._interval(values, tuple(a for a, _ in pairs))
 
-    def _interval(self, values: Sequence[Mapping[str, float]], cells: tuple[Row, ...]) -> Interval | None:
+    def _interval(self, values: Sequence[Mapping[str, float]], cells: tuple[CellResult, ...]) -> Interval | None:
         names = sorted(set.intersection(*(set(given) for given in values))) if values else []
         if not names:
             return None
-        first = next(row for row in cells if row.done)
+        first = next(cell for cell in cells if cell.done)
         return interval(np.array([[given[name] for name in names] for given in values]), self.weights(first, names))
 
 
 def class_of(sequence: str) -> str:
-    """The class of a YouTube-Objects sequence, whose names are `<class>-<video>-<shot>`."""
+    """Return the class of a YouTube-Objects sequence, whose names are `<class>-<video>-<shot>`."""
     return sequence.rsplit("-", 2)[0]
 
 
-def read_scorebook(rows: Iterable[Row]) -> Scorebook:
-    """Raises ReportError naming a score file that cannot be read."""
+def read_scorebook(cells: Iterable[CellResult]) -> Scorebook:
+    """Read the scores of all cells. Raises ReportError with the name of a score file that cannot be read."""
     averaging = {name: protocol.averaging for name, protocol in load_protocols().items()}
-    done = [row for row in rows if row.done and row.score_folder]
-    return Scorebook(by_folder={row.score_folder: _scores(row) for row in done}, averaging=averaging)
+    done = [cell for cell in cells if cell.done and cell.score_folder]
+    return Scorebook(by_folder={cell.score_folder: _scores(cell) for cell in done}, averaging=averaging)
 
 
-def has_lines(row: Row, name: str) -> bool:
-    """Whether a cell has that score file."""
-    return row.done and bool(row.score_folder) and (Path(row.score_folder) / name).is_file()
+def has_file(cell: CellResult, name: str) -> bool:
+    """Return whether a cell has that score file."""
+    return cell.done and bool(cell.score_folder) and (Path(cell.score_folder) / name).is_file()
 
 
-def read_columns(row: Row, name: str) -> Mapping[str, tuple[str, ...]]:
-    """`sequences.csv`, `objects.csv` or `frames.csv` of a cell: title of a column → its texts.
-
-    Raises ReportError naming the file."""
-    path = Path(row.score_folder) / name
+def read_columns(cell: CellResult, name: str) -> Mapping[str, tuple[str, ...]]:
+    """Return column → texts of `sequences.csv` or `objects.csv` of a cell. Raises ReportError if it cannot be read."""
+    path = Path(cell.score_folder) / name
     try:
         with path.open(newline="", encoding="utf-8") as file:
             head, *lines = csv.reader(file)
         columns = zip(*lines, strict=True) if lines else [()] * len(head)
         return dict(zip(head, columns, strict=True))
-    except OSError as error:
-        why = str(error.strerror)
-    except ValueError as error:
-        why = f"no table: {error}"
-    raise _unreadable(path, row, why)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, cell, error) from None
 
 
-def read_frames(row: Row) -> pd.DataFrame:
-    """`frames.csv` of a cell: `sequence` (categories), `object`, `J`, `F`; the largest file, so that it is read apart.
+def read_frames(cell: CellResult) -> pd.DataFrame:
+    """Return `frames.csv` of a cell, the largest file: `sequence` (categories), `object`, `J`, `F`.
 
-    Raises ReportError naming the file."""
+    Raises ReportError if it cannot be read.
+    """
     kinds = {"sequence": "category", "object": "int64", "J": "float64", "F": "float64"}
-    path = Path(row.score_folder) / "frames.csv"
+    path = Path(cell.score_folder) / "frames.csv"
     try:
         return pd.read_csv(path, usecols=[*kinds], dtype=kinds, keep_default_na=False, float_precision="round_trip")
-    except OSError as error:
-        why = str(error.strerror)
-    except ValueError as error:
-        why = f"no table: {error}"
-    raise _unreadable(path, row, why)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, cell, error) from None
 
 
-def _unreadable(path: Path, row: Row, why: str) -> ReportError:
+def _unreadable(path: Path, cell: CellResult, error: Exception) -> ReportError:
+    why = error.strerror if isinstance(error, OSError) else f"not a table: {error}"
     return ReportError(
-        f"{path}: the scores of {row.variant} × {row.benchmark} cannot be read ({why}); run the study again, which "
-        "computes them anew"
+        f"{path}: the scores of {cell.variant} × {cell.benchmark} cannot be read ({why}); run the study again to "
+        "recompute them"
     )
 
 
-def _scores(row: Row) -> Scores:
-    columns = read_columns(row, "sequences.csv")
+def _scores(cell: CellResult) -> Scores:
+    columns = read_columns(cell, "sequences.csv")
     names = columns["sequence"]
     objects = columns.get("objects", ("1",) * len(names))
     return Scores(

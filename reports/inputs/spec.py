@@ -1,48 +1,18 @@
-"""The tables of a report as data (`tables.yaml`): columns, rows, and the published rows beside them."""
+"""The tables of a report as data (`tables.yaml`): columns, variants, and the published rows that they quote."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from harness.config import Config, resolve
+from harness.score import MEASURES, Measure
 from harness.yaml_file import read_yaml
 
 TABLES = Path(__file__).with_name("tables.yaml")
-
-
-class Measure(Config):
-    """A number that rows carry, and how it is printed and compared."""
-
-    name: str
-    """Column of the rows."""
-
-    title: str
-    better: Literal["higher", "lower"]
-    decimals: int = 3
-
-    @property
-    def heading(self) -> str:
-        """The title with the arrow that papers print: `J mean ↑`."""
-        return f"{self.title} {'↑' if self.better == 'higher' else '↓'}"
-
-
-MEASURES = {
-    measure.name: measure
-    for measure in (
-        Measure(name="J_mean", title="J mean", better="higher"),
-        Measure(name="J_recall", title="J recall", better="higher"),
-        Measure(name="J_decay", title="J decay", better="lower"),
-        Measure(name="F_mean", title="F mean", better="higher"),
-        Measure(name="F_recall", title="F recall", better="higher"),
-        Measure(name="F_decay", title="F decay", better="lower"),
-        Measure(name="JF_mean", title="J&F", better="higher"),
-    )
-}
-"""In the order of the tables. `seconds_per_frame` is not among them: seconds differ between runs, and stand apart."""
 
 
 class ColumnSpec(Config):
@@ -51,31 +21,32 @@ class ColumnSpec(Config):
     benchmark: str
     measure: str
     title: str = ""
-    """Default: the measure's."""
+    """Title of the column; by default the measure's."""
 
     @property
     def heading(self) -> str:
-        """With the arrow of its measure."""
-        measure = MEASURES[self.measure]
-        return f"{self.title} {measure.heading[-1]}" if self.title else measure.heading
+        """The title with the arrow of its measure."""
+        heading = MEASURES[self.measure].heading
+        return f"{self.title} {heading[-1]}" if self.title else heading
 
-    @model_validator(mode="after")
-    def _known(self) -> ColumnSpec:
-        if self.measure not in MEASURES:
-            raise ValueError(f"unknown measure {self.measure!r}; known: {', '.join(MEASURES)}")
-        return self
+    @field_validator("measure")
+    @classmethod
+    def _known(cls, measure: str) -> str:
+        if measure not in MEASURES:
+            raise ValueError(f"unknown measure {measure!r}; known: {', '.join(MEASURES)}")
+        return measure
 
 
 class RowSpec(Config):
-    """One variant, or all whose names match a pattern."""
+    """One variant, or all variants whose names match a pattern."""
 
     variant: str = ""
     pattern: str = ""
-    """Such as `omega-*`; `{}` in the label is what the star stands for."""
+    """Pattern such as `omega-*`; `{}` in the label is replaced by what the star matches."""
 
     label: str
     published: str = ""
-    """Key of the published row that this one repeats; printed under it."""
+    """Key of the published row that this one reproduces; printed below it."""
 
     facts: Mapping[str, str] = {}
 
@@ -84,6 +55,10 @@ class RowSpec(Config):
         if bool(self.variant) == bool(self.pattern):
             raise ValueError("give either variant or pattern")
         return self
+
+    def matches(self, variant: str) -> bool:
+        """Return whether the row is about that variant."""
+        return variant == self.variant or bool(self.pattern and fnmatchcase(variant, self.pattern))
 
 
 class TableSpec(Config):
@@ -97,31 +72,31 @@ class TableSpec(Config):
     columns: tuple[ColumnSpec, ...]
     rows: tuple[RowSpec, ...]
     published: tuple[str, ...] = ()
-    """Keys of further published rows, below ours."""
+    """Keys of further published rows, printed below the measured ones."""
 
     facts: Mapping[str, str] = {}
-    """Columns of text: key in a row's facts → title."""
+    """Text columns: key in a row's facts → title."""
 
     reference: str = ""
-    """The variant from which the others' differences are taken; none: no differences."""
+    """Variant that the others are compared with; empty for no differences."""
 
     speed: bool = False
-    """Whether the speed page has this table with its seconds a frame."""
+    """Whether the speed page repeats the table with seconds per frame."""
 
     always: bool = False
-    """Whether it is printed where nothing of it was measured: the paper's own tables are."""
+    """Whether the table is printed even if nothing in it was measured, as the paper's own tables are."""
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
-        """In order of first use."""
+        """Benchmarks in order of first use."""
         return tuple(dict.fromkeys(column.benchmark for column in self.columns))
 
 
 class TableSet(Config):
-    """All of tables.yaml."""
+    """Content of tables.yaml."""
 
     baseline: str
-    """The variant that stands in every table."""
+    """Variant that every table includes."""
 
     variants: Mapping[str, str]
     """Variant → label, in the order of listing."""
@@ -129,10 +104,29 @@ class TableSet(Config):
     tables: tuple[TableSpec, ...]
 
     def label(self, variant: str) -> str:
-        """For tables; a variant that is not listed is called by its name."""
+        """Return the label of a variant; its name if it has none."""
         return self.variants.get(variant, variant)
+
+    def lists(self, variant: str) -> bool:
+        """Return whether the list of variants or a table names the variant."""
+        return variant in self.variants or any(row.matches(variant) for spec in self.tables for row in spec.rows)
+
+
+def main_measure() -> Measure:
+    """Return the measure of detailed tables, figures, contact sheets and the comparison of options: the first one."""
+    return next(iter(MEASURES.values()))
+
+
+def headline_measures() -> tuple[Measure, ...]:
+    """Return the measures of tables that show only a few."""
+    return tuple(measure for measure in MEASURES.values() if measure.headline)
+
+
+def combined_measure() -> Measure:
+    """Return the measure of the accuracy–speed figure: the first that is a mean of others (J&F)."""
+    return next(measure for measure in MEASURES.values() if measure.mean_of)
 
 
 def load_tables(path: Path = TABLES) -> TableSet:
-    """Raises StudyError naming key and file for anything unknown or inconsistent."""
+    """Load the tables. Raises StudyError with file and key for anything unknown or inconsistent."""
     return resolve(TableSet, read_yaml(path), path.name)

@@ -1,1 +1,6 @@
-"""Contact sheets and videos."""
+"""Contact sheets and videos of the masks."""
+
+from reports.media.sheets import draw_sheets, highlights
+from reports.media.videos import draw_videos
+
+__all__ = ["draw_sheets", "draw_videos", "highlights"]

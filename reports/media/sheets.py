@@ -1,8 +1,8 @@
-"""Contact sheets: one PNG a sequence, frames evenly sampled × the truth and every variant, objects overlaid."""
+"""Contact sheets: one PNG per sequence, evenly sampled frames × the truth and every variant, with objects overlaid."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -13,18 +13,22 @@ from PIL import Image, ImageDraw, ImageFont
 from harness.datasets import Sequence, load_benchmark, load_protocols
 from harness.datasets.pixels import read_mask
 from harness.errors import DataError, StudyError
-from reports.formats.markdown import number
-from reports.inputs.cells import Part, Row
-from reports.inputs.scores import Scorebook
-from reports.inputs.spec import TableSet
-from reports.tables.content import Content
-from reports.tables.details import BY_SEQUENCE
+from harness.results import CellResult
+from reports.inputs import (
+    Part,
+    Scorebook,
+    cells_with_masks,
+    evenly,
+    format_number,
+    main_measure,
+    name_of,
+)
 
 FRAMES = 6
 """Columns of a sheet."""
 
 SHEETS = 24
-"""At most so many a benchmark; of more sequences, evenly chosen ones are drawn."""
+"""Maximum number of sheets per benchmark; of more sequences, evenly spaced ones are drawn."""
 
 TILE = 176
 """Width of a frame, pixels; smaller frames are enlarged."""
@@ -35,115 +39,94 @@ LABEL = 150
 LINE = 18
 """Height of a line of text, pixels."""
 
-COLOURS = (
+COLORS = (
     *((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167)),
     *((0, 114, 178), (240, 228, 66), (213, 94, 0), (255, 255, 255)),
 )
-"""RGB of object 1, 2, …: the palette of Okabe and Ito, told apart by the colour-blind as well."""
+"""RGB of object 1, 2, …: the palette of Okabe and Ito, distinguishable for color-blind readers."""
 
 VOID = 255
 
 
 def draw_sheets(
-    parts: tuple[Part, ...], tables: TableSet, scores: Scorebook, folder: Path
+    parts: Iterable[Part], scores: Scorebook, baseline: str, folder: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Draws `<folder>/sheets/<benchmark>/<sequence>.png`.
+    """Draw `<folder>/sheets/<benchmark>/<sequence>.png`.
 
-    Returns title → path relative to `folder`, and title → reason for what could not or need not be drawn."""
+    Returns title → path relative to `folder`, and title → reason for sheets that were not drawn.
+    """
     drawn: dict[str, str] = {}
     undrawn: dict[str, str] = {}
     protocols = load_protocols()
-    for turn, part in enumerate(parts):
-        suffix = "" if len(parts) == 1 else f"-part{turn + 1}"
+    for part in parts:
         for benchmark in part.benchmarks:
-            rows = shown_rows(part, benchmark, tables.baseline)
-            title = f"{benchmark}{suffix}"
-            root = next((row.data_root for row in rows if row.data_root), "")
-            if not rows:
-                undrawn[title] = why_no_masks(part, benchmark)
+            cells = cells_with_masks(part, benchmark, baseline)
+            title = f"{benchmark}{part.suffix}"
+            root = next((cell.data_root for cell in cells if cell.data_root), "")
+            if not cells:
+                undrawn[title] = _why_no_masks(part, benchmark)
             elif benchmark not in protocols or not root:
-                undrawn[title] = "the rows do not say where the frames are"
+                undrawn[title] = "the results do not say where the frames are"
             else:
                 try:
                     sequences = load_benchmark(protocols[benchmark], Path(root))
-                    chosen = choose(sequences, rows)
+                    known = [one for one in sequences if any(one.name in cell.masks for cell in cells)]
+                    chosen = [known[index] for index in evenly(len(known), SHEETS)]
                     for sequence in chosen:
                         path = folder / "sheets" / title / f"{sequence.name}.png"
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        picture = Image.fromarray(sheet(sequence, rows, scores))
+                        picture = Image.fromarray(sheet(sequence, cells, scores))
                         picture.save(path, format="PNG", compress_level=4)  # as small as with 6, in half of the time
                         drawn[f"{title}, {sequence.name}"] = path.relative_to(folder).as_posix()
                     if len(chosen) < len(sequences):
-                        undrawn[title] = f"{len(chosen)} of {len(sequences)} sequences drawn, evenly chosen"
+                        undrawn[title] = f"{len(chosen)} of {len(sequences)} sequences drawn, evenly spaced"
                 except (DataError, StudyError):
-                    # The message names paths of this machine, which a report must not hold.
-                    undrawn[title] = "the dataset that these rows were measured on cannot be read any more"
+                    # The message names paths of this machine, which a report must not contain.
+                    undrawn[title] = "the dataset of these results can no longer be read"
     return drawn, undrawn
 
 
-def shown_rows(part: Part, benchmark: str, baseline: str) -> tuple[Row, ...]:
-    """One row a variant that has masks, of its first seed; none if the baseline is alone."""
-    rows: dict[str, Row] = {}
-    for row in part.rows:
-        if row.benchmark == benchmark and row.masks:
-            rows.setdefault(row.variant, row)
-    return () if set(rows) <= {baseline} else tuple(rows.values())
+def highlights(parts: Iterable[Part], sheets: dict[str, str], scores: Scorebook, baseline: str) -> dict[str, str]:
+    """Return the sheets of the worst, the middle and the best sequence of each benchmark, as title → path.
 
-
-def why_no_masks(part: Part, benchmark: str) -> str:
-    """Of a benchmark that has no sheet."""
-    if any(row.done and not row.masks for row in part.rows if row.benchmark == benchmark):
-        return "the masks lie in a store that is not on this machine"
-    return "no variant has masks yet"
-
-
-def choose(sequences: tuple[Sequence, ...], rows: tuple[Row, ...]) -> tuple[Sequence, ...]:
-    """The sequences to draw: those that any row has masks of, at most SHEETS, evenly."""
-    known = [sequence for sequence in sequences if any(sequence.name in row.masks for row in rows)]
-    return tuple(known[index] for index in evenly(len(known), SHEETS))
-
-
-def notable(content: Content, sheets: Mapping[str, str], baseline: str) -> dict[str, str]:
-    """Of the drawn sheets (title → path), the worst, the middle and the best sequence of each benchmark, by the J of
-    the first variant that is not the baseline; their titles say which and how much."""
+    The main measure of the first variant that is not the baseline decides; the titles state it. `sheets`: title → path
+    of all that were drawn.
+    """
     chosen: dict[str, str] = {}
-    for table in content.steady:
-        if table.name.startswith(BY_SEQUENCE):
-            title = table.name.removeprefix(BY_SEQUENCE)
-            place = next((turn for turn, name in enumerate(table.columns) if name != baseline), 0)
+    main = main_measure()
+    for part in parts:
+        for benchmark in part.benchmarks:
+            title = f"{benchmark}{part.suffix}"
+            variants = part.variants_on(benchmark)
+            variant = next((name for name in variants if name != baseline), variants[0])
+            values = scores.by_sequence(part, benchmark, main.name)
             ranked = sorted(
-                (line.values[place].number or 0.0, line.label)
-                for line in table.lines
-                if line.values[place].number is not None and f"{title}, {line.label}" in sheets
+                (given[variant], name)
+                for name, given in values.items()
+                if variant in given and f"{title}, {name}" in sheets
             )
-            for word, index in (("worst", 0), ("middle", len(ranked) // 2), ("best", len(ranked) - 1)):
-                if 0 <= index < len(ranked) and (word == "worst" or index > 0):
-                    value, sequence = ranked[index]
-                    name = f"{title}, {sequence}"
-                    chosen.setdefault(f"{name}: {word} of {table.columns[place]}, J {number(value, 3)}", sheets[name])
+            for place, index in {"worst": 0, "middle": len(ranked) // 2, "best": len(ranked) - 1}.items():
+                if ranked and (place == "worst" or index > 0):
+                    value, name = ranked[index]
+                    text = f"{title}, {name}: {place} of {variant}, {main.title} {format_number(value)}"
+                    chosen.setdefault(text, sheets[f"{title}, {name}"])
     return chosen
 
 
-def evenly(count: int, most: int) -> list[int]:
-    """At most `most` of the indices 0 … count − 1, evenly spaced, first and last among them."""
-    if count <= most:
-        return list(range(count))
-    return [int(index) for index in np.linspace(0, count - 1, most).round()]
+def sheet(sequence: Sequence, cells: Iterable[CellResult], scores: Scorebook) -> NDArray[np.uint8]:
+    """Return the sheet as RGB: a line of frame names, then overlays of the truth and of each of `cells`, one per row.
 
-
-def sheet(sequence: Sequence, rows: tuple[Row, ...], scores: Scorebook) -> NDArray[np.uint8]:
-    """RGB of the whole sheet: a line of frame names, then a row of overlays for the truth and for each of `rows`.
-
-    Raises DataError if a frame or a mask of the truth cannot be read."""
+    Raises DataError if a frame or a mask of the truth cannot be read.
+    """
     indices = evenly(len(sequence), FRAMES)
     frames = [sequence.frame(index) for index in indices]
     height = round(TILE * frames[0].shape[0] / frames[0].shape[1])
     truths = [sequence.mask(index) if sequence.masks[index] is not None else None for index in indices]
     strips = [("truth", "", [overlay(f, t, height, "no truth") for f, t in zip(frames, truths, strict=True)])]
-    for row in rows:
-        masks = [predicted(row, sequence, index) for index in indices]
+    for cell in cells:
+        masks = [predicted(cell, sequence, index) for index in indices]
         tiles = [overlay(f, m, height, "no mask") for f, m in zip(frames, masks, strict=True)]
-        strips.append((row.name, _score(row, sequence.name, scores), tiles))
+        strips.append((name_of(cell), _score(cell, sequence.name, scores), tiles))
     canvas = Image.new("RGB", (LABEL + TILE * len(indices), LINE + height * len(strips)), (255, 255, 255))
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=13)
@@ -162,52 +145,58 @@ def sheet(sequence: Sequence, rows: tuple[Row, ...], scores: Scorebook) -> NDArr
 def overlay(
     frame: NDArray[np.uint8], mask: NDArray[np.uint8] | None, height: int, absent: str = "", width: int = TILE
 ) -> NDArray[np.uint8]:
-    """`frame` (RGB) as a tile of `height` × `width`, the objects of `mask` (ids; 0 and 255 are not drawn) tinted and
-    outlined; where there is no mask of the frame's size, the tile is grey and says `absent`."""
+    """Return `frame` (RGB) as a tile of `height` × `width` with the objects of `mask` tinted and outlined.
+
+    Ids 0 and 255 are not drawn. Without a mask of the frame's size, the tile is gray and shows `absent`.
+    """
     shrinks = frame.shape[1] > width
     tile = cv2.resize(frame, (width - 2, height - 2), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     if mask is None or mask.shape != frame.shape[:2]:
-        grey = np.repeat(tile.mean(axis=2, keepdims=True) / 2, 3, axis=2).astype(np.uint8)
+        gray = np.repeat(tile.mean(axis=2, keepdims=True) / 2, 3, axis=2).astype(np.uint8)
         text = absent if mask is None else "mask of another size"
-        cv2.putText(grey, text, (6, height // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
-        return _framed(grey)
+        cv2.putText(gray, text, (6, height // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        return _framed(gray)
     ids = cv2.resize(mask, (width - 2, height - 2), interpolation=cv2.INTER_NEAREST)
     result = tile.astype(np.float32)
     for identity in np.unique(ids):
         if identity not in (0, VOID):
-            result[ids == identity] = 0.5 * result[ids == identity] + 0.5 * np.array(colour(int(identity)))
+            result[ids == identity] = 0.5 * result[ids == identity] + 0.5 * np.array(_color(int(identity)))
     out = result.round().astype(np.uint8)
     for identity in np.unique(ids):
         if identity not in (0, VOID):
             inside = (ids == identity).astype(np.uint8)
             contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(out, contours, -1, colour(int(identity)), 1)
+            cv2.drawContours(out, contours, -1, _color(int(identity)), 1)
     return _framed(out)
 
 
-def colour(identity: int) -> tuple[int, int, int]:
-    """RGB of an object id, 1 and up; they repeat after eight."""
-    return COLOURS[(identity - 1) % len(COLOURS)]
+def _color(identity: int) -> tuple[int, int, int]:
+    """Return the RGB of an object id, 1 and up; colors repeat after eight."""
+    return COLORS[(identity - 1) % len(COLORS)]
 
 
 def _framed(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(tile, ((1, 1), (1, 1), (0, 0)), constant_values=255)
 
 
-def predicted(row: Row, sequence: Sequence, index: int) -> NDArray[np.uint8] | None:
-    """The row's mask of a frame, one object where the benchmark has one; None where there is none."""
-    folder: Mapping[str, str] = row.masks
-    if sequence.name not in folder:
-        return None
-    path = Path(folder[sequence.name]) / f"{sequence.frame_name(index)}.png"
-    if not path.exists():
+def predicted(cell: CellResult, sequence: Sequence, index: int) -> NDArray[np.uint8] | None:
+    """Return the cell's mask of a frame, with one object if the benchmark has one; None if there is no mask."""
+    folder = cell.masks.get(sequence.name)
+    path = Path(folder) / f"{sequence.frame_name(index)}.png" if folder else None
+    if path is None or not path.exists():
         return None
     ids = read_mask(path)
     return (ids != 0).astype(np.uint8) if sequence.binary or sequence.merged else ids
 
 
-def _score(row: Row, sequence: str, scores: Scorebook) -> str:
-    if not row.done:
-        return row.status
-    value = scores.sequences(row, "J_mean").get(sequence)
-    return "" if value is None else f"J {number(value, 3)}"
+def _score(cell: CellResult, sequence: str, scores: Scorebook) -> str:
+    if not cell.done:
+        return cell.status
+    value = scores.sequences(cell, main_measure().name).get(sequence)
+    return "" if value is None else f"{main_measure().title} {format_number(value)}"
+
+
+def _why_no_masks(part: Part, benchmark: str) -> str:
+    if any(cell.done and not cell.masks for cell in part.select(benchmark)):
+        return "the masks are in a store that is not on this machine"
+    return "no variant has masks yet"

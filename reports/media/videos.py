@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,79 +14,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets import Sequence, load_benchmark, load_protocols
-from reports.inputs.cells import Part, Row
-from reports.media.sheets import overlay, predicted, shown_rows
-from reports.tables.content import suffixes
+from harness.results import CellResult
+from reports.inputs import Part, cells_with_masks, name_of
+from reports.media.sheets import overlay, predicted
 
 PANEL = 320
 """Width of one video in the grid, pixels."""
 
 PANELS = 4
-"""The truth, and the first variants beside it, in a grid of two columns."""
+"""Maximum number of panels, the truth and the first variants, in a grid of two columns."""
 
 RATE = 12
-"""Frames a second."""
+"""Frames per second."""
 
 HEAD = 4096
-"""Bytes of a file in which its track is described."""
+"""Bytes at the start of a file that describe its track."""
 
 TRACK = b"\x73\xc5\x88"
-"""Begins WebM's TrackUID (Matroska, RFC 9559, section 5.1.4.1.2), eight bytes that FFmpeg draws at random."""
+"""Start of WebM's TrackUID (Matroska, RFC 9559, section 5.1.4.1.2), eight bytes that FFmpeg draws at random."""
 
 HARMLESS = b"OpenCV: FFMPEG: tag 0x30385056/'VP80' is not supported"
-"""Begins what OpenCV says for every WebM, whose codecs have no tags, before it writes it all the same."""
+"""Start of OpenCV's message for every WebM, whose codecs have no tags; it writes the file all the same."""
 
 
 def draw_videos(
-    parts: tuple[Part, ...], baseline: str, sheets: Iterable[str], folder: Path
+    parts: Iterable[Part], baseline: str, sheets: Collection[str], folder: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Writes `<folder>/videos/<benchmark>/<sequence>.webm` beside the given `sheets/<benchmark>/<sequence>.png`.
+    """Write `<folder>/videos/<benchmark>/<sequence>.webm` for the given `sheets/<benchmark>/<sequence>.png`.
 
-    Returns path of a sheet → path of its video, and title → reason for what could not be written."""
+    Returns path of a sheet → path of its video, and title → reason for videos that cannot be written.
+    """
     made: dict[str, str] = {}
-    wanted = tuple(sheets)
     protocols = load_protocols()
-    for part, suffix in zip(parts, suffixes(parts), strict=True):
+    for part in parts:
         for benchmark in part.benchmarks:
-            rows = shown_rows(part, benchmark, baseline)
-            place = f"{benchmark}{suffix}"
-            if not any(sheet.startswith(f"sheets/{place}/") for sheet in wanted):
+            place = f"{benchmark}{part.suffix}"
+            if not any(sheet.startswith(f"sheets/{place}/") for sheet in sheets):
                 continue
-            root = next(row.data_root for row in rows if row.data_root)  # the sheet was drawn from it
+            cells = cells_with_masks(part, benchmark, baseline)
+            root = next(cell.data_root for cell in cells if cell.data_root)  # the sheet was drawn from it
             for sequence in load_benchmark(protocols[benchmark], Path(root)):
-                sheet = f"sheets/{place}/{sequence.name}.png"
-                path = folder / "videos" / place / f"{sequence.name}.webm"
-                if sheet in wanted:
+                name = f"{place}/{sequence.name}"
+                if f"sheets/{name}.png" in sheets:
+                    path = folder / f"videos/{name}.webm"
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    if not write_video(path, sequence, rows[: PANELS - 1]):
+                    if not write_video(path, sequence, cells[: PANELS - 1]):
                         return made, {"videos": "this build of OpenCV cannot write VP8"}
-                    made[sheet] = path.relative_to(folder).as_posix()
+                    made[f"sheets/{name}.png"] = f"videos/{name}.webm"
     return made, {}
 
 
-def write_video(path: Path, sequence: Sequence, rows: tuple[Row, ...]) -> bool:
-    """All frames of a sequence; False if OpenCV cannot write such a video. Raises DataError for an unreadable file."""
+def write_video(path: Path, sequence: Sequence, cells: tuple[CellResult, ...]) -> bool:
+    """Write all frames of a sequence. Return False if OpenCV cannot write such a video.
+
+    Raises DataError for an unreadable file.
+    """
     first = sequence.frame(0)
     height = round(PANEL * first.shape[0] / first.shape[1] / 2) * 2
-    lines = (1 + len(rows) + 1) // 2
-    with without_line(HARMLESS):
+    lines = (1 + len(cells) + 1) // 2
+    with suppress_line(HARMLESS):
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), RATE, (2 * PANEL, lines * height))
     if not writer.isOpened():
         return False
     try:
         for index in range(len(sequence)):
-            picture = panels(sequence, index, rows, height, lines)
+            picture = panels(sequence, index, cells, height, lines)
             writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     finally:
         writer.release()
-    settle(path)
+    fix_track_id(path)
     return True
 
 
 @contextmanager
-def without_line(known: bytes) -> Iterator[None]:
-    """What anything in this process writes to stderr meanwhile comes out afterwards, but for lines that begin so. Of
-    the process, not of Python, because C code writes there."""
+def suppress_line(start: bytes) -> Iterator[None]:
+    """Hold back what the process (C code too) writes to stderr; print it afterwards without lines that begin so."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as caught:
         stderr = os.dup(2)
@@ -97,11 +99,12 @@ def without_line(known: bytes) -> Iterator[None]:
             os.dup2(stderr, 2)
             os.close(stderr)
             caught.seek(0)
-            os.write(2, b"".join(line for line in caught if not line.startswith(known)))
+            os.write(2, b"".join(line for line in caught if not line.startswith(start)))
 
 
-def settle(path: Path) -> None:
-    """Gives the track of a WebM file the number 1, wherever it is named, so that equal pictures give equal bytes."""
+def fix_track_id(path: Path) -> None:
+    """Replace the random track number of a WebM file by 1."""
+    # Without it, no two reports of the same results would have the same bytes: the HTML page embeds the videos.
     content = path.read_bytes()
     place = content.find(TRACK, 0, HEAD)
     if place >= 0:
@@ -109,12 +112,14 @@ def settle(path: Path) -> None:
         path.write_bytes(content[:HEAD].replace(drawn, (1).to_bytes(8, "big")) + content[HEAD:])
 
 
-def panels(sequence: Sequence, index: int, rows: tuple[Row, ...], height: int, lines: int) -> NDArray[np.uint8]:
-    """One frame of the video, RGB: lines · height × 2 · PANEL."""
+def panels(sequence: Sequence, index: int, cells: tuple[CellResult, ...], height: int, lines: int) -> NDArray[np.uint8]:
+    """Return one frame of the video, RGB: lines · height × 2 · PANEL."""
     frame = sequence.frame(index)
     truth = sequence.mask(index) if sequence.masks[index] is not None else None
     shown = [("truth", overlay(frame, truth, height, "no truth", PANEL))]
-    shown += [(row.name, overlay(frame, predicted(row, sequence, index), height, "no mask", PANEL)) for row in rows]
+    shown += [
+        (name_of(cell), overlay(frame, predicted(cell, sequence, index), height, "no mask", PANEL)) for cell in cells
+    ]
     picture = np.full((lines * height, 2 * PANEL, 3), 255, np.uint8)
     for place, (label, tile) in enumerate(shown):
         cv2.putText(tile, label, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)

@@ -1,8 +1,9 @@
-"""How sure a mean or a difference is: the cluster bootstrap over sequences.
+"""Uncertainty of a mean or a difference: the cluster bootstrap over sequences.
 
-Sequences are drawn with replacement, each with all its objects, and where there are several seeds, they are drawn as
-well. Intervals are expanded percentile intervals (Hesterberg 2015, "What teachers should know about the bootstrap",
-section 5.2), which do not come out too narrow for few sequences. All is seeded: equal numbers, equal intervals."""
+Sequences are drawn with replacement, each with all its objects; several seeds are drawn as well. Intervals are expanded
+percentile intervals (Hesterberg 2015, "What teachers should know about the bootstrap", section 5.2), which do not come
+out too narrow for few sequences. All draws are seeded: equal numbers give equal intervals.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ RESAMPLES = 5_000
 LEVEL = 0.95
 POWER = 0.8
 
-FEWEST = 6
-"""With fewer sequences no verdict is given: not even all of them agreeing has a chance below 1 in 20."""
+MIN_SEQUENCES = 6
+"""Sequences needed for a verdict. With fewer, even if all agree, the probability by chance is not below 1 in 20."""
 
 _SEED = 20200301
 
@@ -32,23 +33,24 @@ class Interval:
 
     estimate: float
     low: float | None
-    """None with one sequence alone, as are `high` and the numbers below."""
+    """Lower end. With a single sequence it is None, as are `high`, `p` and `detectable`."""
 
     high: float | None
     p: float | None
-    """Two-sided, of the true value being 0: Student's t with the bootstrap's standard error; for differences."""
+    """Two-sided p-value of the true value being 0: Student's t with the bootstrap's standard error; for differences."""
 
     detectable: float | None
-    """The smallest true value that this many sequences, as scattered as these, show with a chance of 80 %."""
+    """Smallest true value that this many sequences with this scatter show with a probability of 80 %."""
 
     sequences: int
     seeds: int
 
 
 def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Interval:
-    """Of the weighted mean over sequences and the plain mean over seeds.
+    """Return the interval of the weighted mean over sequences and the plain mean over seeds.
 
-    values: seeds × sequences. weights: sequences, positive (1, or the number of objects)."""
+    values: seeds × sequences. weights: one per sequence, positive (1, or the number of objects).
+    """
     seeds, count = values.shape
     order = np.lexsort((*values, weights))  # so that nothing depends on the order of the sequences
     values, weights = values[:, order], weights[order]
@@ -58,10 +60,9 @@ def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Inter
     drawn_sequences, drawn_seeds = _draws(count, "sequences"), _draws(seeds, "seeds")
     by_seed = (drawn_sequences @ (values * weights).T) / (drawn_sequences @ weights)[:, None]
     means = np.einsum("ij,ij->i", by_seed, drawn_seeds) / seeds
-    wider = sqrt(count / (count - 1))
-    tail, reach = _reach(count)
+    tail, reach = _tail_and_reach(count)
     low, high = np.quantile(means, [tail, 1 - tail])
-    error = float(means.std()) * wider
+    error = float(means.std()) * sqrt(count / (count - 1))
     return Interval(
         estimate=estimate,
         low=float(low),
@@ -73,25 +74,25 @@ def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Inter
     )
 
 
-def holm(chances: Sequence[float]) -> list[float]:
-    """The chances corrected for being several (Holm 1979), in the order given."""
-    order = sorted(range(len(chances)), key=lambda place: chances[place])
-    corrected, highest = [0.0] * len(chances), 0.0
-    for step, place in enumerate(order):
-        highest = max(highest, min(1.0, chances[place] * (len(chances) - step)))
-        corrected[place] = highest
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values corrected for multiple tests (Holm 1979), in the given order."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for step, index in enumerate(order):
+        highest = max(highest, min(1.0, p_values[index] * (len(p_values) - step)))
+        corrected[index] = highest
     return corrected
 
 
 @lru_cache(maxsize=64)
-def _reach(count: int) -> tuple[float, float]:
-    """The expanded interval's tail, and how many standard errors a true difference must be off 0 to be shown."""
+def _tail_and_reach(count: int) -> tuple[float, float]:
+    """Return the expanded interval's tail, and how many standard errors a detectable difference lies from 0."""
     low, high, power = (float(special.stdtrit(count - 1, share)) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2, POWER))
     return float(special.ndtr(sqrt(count / (count - 1)) * low)), high + power
 
 
 @lru_cache(maxsize=64)
 def _draws(count: int, kind: Literal["sequences", "seeds"]) -> NDArray[np.float64]:
-    """How often each of `count` things is drawn: resamples × count. The draws of the two kinds are independent."""
+    """Return how often each of `count` items is drawn: resamples × count. Draws of the two kinds are independent."""
     generator = np.random.default_rng([_SEED, count, kind == "seeds"])
     return generator.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)

@@ -1,4 +1,4 @@
-"""J in detail: by sequence, by object, and by attribute of the sequences."""
+"""The main measure in detail: by sequence, by object, and by attribute of the sequences."""
 
 from __future__ import annotations
 
@@ -11,135 +11,121 @@ import numpy as np
 from harness.datasets import load_protocols
 from harness.datasets.protocol import find_root
 from harness.errors import DataError
+from harness.results import CellResult
 from harness.score import read_attributes
-from reports.inputs.captions import coverage, describe
-from reports.inputs.cells import Part, Row
-from reports.inputs.scores import Scorebook, has_lines, read_columns
-from reports.tables.model import MEASURED, Line, Table, Value
-
-BY_SEQUENCE = "sequences-"
-"""What the names of the tables by sequence begin with, before benchmark and part."""
+from reports.inputs import Part, Scorebook, coverage, describe, has_file, main_measure, read_columns
+from reports.tables.model import Line, Table, Value
 
 ATTRIBUTE_FILES = ("db_info.yml", "db_info.yaml", "Annotations/db_info.yml", "Annotations/db_info.yaml")
-"""Where DAVIS keeps the attributes of its sequences, under its folder."""
-
-Values = Mapping[str, list[float]]
-"""Variant → the values of its seeds."""
+"""Places of DAVIS's file of sequence attributes, below its folder."""
 
 
-def by_sequence(part: Part, benchmark: str, scores: Scorebook, suffix: str = "") -> Table | None:
-    """Sequences × variants, J mean over the objects of each; None where nothing is scored."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for row in _done(part, benchmark):
-        for sequence, value in scores.sequences(row, "J_mean").items():
-            found.setdefault(sequence, {}).setdefault(row.variant, []).append(value)
-    lines = [_line(name, (), values, _variants(part, benchmark)) for name, values in sorted(found.items())]
-    return _table(f"{BY_SEQUENCE}{benchmark}{suffix}", "J mean by sequence", "sequence", (), lines, part, benchmark)
+def by_sequence(part: Part, benchmark: str, scores: Scorebook) -> Table | None:
+    """Return sequences × variants, the mean over the objects of each sequence; None if nothing is scored."""
+    found = scores.by_sequence(part, benchmark, main_measure().name)
+    lines = [_line(name, (), values, part.variants_on(benchmark)) for name, values in found.items()]
+    return _table("sequence", (), lines, part, benchmark)
 
 
-def by_object(part: Part, benchmark: str, scores: Scorebook, suffix: str = "") -> Table | None:
-    """Objects × variants, J mean; None where every sequence has one object, or nothing is scored."""
+def by_object(part: Part, benchmark: str, scores: Scorebook) -> Table | None:
+    """Return objects × variants; None if every sequence has one object, or nothing is scored."""
     done = _done(part, benchmark)
-    if not any(number > 1 for row in done for number in scores.objects(row).values()):
+    if not any(number > 1 for cell in done for number in scores.objects(cell).values()):
         return None
     found: dict[tuple[str, int], dict[str, list[float]]] = {}
-    for row in done:
-        if has_lines(row, "objects.csv"):
-            columns = read_columns(row, "objects.csv")
-            for sequence, number, text in zip(*(columns[c] for c in ("sequence", "object", "J_mean")), strict=True):
-                found.setdefault((sequence, int(number)), {}).setdefault(row.variant, []).append(float(text))
-    variants = _variants(part, benchmark)
-    lines = [_line(name, (str(number),), values, variants) for (name, number), values in sorted(found.items())]
-    name = f"objects-{benchmark}{suffix}"
-    return _table(name, "J mean by object", "sequence", ("object",), lines, part, benchmark)
+    for cell in done:
+        if has_file(cell, "objects.csv"):
+            columns = read_columns(cell, "objects.csv")
+            texts = (columns[name] for name in ("sequence", "object", main_measure().name))
+            for sequence, number, text in zip(*texts, strict=True):
+                found.setdefault((sequence, int(number)), {}).setdefault(cell.variant, []).append(float(text))
+    variants = part.variants_on(benchmark)
+    lines = [_line(name, (str(number),), _means(values), variants) for (name, number), values in sorted(found.items())]
+    return _table("object", ("object",), lines, part, benchmark)
 
 
-def by_attribute(part: Part, benchmark: str, scores: Scorebook, suffix: str = "") -> tuple[Table | None, str]:
-    """Attributes × variants, the benchmark's J mean over the sequences that have it; or why there is no such table."""
+def by_attribute(part: Part, benchmark: str, scores: Scorebook) -> tuple[Table | None, str]:
+    """Return attributes × variants, the benchmark's mean over the sequences with each; or the reason for no table."""
     attributes, why = attributes_of(part, benchmark)
     if not attributes:
         return None, why
-    variants = _variants(part, benchmark)
     lines = []
     for attribute in sorted({one for given in attributes.values() for one in given}):
         having = {name for name, given in attributes.items() if attribute in given}
         found: dict[str, list[float]] = {}
         used: set[str] = set()
-        for row in _done(part, benchmark):
-            values = scores.sequences(row, "J_mean")
+        for cell in _done(part, benchmark):
+            values = scores.sequences(cell, main_measure().name)
             names = sorted(having & values.keys())
             if names:
-                mean = np.average([values[name] for name in names], weights=scores.weights(row, names))
-                found.setdefault(row.variant, []).append(float(mean))
+                mean = np.average([values[name] for name in names], weights=scores.weights(cell, names))
+                found.setdefault(cell.variant, []).append(float(mean))
                 used.update(names)
         if found:
-            lines.append(_line(attribute, (str(len(used)),), found, variants))
-    name = f"attributes-{benchmark}{suffix}"
-    table = _table(name, "J mean by attribute", "attribute", ("sequences",), lines, part, benchmark)
+            lines.append(_line(attribute, (str(len(used)),), _means(found), part.variants_on(benchmark)))
+    table = _table("attribute", ("sequences",), lines, part, benchmark)
     return table, "" if table else "nothing was scored"
 
 
 def attributes_of(part: Part, benchmark: str) -> tuple[Mapping[str, tuple[str, ...]], str]:
-    """Sequence → attributes, from the dataset's own file; or why there are none."""
+    """Return sequence → attributes from the dataset's own file, or the reason for their absence."""
     protocols = load_protocols()
-    roots = {row.data_root for row in _done(part, benchmark) if row.data_root}
+    roots = {cell.data_root for cell in _done(part, benchmark) if cell.data_root}
     if benchmark not in protocols or not roots:
-        return {}, "the rows do not say where the dataset is"
+        return {}, "the results do not say where the dataset is"
     names = "db_info.yml of DAVIS"
     try:
         folder = find_root(Path(min(roots)), protocols[benchmark])
         files = [folder / name for name in ATTRIBUTE_FILES if (folder / name).is_file()]
-        return (read_attributes(files[0]), "") if files else ({}, f"the dataset at hand has no {names}")
-    except DataError:  # its message names paths of this machine, which a report must not hold
+        return (read_attributes(files[0]), "") if files else ({}, f"the dataset has no {names}")
+    except DataError:  # its message names paths of this machine, which a report must not contain
         return {}, f"the {names} or the dataset cannot be read"
 
 
-def all_details(named: Iterable[tuple[Part, str]], scores: Scorebook) -> tuple[tuple[Table, ...], Mapping[str, str]]:
-    """These tables for every benchmark of every part; and title → why not for those that there are not."""
+def detail_tables(parts: Iterable[Part], scores: Scorebook) -> tuple[tuple[Table, ...], Mapping[str, str]]:
+    """Return these tables for every benchmark of every part, and title → reason for those that are not made."""
     made: list[Table] = []
     absent: dict[str, str] = {}
-    for part, suffix in named:
+    main = main_measure().title
+    for part in parts:
         for benchmark in part.benchmarks:
-            if not any(_done(part, benchmark)):
+            if not _done(part, benchmark):
                 continue  # the table of missing cells says why
-            title = f"{part.title(benchmark)}{suffix}"
-            sequences = by_sequence(part, benchmark, scores, suffix)
-            objects = by_object(part, benchmark, scores, suffix)
-            attributes, why = by_attribute(part, benchmark, scores, suffix)
+            title = f"{part.title(benchmark)}{part.suffix}"
+            sequences = by_sequence(part, benchmark, scores)
+            objects = by_object(part, benchmark, scores)
+            attributes, why = by_attribute(part, benchmark, scores)
             made += [table for table in (sequences, objects, attributes) if table]
             if not objects:
-                absent[f"J mean by object: {title}"] = "one object a sequence: the table by sequence says it"
+                absent[f"{main} by object: {title}"] = "one object per sequence, see the table by sequence"
             if not attributes:
-                absent[f"J mean by attribute: {title}"] = why
+                absent[f"{main} by attribute: {title}"] = why
     return tuple(made), absent
 
 
-def _done(part: Part, benchmark: str) -> list[Row]:
-    return [row for row in part.rows if row.benchmark == benchmark and row.done]
+def _done(part: Part, benchmark: str) -> list[CellResult]:
+    return [cell for cell in part.select(benchmark) if cell.done]
 
 
-def _variants(part: Part, benchmark: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(row.variant for row in part.rows if row.benchmark == benchmark))
+def _means(values: Mapping[str, list[float]]) -> Mapping[str, float]:
+    return {variant: fsum(given) / len(given) for variant, given in values.items()}
 
 
-def _line(label: str, facts: tuple[str, ...], values: Values, variants: tuple[str, ...]) -> Line:
-    shown = tuple(Value(number=fsum(given) / len(given)) if (given := values.get(one)) else Value() for one in variants)
-    return Line(label=label, origin=MEASURED, variant=label, facts=facts, values=shown)
+def _line(label: str, facts: tuple[str, ...], values: Mapping[str, float], variants: tuple[str, ...]) -> Line:
+    return Line(
+        label=label, variant=label, facts=facts, values=tuple(Value(number=values.get(one)) for one in variants)
+    )
 
 
-def _table(
-    name: str, title: str, first: str, facts: tuple[str, ...], lines: list[Line], part: Part, benchmark: str
-) -> Table | None:
+def _table(unit: str, facts: tuple[str, ...], lines: list[Line], part: Part, benchmark: str) -> Table | None:
     if not lines:
         return None
-    here = [row for row in part.rows if row.benchmark == benchmark]
     return Table(
-        name=name,
-        title=f"{title}: {part.title(benchmark)}",
-        caption=f"{describe(part, benchmark)} {coverage(here)}",
+        name=f"{unit}s-{benchmark}{part.suffix}",
+        title=f"{main_measure().title} by {unit}: {part.title(benchmark)}",
+        caption=f"{describe(part, benchmark)} {coverage(part.select(benchmark))}",
         facts=facts,
-        columns=_variants(part, benchmark),
+        columns=part.variants_on(benchmark),
         lines=tuple(lines),
-        first=first,
-        origins=False,
+        first="attribute" if unit == "attribute" else "sequence",
     )

@@ -1,204 +1,166 @@
-"""The tables that any study has: how much of it is there, all its cells, and seconds."""
+"""Tables of any study: coverage, missing cells, all cells, and seconds per frame."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from reports.inputs.captions import coverage, describe
-from reports.inputs.cells import LEFT_OUT, NOT_SCORED, Part, Row
-from reports.inputs.published import Published
-from reports.inputs.spec import MEASURES, TableSet, TableSpec
-from reports.tables.model import (
-    MEASURED,
-    QUOTED,
-    Line,
-    Table,
-    Value,
-    cell_value,
-    expected_sequences,
-    label_of,
-    left_out,
-    rank,
-    with_left_out,
-)
+from harness.results import CellResult
+from harness.score import MEASURES
+from reports.inputs import Part, Published, TableSet, TableSpec, coverage, describe, label_of
+from reports.tables.model import NOTHING, QUOTED, Line, Table, Value, rank
+from reports.tables.values import cell_value, expected_sequences, note_omitted, omitted
 
-SECONDS = 4
-"""Decimals of seconds a frame."""
-
-
-def coverage_table(rows: tuple[Row, ...]) -> Table:
-    """How many cells of each benchmark are filled, `28/30`, and why the others are not."""
-    lines = []
-    for place in dict.fromkeys((row.scale, row.data_kind, row.benchmark) for row in rows):
-        cells = [row for row in rows if (row.scale, row.data_kind, row.benchmark) == place]
-        planned = [row for row in cells if row.status not in {LEFT_OUT, NOT_SCORED}]
-        done = [row for row in planned if row.done]
-        reasons = Counter(why_missing(row) for row in cells if not row.done)
-        why = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-        facts = (*place[:2], f"{len(done)}/{len(planned)}", str(len(cells) - len(planned)), why or "–")
-        lines.append(Line(label=cells[0].benchmark_title, origin=MEASURED, variant=place[2], facts=facts))
-    return Table(
-        name="coverage",
-        title="Coverage",
-        caption="Cells filled of those planned. What the data at hand does not allow is left out, what has no public "
-        "truth is not scored; neither is planned to be filled.",
-        facts=("scale", "data", "filled", "left out or not scored", "why not"),
-        columns=(),
-        lines=tuple(lines),
-        first="benchmark",
-        origins=False,
-    )
-
-
-def missing_table(rows: tuple[Row, ...]) -> Table | None:
-    """Every cell without numbers, or without seconds, with the reason; None if there is none."""
-    found = [row for row in rows if not row.done or row.reason]
-    lines = tuple(
-        Line(
-            label=row.variant,
-            origin=MEASURED,
-            variant=row.variant,
-            facts=(row.benchmark, str(row.seed), row.scale, row.status, row.reason or NO_REASON),
-        )
-        for row in found
-    )
-    return (
-        Table(
-            name="missing",
-            title="Missing cells",
-            caption="Cells that are not done have no numbers; those that are done lack what the reason says.",
-            facts=("benchmark", "seed", "scale", "status", "reason"),
-            columns=(),
-            lines=lines,
-            origins=False,
-        )
-        if lines
-        else None
-    )
-
+SECONDS_DECIMALS = 4
 
 NO_REASON = "no reason was recorded"
 
 
-def why_missing(row: Row) -> str:
-    """Status and reason in one."""
-    return f"{row.status}: {row.reason or NO_REASON}"
-
-
-def all_cells(part: Part, tables: TableSet, suffix: str = "") -> tuple[Table, ...]:
-    """One table a benchmark: every variant with every measure."""
-    return tuple(_all_cells(part, benchmark, tables, suffix) for benchmark in part.benchmarks)
-
-
-def speed(part: Part, tables: TableSet, suffix: str = "") -> Table:
-    """Seconds a frame of every variant on every benchmark; lower is better, on one kind of hardware only."""
-    benchmarks = part.benchmarks
-    machines = {row.hardware for row in part.rows if row.seconds_per_frame is not None}
+def coverage_table(cells: tuple[CellResult, ...]) -> Table | None:
+    """Return how many cells of each benchmark are filled, `28/30`, and why the others are not; None without cells."""
+    if not cells:
+        return None
     lines = []
-    for variant in (name for name in part.variants if name not in part.submitted):
-        values, used = [], []
-        for benchmark in benchmarks:
-            timed = [row for row in part.cell(variant, benchmark) if row.seconds_per_frame is not None]
-            used += [row.hardware for row in timed]
-            seconds = [row.seconds_per_frame for row in timed if row.seconds_per_frame is not None]
-            mean = sum(seconds) / len(seconds) if seconds else None
-            reasons = tuple(dict.fromkeys(row.reason for row in part.cell(variant, benchmark) if row.reason))
-            values.append(
-                Value(
-                    number=mean,
-                    decimals=SECONDS,
-                    text="not timed",
-                    comparable=len(machines) == 1 and variant != tables.baseline,  # copying is not segmenting
-                    notes=() if timed else reasons,
-                )
-            )
-        hardware = ", ".join(sorted(set(used))) or "–"
-        lines.append(
-            Line(
-                label=label_of(variant, part, tables),
-                origin=MEASURED,
-                variant=variant,
-                facts=(hardware,),
-                values=tuple(values),
-            )
-        )
+    for place in dict.fromkeys((*cell.group, cell.benchmark) for cell in cells):
+        here = [cell for cell in cells if (*cell.group, cell.benchmark) == place]
+        planned = [cell for cell in here if cell.planned]
+        filled = f"{sum(cell.done for cell in planned)}/{len(planned)}"
+        reasons = Counter(f"{cell.status}: {cell.reason or NO_REASON}" for cell in here if not cell.done)
+        why = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+        origin, scale, data_kind, benchmark = place
+        facts = (scale or origin, data_kind, filled, str(len(here) - len(planned)), why or NOTHING)
+        lines.append(Line(label=here[0].benchmark_title, variant=benchmark, facts=facts))
     return Table(
-        name=f"speed{suffix}",
-        title="Seconds a frame",
-        caption=f"{describe(part, masks=False)} Timed alone on its device, one-shot fine-tuning spread over the "
-        "frames.",
-        facts=("hardware",),
-        columns=benchmarks,
-        lines=rank(lines, ["lower"] * len(benchmarks)),
-        origins=False,
+        name="coverage",
+        title="Coverage",
+        caption="Filled cells out of the planned ones. A cell is skipped if the available data does not allow it, and "
+        "not scored if the ground truth is not public; neither counts as planned.",
+        facts=("scale", "data", "filled", "skipped or not scored", "reason"),
+        columns=(),
+        lines=tuple(lines),
+        first="benchmark",
     )
 
 
-def speed_beside(spec: TableSpec, part: Part, tables: TableSet, published: Published, suffix: str = "") -> Table:
-    """The seconds-a-frame column of one of the paper's tables: ours with the hardware, and the published as printed."""
+def missing_table(cells: tuple[CellResult, ...]) -> Table | None:
+    """Return every cell without numbers, or without seconds, with the reason; None if there is none."""
+    lines = tuple(
+        Line(
+            label=cell.variant,
+            variant=cell.variant,
+            facts=(
+                cell.benchmark,
+                str(cell.seed),
+                cell.scale or cell.origin,
+                cell.status,
+                cell.reason or NO_REASON,
+            ),
+        )
+        for cell in cells
+        if not cell.filled
+    )
+    if not lines:
+        return None
+    return Table(
+        name="missing",
+        title="Missing cells",
+        caption="Cells that are not done have no numbers; cells that are done lack what the reason says.",
+        facts=("benchmark", "seed", "scale", "status", "reason"),
+        columns=(),
+        lines=lines,
+    )
+
+
+def all_cells(part: Part, tables: TableSet) -> tuple[Table, ...]:
+    """Return one table per benchmark: every variant with every measure."""
+    return tuple(_all_cells(part, benchmark, tables) for benchmark in part.benchmarks)
+
+
+def speed(part: Part, tables: TableSet) -> Table:
+    """Return seconds per frame of every variant on every benchmark, ranked only if all were timed on one machine."""
+    machines = {cell.hardware for cell in part.cells if cell.seconds_per_frame is not None}
+    lines = []
+    for variant in (name for name in part.variants if name not in part.submitted):
+        values, timed = [], []
+        for benchmark in part.benchmarks:
+            cells = part.select(benchmark, variant)
+            seconds, hardware = _seconds(cells)
+            timed += hardware
+            reasons = tuple(dict.fromkeys(cell.reason for cell in cells if cell.reason))
+            values.append(
+                Value(
+                    number=seconds,
+                    decimals=SECONDS_DECIMALS,
+                    text="not timed",
+                    comparable=len(machines) == 1 and variant != tables.baseline,  # copying is not segmenting
+                    notes=() if hardware else reasons,
+                )
+            )
+        facts = (", ".join(sorted(set(timed))) or NOTHING,)
+        lines.append(Line(label=label_of(variant, part, tables), variant=variant, facts=facts, values=tuple(values)))
+    return Table(
+        name=f"speed{part.suffix}",
+        title="Seconds per frame",
+        caption=f"{describe(part, masks=False)} Each timing had its device to itself; one-shot fine-tuning is spread "
+        "over the frames.",
+        facts=("hardware",),
+        columns=part.benchmarks,
+        lines=rank(lines, [False] * len(part.benchmarks)),
+    )
+
+
+def paper_speed(spec: TableSpec, part: Part, tables: TableSet, published: Published) -> Table:
+    """Return the seconds per frame of one of the paper's tables: ours with the hardware, and the published ones."""
     benchmark = spec.benchmarks[0]
     lines = []
     for variant, label in [(tables.baseline, ""), *((row.variant, row.label) for row in spec.rows)]:
-        cells = part.cell(variant, benchmark)
-        seconds = [row.seconds_per_frame for row in cells if row.seconds_per_frame is not None]
-        number = sum(seconds) / len(seconds) if seconds else None
-        hardware = ", ".join(sorted({row.hardware for row in cells if row.seconds_per_frame is not None})) or "–"
-        value = Value(number=number, decimals=SECONDS, text="not timed" if cells else "not run")
-        lines.append(
-            Line(
-                label=label or tables.label(variant),
-                origin=MEASURED,
-                variant=variant,
-                facts=(hardware,),
-                values=(value,),
-            )
-        )
+        cells = part.select(benchmark, variant)
+        seconds, hardware = _seconds(cells)
+        value = Value(number=seconds, decimals=SECONDS_DECIMALS, text="not timed" if cells else "not run")
+        facts = (", ".join(sorted(set(hardware))) or NOTHING,)
+        lines.append(Line(label=label or tables.label(variant), variant=variant, facts=facts, values=(value,)))
     for row in (published.row(key) for key in spec.published):
         if row.speed:
-            value = Value(text=row.speed)
-            lines.append(
-                Line(label=row.method, origin=QUOTED, source=published.cite(row), facts=("–",), values=(value,))
-            )
+            value, source = Value(text=row.speed), published.cite(row)
+            lines.append(Line(label=row.method, origin=QUOTED, source=source, facts=(NOTHING,), values=(value,)))
     return Table(
-        name=f"{spec.name}-speed{suffix}",
-        title=f"{spec.title}: seconds a frame",
-        caption=f"{describe(part, benchmark, masks=False)} Quoted seconds were measured on other hardware; in "
-        "brackets: as reported by the method's own paper.",
+        name=f"{spec.name}-speed{part.suffix}",
+        title=f"{spec.title}: seconds per frame",
+        caption=f"{describe(part, benchmark, masks=False)} Quoted seconds were measured on other hardware; brackets: "
+        "as reported by the method's own paper.",
         facts=("hardware",),
         columns=("s/frame",),
         lines=tuple(lines),
+        origins=True,
     )
 
 
-def _all_cells(part: Part, benchmark: str, tables: TableSet, suffix: str) -> Table:
+def _seconds(cells: tuple[CellResult, ...]) -> tuple[float | None, list[str]]:
+    """Return the mean seconds per frame over the seeds that were timed, and their hardware."""
+    timed = [(cell.seconds_per_frame, cell.hardware) for cell in cells if cell.seconds_per_frame is not None]
+    mean = sum(seconds for seconds, _ in timed) / len(timed) if timed else None
+    return mean, [hardware for _, hardware in timed]
+
+
+def _all_cells(part: Part, benchmark: str, tables: TableSet) -> Table:
     expected = expected_sequences(part)[benchmark]
-    here = [row for row in part.rows if row.benchmark == benchmark]
     lines = []
-    for variant in dict.fromkeys(row.variant for row in here):
-        cells = part.cell(variant, benchmark)
-        values, notes = with_left_out(
-            [cell_value(cells, measure, expected) for measure in MEASURES], [left_out(cells)] * len(MEASURES)
+    for variant in part.variants_on(benchmark):
+        cells = part.select(benchmark, variant)
+        without = omitted(cells)
+        values, notes = note_omitted(
+            [cell_value(cells, measure, expected) for measure in MEASURES], [without] * len(MEASURES)
         )
-        seeds = ", ".join(str(row.seed) for row in cells)
-        status = ", ".join(sorted({row.status for row in cells}))
-        count = f"{max(row.sequences if row.done else 0 for row in cells)}/{expected}"
-        method = cells[0].method_label or "–"
-        lines.append(
-            Line(
-                label=variant,
-                origin=MEASURED,
-                variant=variant,
-                facts=(label_of(variant, part, tables), method, seeds, count, left_out(cells) or "–", status),
-                values=values,
-                notes=notes,
-            )
-        )
+        seeds = ", ".join(str(cell.seed) for cell in cells)
+        status = ", ".join(sorted({cell.status for cell in cells}))
+        count = f"{max(cell.sequences if cell.done else 0 for cell in cells)}/{expected}"
+        names = (label_of(variant, part, tables), cells[0].method_label or NOTHING)
+        facts = (*names, seeds, count, without or NOTHING, status)
+        lines.append(Line(label=variant, variant=variant, facts=facts, values=values, notes=notes))
     return Table(
-        name=f"cells-{benchmark}{suffix}",
-        title=f"All cells: {here[0].benchmark_title}",
-        caption=f"{describe(part, benchmark)} {coverage(here)}",
-        facts=("as", "method", "seeds", "sequences", "went without", "status"),
+        name=f"cells-{benchmark}{part.suffix}",
+        title=f"All cells: {part.title(benchmark)}",
+        caption=f"{describe(part, benchmark)} {coverage(part.select(benchmark))}",
+        facts=("label", "method", "seeds", "sequences", "skipped training", "status"),
         columns=tuple(measure.heading for measure in MEASURES.values()),
-        lines=rank(lines, [measure.better for measure in MEASURES.values()]),
-        origins=False,
+        lines=rank(lines, [measure.higher_is_better for measure in MEASURES.values()]),
     )

@@ -73,7 +73,9 @@ def test_study_and_plan(benchmark, place):
 def test_command(benchmark, place, more):
     """The whole command, imports and the look at the data included; megabytes at its peak (Linux)."""
     peak = "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0], file=sys.stderr)"
-    code = f"import sys\nfrom pathlib import Path\nfrom harness.cli.run import main\nmain(sys.argv[1:])\n{peak}"
+    code = (
+        f"import sys\nfrom pathlib import Path\nfrom harness.cli.main import main\nmain(['run', *sys.argv[1:]])\n{peak}"
+    )
     options = [place / "study.yaml", "--data", place / "data", "--home", place / "home", "--plan", *more]
     command = [sys.executable, "-c", code, *map(str, options)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

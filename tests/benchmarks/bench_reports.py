@@ -1,15 +1,14 @@
-"""How long a whole report takes, from 2,000 runs in MLflow.
+"""Time of a whole report from 2,000 runs in MLflow.
 
     pytest tests/benchmarks/bench_reports.py --benchmark-enable
 
-Twenty-five variants on four benchmarks with twenty seeds, each run with as many parameters as DIPNet has options; the
-scores of each cell are those of twenty videos of seventy frames. Making the runs takes some minutes (BENCH_REPORTS_HOME
-names a folder to keep them in). What is timed is the report, from the start of its command to its end. Its processor
-time, which other work on the machine does not change, is noted beside it (`cpu_seconds`)."""
+Twenty-five variants on four benchmarks with twenty seeds, each run with as many parameters as DIPNet has options; each
+cell has scores of twenty videos with seventy frames. Making the runs takes some minutes (BENCH_REPORTS_HOME names a
+folder to keep them in). The timing covers the report command from start to end. Its processor time, which does not
+depend on other load, is reported as `cpu_seconds`."""
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -19,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.results.rows import COLUMNS, NUMBERS
-from reports.inputs.spec import MEASURES
+from harness.results import CellResult
+from harness.score import MEASURES
 
 STUDY = "bench"
 VARIANTS = (
@@ -34,7 +33,7 @@ PARAMS = {f"option.number{place}": str(place) for place in range(189)}
 
 
 def make_scores(folder: Path, objects: int, frames: Path, rng: np.random.Generator) -> dict[str, float]:
-    """The score files of one cell; `frames`: a `frames.csv` that all cells of a benchmark share."""
+    """Write the score files of one cell; `frames`: a `frames.csv` that all cells of a benchmark share."""
     folder.mkdir(parents=True)
     values = rng.beta(4, 2, size=(VIDEOS, len(MEASURES)))
     head = ",".join(["sequence", "objects", "frames", *MEASURES, "problem"])
@@ -47,7 +46,7 @@ def make_scores(folder: Path, objects: int, frames: Path, rng: np.random.Generat
 
 
 def make_frames(path: Path, objects: int, rng: np.random.Generator) -> Path:
-    """A `frames.csv`."""
+    """Write a `frames.csv`."""
     lines = [
         f"video{v:02d},{o + 1},{f:05d},{rng.random():.17g},{rng.random():.17g}"
         for v in range(VIDEOS)
@@ -60,9 +59,11 @@ def make_frames(path: Path, objects: int, rng: np.random.Generator) -> Path:
 
 
 def make_runs(home: Path) -> int:
-    """2,000 runs of cells in the MLflow database of `home`, as the harness writes them; how many."""
+    """Write the runs of 2,000 cells to the MLflow database of `home` and return their number."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
+
+    from harness.tracking.run_spec import metrics_of, tags_of
 
     rng = np.random.default_rng(0)
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
@@ -72,27 +73,40 @@ def make_runs(home: Path) -> int:
     for benchmark, objects in BENCHMARKS.items():
         frames = make_frames(home / "frames" / f"{benchmark}.csv", objects, rng)
         for variant in VARIANTS:
-            options = {} if variant == "full" else {"name": variant}
+            omega = variant.removeprefix("omega-")
+            options = {"omega": float(omega)} if omega != variant else {"name": variant}
             for seed in range(SEEDS):
                 folder = home / "store" / "score" / f"{count:08d}"
                 numbers = make_scores(folder, objects, frames, rng)
-                row = dict.fromkeys((name for name in COLUMNS if name not in NUMBERS), "")
-                row |= {"study": STUDY, "variant": variant, "method": "dipnet", "method_label": "DIPNet"}
-                row |= {"benchmark": benchmark, "benchmark_title": benchmark, "seed": str(seed), "scale": "mini"}
-                row |= {"data_kind": "embedded", "protocol": benchmark * 4, "status": "done", "sequences": str(VIDEOS)}
-                row |= {"options": json.dumps(options), "hardware": "2 cores", "score_folder": str(folder)}
-                tags = {name: text for name, text in row.items() if name not in {"masks", "analyses"}}
-                tags |= {"role": "cell", "id": str(count), "order": str(count)}
+                result = CellResult(
+                    study=STUDY,
+                    variant=variant,
+                    method="dipnet",
+                    method_label="DIPNet",
+                    benchmark=benchmark,
+                    benchmark_title=benchmark,
+                    seed=seed,
+                    scale="mini",
+                    data_kind="embedded",
+                    protocol=benchmark * 4,
+                    status="done",
+                    options={} if variant == "full" else options,
+                    sequences=VIDEOS,
+                    values=numbers,
+                    seconds_per_frame=0.1,
+                    hardware="2 cores",
+                    score_folder=str(folder),
+                )
+                tags = tags_of(result) | {"role": "cell", "id": result.id, "order": str(count)}
                 run = client.create_run(experiment, run_name=f"{variant} {benchmark} {seed}", tags=tags).info.run_id
-                numbers["seconds_per_frame"] = 0.1
-                metrics = [Metric(name, value, 0, 0) for name, value in numbers.items()]
+                metrics = [Metric(name, value, 0, 0) for name, value in metrics_of(result).items()]
                 client.log_batch(run, metrics=metrics, params=[Param(*pair) for pair in PARAMS.items()])
                 count += 1
     return count
 
 
 def processor_time() -> float:
-    """Seconds that the processes started from here have computed."""
+    """Return the processor seconds of the processes started from here."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -119,7 +119,7 @@ def test_ours_on_noise(benchmark, masks):
 def test_memory_of_one_process(benchmark, masks):
     """Megabytes at the peak, of the whole command (Linux; getrusage would count the parent in)."""
     peak = "from pathlib import Path\nprint(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
-    code = f"from harness.cli.score import main\nimport sys\nmain(sys.argv[1:])\n{peak}"
+    code = f"from harness.cli.main import main\nimport sys\nmain(['score', *sys.argv[1:]])\n{peak}"
     options = ["--truth", masks / "Annotations/480p", "--pred", masks / "results", "--protocol", "davis17-val"]
     command = [sys.executable, "-c", code, *map(str, options), "--jobs", "1"]
     done = benchmark.pedantic(

@@ -1,0 +1,58 @@
+"""JSON files of a home with one file per study: plan records, results and MLflow records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import StoreError
+from harness.files import locked, read_json, write_json
+
+VERSION = 1
+"""Version of the content; files of another version are refused."""
+
+Content = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What a home holds about a study, `<home>/<folder>/<study>.json`; one process at a time changes it."""
+
+    home: Path
+    folder: str
+    study: str
+
+    @property
+    def path(self) -> Path:
+        """Place of the file, which need not exist."""
+        return self.home / self.folder / f"{self.study}.json"
+
+    def load(self) -> Content:
+        """Return the content, empty if there is no file. Raises StoreError if it is damaged or of another version."""
+        if not self.path.exists():
+            return {}
+        content = read_json(self.path)
+        if content is None or content.pop("version", None) != VERSION:
+            raise StoreError(f"{self.path}: damaged, or written by another version; delete it and run the study again")
+        return content
+
+    def update(self, change: Callable[[Content], Content]) -> Content:
+        """Replace the content by what `change` makes of it, and return that. Raises StoreError as `load` does."""
+        try:
+            with locked(self.path):
+                before = self.load()
+                after = change(before)
+                if after != before:
+                    write_json(self.path, {"version": VERSION, **after}, indent=1)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: cannot be written ({error.strerror}); free it or give another --home"
+            ) from None
+        return after
+
+
+def studies_in(home: Path, folder: str) -> list[str]:
+    """Return the names of the studies that have a file in this folder of a home."""
+    return sorted(path.stem for path in (home / folder).glob("*.json"))

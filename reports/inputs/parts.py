@@ -1,0 +1,131 @@
+"""Parts of a study: sets of cells that are comparable and may share a table.
+
+A cell is variant × benchmark × seed. Cells share a table only if their scale, their data kind and, on each benchmark,
+their protocol's fingerprint are equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import zip_longest
+
+from harness.errors import HarnessError
+from harness.results import CellResult
+
+
+class ReportError(HarnessError):
+    """Input from which no report can be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Comparable cells."""
+
+    scale: str
+    """Empty if all cells are submitted masks."""
+
+    data_kind: str
+    protocols: Mapping[str, str]
+    """Benchmark → fingerprint."""
+
+    cells: tuple[CellResult, ...]
+    number: int = 1
+    total: int = 1
+    """How many parts the cells were split into."""
+
+    @property
+    def suffix(self) -> str:
+        """End of the names of the part's files: empty if it is the only part, else `-part2`."""
+        return "" if self.total == 1 else f"-part{self.number}"
+
+    def select(self, benchmark: str, variant: str = "") -> tuple[CellResult, ...]:
+        """Return the cells of one variant (one per seed) or of all variants on a benchmark."""
+        return self._index.get((benchmark, variant), ())
+
+    def variants_on(self, benchmark: str) -> tuple[str, ...]:
+        """Return the variants that have a cell on a benchmark, in order."""
+        return tuple(dict.fromkeys(cell.variant for cell in self.select(benchmark)))
+
+    def title(self, benchmark: str) -> str:
+        """Return the title of one of the part's benchmarks."""
+        return self.select(benchmark)[0].benchmark_title
+
+    @cached_property
+    def submitted(self) -> tuple[str, ...]:
+        """Methods whose submitted masks were scored."""
+        return tuple(dict.fromkeys(cell.variant for cell in self.cells if cell.submitted))
+
+    @cached_property
+    def variants(self) -> tuple[str, ...]:
+        """All variants, in order."""
+        return tuple(dict.fromkeys(cell.variant for cell in self.cells))
+
+    @cached_property
+    def benchmarks(self) -> tuple[str, ...]:
+        """All benchmarks, sorted by name."""
+        return tuple(sorted({cell.benchmark for cell in self.cells}))
+
+    @cached_property
+    def _index(self) -> Mapping[tuple[str, str], tuple[CellResult, ...]]:
+        found: dict[tuple[str, str], list[CellResult]] = {}
+        for cell in self.cells:
+            found.setdefault((cell.benchmark, cell.variant), []).append(cell)
+            found.setdefault((cell.benchmark, ""), []).append(cell)
+        return {key: tuple(cells) for key, cells in found.items()}
+
+
+def order_cells(cells: Iterable[CellResult], variants: Iterable[str] = ()) -> tuple[CellResult, ...]:
+    """Return the cells in an order that does not depend on the given one.
+
+    Measured cells come first, then scale, data kind, variant (those in `variants` first), benchmark and seed decide.
+    Raises ReportError if a cell occurs twice.
+    """
+    rank = {variant: place for place, variant in enumerate(variants)}
+
+    def key(cell: CellResult) -> tuple[object, ...]:
+        place = (rank.get(cell.variant, len(rank)), natural(cell.variant))
+        return (cell.submitted, cell.scale, cell.data_kind, *place, cell.benchmark, cell.protocol, cell.seed)
+
+    cells = sorted(cells, key=key)
+    times = Counter((cell.id, cell.protocol) for cell in cells)
+    doubled = [name for (name, _), count in times.items() if count > 1]
+    if doubled:
+        raise ReportError(f"{doubled[0]}: more than one result for this cell; expected one; run the study again")
+    return tuple(cells)
+
+
+def split(cells: Iterable[CellResult], benchmarks: Iterable[str] | None = None) -> tuple[Part, ...]:
+    """Return the sets of comparable cells, over the given benchmarks only (default: all).
+
+    A cell without a fingerprint (it never ran) joins the first part of its scale and data kind. Submitted masks join
+    the parts of every scale with their data kind and protocol.
+    """
+    wanted = None if benchmarks is None else set(benchmarks)
+    kept = [cell for cell in cells if wanted is None or cell.benchmark in wanted]
+    measured = {(cell.scale, cell.data_kind) for cell in kept if not cell.submitted}
+    kinds = {kind for _, kind in measured}
+    only_submitted = {("", cell.data_kind) for cell in kept if cell.submitted and cell.data_kind not in kinds}
+    parts: list[Part] = []
+    for scale, kind in sorted(measured | only_submitted, key=lambda place: (not place[0], place)):
+        same = [cell for cell in kept if cell.data_kind == kind and (cell.scale == scale or cell.submitted)]
+        names = sorted({cell.benchmark for cell in same})
+        prints = [
+            sorted({cell.protocol for cell in same if cell.benchmark == name and cell.protocol}) for name in names
+        ]
+        for turn, protocols in enumerate(zip_longest(*prints) if any(prints) else [(None,) * len(names)]):
+            chosen = {name: protocol for name, protocol in zip(names, protocols, strict=True) if protocol}
+            members = tuple(
+                cell for cell in same if (chosen.get(cell.benchmark) == cell.protocol if cell.protocol else turn == 0)
+            )
+            parts.append(Part(scale=scale, data_kind=kind, protocols=chosen, cells=members, number=len(parts) + 1))
+    return tuple(replace(part, total=len(parts)) for part in parts)
+
+
+def natural(text: str) -> tuple[tuple[int, float, str], ...]:
+    """Return a sorting key that puts 2 before 10."""
+    pieces = re.split(r"(\d+(?:\.\d+)?)", text)
+    return tuple((1, float(piece), "") if place % 2 else (0, 0.0, piece) for place, piece in enumerate(pieces))

@@ -1,0 +1,207 @@
+"""The paper's tables: measured variants, submitted masks and published rows, as tables.yaml lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from harness.results import CellResult, normalized
+from harness.score import MEASURES
+from reports.inputs import (
+    FROM_MASKS,
+    ColumnSpec,
+    Part,
+    Published,
+    Quoted,
+    RowSpec,
+    TableSet,
+    TableSpec,
+    coverage,
+    describe,
+    label_of,
+    natural,
+    split,
+)
+from reports.tables.model import MEASURED, NOTHING, QUOTED, Line, Table, Value, rank
+from reports.tables.values import cell_value, expected_sequences, note_omitted, omitted
+
+NO_PART = Part(scale="", data_kind="", protocols={}, cells=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperTable:
+    """A table of tables.yaml with what it was made of."""
+
+    spec: TableSpec
+    part: Part
+    """Empty if nothing was measured."""
+
+    table: Table
+
+
+def build_tables(
+    cells: Iterable[CellResult], tables: TableSet, published: Published
+) -> tuple[tuple[PaperTable, ...], Mapping[str, str]]:
+    """Return the tables that the cells allow, one per part, and title → reason for the others.
+
+    The paper's own tables are made even if nothing in them was measured.
+    """
+    cells = tuple(cells)
+    made: list[PaperTable] = []
+    absent: dict[str, str] = {}
+    for spec in tables.tables:
+        parts = split(cells, spec.benchmarks)
+        reason = _unmeasured(spec, parts)
+        if reason and spec.always:
+            made.append(PaperTable(spec=spec, part=NO_PART, table=_quoted_table(spec, tables, published, reason)))
+        elif reason:
+            absent[spec.title] = reason
+        else:
+            made += [PaperTable(spec=spec, part=part, table=_table(spec, part, tables, published)) for part in parts]
+    return tuple(made), absent
+
+
+def submitted_table(paper: PaperTable, published: Published) -> Table | None:
+    """Return the values of every method whose masks were scored next to its published ones; None if there is none."""
+    spec, made = paper.spec, paper.table
+    quoted = {normalized(row.method): row for row in map(published.row, spec.published)}
+    lines = []
+    for line in made.lines:
+        row = quoted.get(line.variant) if line.submitted else None
+        for value, column in zip(line.values, spec.columns, strict=True):
+            given = row.values.get(column.benchmark, {}).get(column.measure) if row else None
+            if row and given is not None:
+                difference = None if value.number is None else value.number - given
+                values = (
+                    replace(value, rank=0),
+                    Value(number=given, quoted=True),
+                    Value(number=difference, decimals=4),
+                )
+                lines.append(replace(line, facts=(column.heading, published.cite(row)), values=values, notes=()))
+    if not lines:
+        return None
+    return Table(
+        name=f"{made.name}-submitted",
+        title=f"{made.title}: submitted masks next to the published values",
+        caption=f"Ours: {FROM_MASKS}. Published: quoted, in italics. {made.caption}",
+        facts=("column", "published in"),
+        columns=("ours", "published", "difference"),
+        lines=tuple(lines),
+        first="method",
+    )
+
+
+def _table(spec: TableSpec, part: Part, tables: TableSet, published: Published) -> Table:
+    lines = _lines(spec, part, tables, published)
+    variants = [line.variant for line in lines if line.variant]
+    cells = [cell for variant in variants for name in spec.benchmarks for cell in part.select(name, variant)]
+    return Table(
+        name=f"{spec.name}{part.suffix}",
+        title=spec.title if part.total == 1 else f"{spec.title} (part {part.number} of {part.total})",
+        caption=f"{spec.about} {describe(part, masks=any(line.submitted for line in lines))} {coverage(cells)}",
+        facts=tuple(spec.facts.values()),
+        columns=tuple(column.heading for column in spec.columns),
+        lines=rank(lines, [MEASURES[column.measure].higher_is_better for column in spec.columns]),
+        origins=True,
+    )
+
+
+def _quoted_table(spec: TableSpec, tables: TableSet, published: Published, reason: str) -> Table:
+    """Return a table of the paper of which nothing was measured."""
+    absent = Value(text="not run", notes=(reason,))
+    lines = [
+        replace(line, values=(absent,) * len(spec.columns)) if line.origin == MEASURED else line
+        for line in _lines(spec, NO_PART, tables, published)
+    ]
+    return Table(
+        name=spec.name,
+        title=spec.title,
+        caption=f"{spec.about} Nothing in this table was measured: {reason}.",
+        facts=tuple(spec.facts.values()),
+        columns=tuple(column.heading for column in spec.columns),
+        lines=tuple(lines),
+        origins=True,
+    )
+
+
+def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) -> list[Line]:
+    lines = [_measured(tables.baseline, RowSpec(variant=tables.baseline, label=""), spec, part, tables)]
+    for row in spec.rows:
+        variants = [row.variant] if row.variant else sorted(filter(row.matches, part.variants), key=natural)
+        lines += [_measured(variant, row, spec, part, tables) for variant in variants]
+        if row.published:
+            lines.append(_quoted(published.row(row.published), spec, published))
+    quoted = {key: published.row(key) for key in spec.published}
+    if not quoted:
+        return lines
+    known = {normalized(row.method) for row in quoted.values()}
+    submitted = [name for name in part.submitted if any(part.select(one, name) for one in spec.benchmarks)]
+    lines += [_submitted(name, spec, part, tables) for name in submitted if name not in known]
+    for one in quoted.values():
+        lines += [_submitted(name, spec, part, tables, one) for name in submitted if name == normalized(one.method)]
+        lines.append(_quoted(one, spec, published))
+    return lines
+
+
+def _unmeasured(spec: TableSpec, parts: tuple[Part, ...]) -> str:
+    """Return why nothing in a table was measured; empty if something was.
+
+    A table of the paper needs one of its variants, or submitted masks if it quotes rivals; a comparison needs all.
+    """
+    if not parts:
+        return f"the study has no benchmark {' or '.join(spec.benchmarks)}"
+    if spec.published and any(part.submitted for part in parts):
+        return ""
+    variants = {variant for part in parts for variant in part.variants}
+    lacking = [row.variant or row.pattern for row in spec.rows if not any(map(row.matches, variants))]
+    if len(lacking) == len(spec.rows) or (lacking and not spec.always):
+        return f"the study has no variant {', '.join(lacking)}"
+    return ""
+
+
+def _values(variant: str, spec: TableSpec, part: Part) -> list[Value]:
+    expected = expected_sequences(part)
+    return [
+        cell_value(part.select(column.benchmark, variant), column.measure, expected.get(column.benchmark, 0))
+        for column in spec.columns
+    ]
+
+
+def _measured(variant: str, row: RowSpec, spec: TableSpec, part: Part, tables: TableSet) -> Line:
+    star = variant[len(row.pattern) - 1 :] if row.pattern.endswith("*") else variant
+    values, notes = note_omitted(
+        _values(variant, spec, part), [omitted(part.select(column.benchmark, variant)) for column in spec.columns]
+    )
+    return Line(
+        label=row.label.replace("{}", star) or tables.label(variant),
+        variant=variant,
+        facts=tuple(row.facts.get(key, NOTHING) for key in spec.facts),
+        values=values,
+        notes=notes,
+    )
+
+
+def _submitted(variant: str, spec: TableSpec, part: Part, tables: TableSet, quoted: Quoted | None = None) -> Line:
+    """Return the line of submitted masks; `quoted`: the published row of the same method."""
+    return Line(
+        label=quoted.method if quoted else label_of(variant, part, tables),
+        source=FROM_MASKS,
+        variant=variant,
+        facts=tuple((quoted.facts if quoted else {}).get(key, NOTHING) for key in spec.facts),
+        values=tuple(_values(variant, spec, part)),
+    )
+
+
+def _quoted(row: Quoted, spec: TableSpec, published: Published) -> Line:
+    def value(column: ColumnSpec) -> Value:
+        number = row.values.get(column.benchmark, {}).get(column.measure)
+        text = "not available" if row.unavailable else NOTHING
+        return Value(number=number, decimals=MEASURES[column.measure].digits, text=text)
+
+    return Line(
+        label=row.method,
+        origin=QUOTED,
+        source=published.cite(row),
+        facts=tuple(row.facts.get(key, NOTHING) for key in spec.facts),
+        values=tuple(value(column) for column in spec.columns),
+    )

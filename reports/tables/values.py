@@ -1,0 +1,62 @@
+"""Values of table cells: means over seeds, with notes on everything that limits them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import fsum
+
+from harness.results import CellResult
+from harness.score import MEASURES
+from reports.inputs import Part
+from reports.statistics import Interval
+from reports.tables.model import Value
+
+
+def expected_sequences(part: Part) -> Mapping[str, int]:
+    """Return benchmark → the most sequences that any of its cells has; a cell with fewer is not comparable."""
+    return {name: max(cell.sequences for cell in part.select(name)) for name in part.benchmarks}
+
+
+def cell_value(cells: tuple[CellResult, ...], measure: str, expected: int) -> Value:
+    """Return the mean over the seeds that are done, with a note if it rests on less than all, or why there is none."""
+    if not cells:
+        return Value(text="not run", notes=("not in this study",))
+    known = [cell.values[measure] for cell in cells if cell.done and measure in cell.values]
+    missing = [f"{cell.status}: {cell.reason}" if cell.reason else cell.status for cell in cells if not cell.done]
+    if not known:
+        why = missing or [f"the scores have no {MEASURES[measure].title}"]
+        return Value(text=cells[0].status if missing else "–", notes=tuple(dict.fromkeys(why)))
+    notes = [f"{len(known)} of {len(cells)} seeds; {missing[0]}"] if missing else []
+    short = [cell for cell in cells if cell.done and cell.sequences < expected]
+    if short:
+        notes.append(f"{short[0].sequences} of {expected} sequences: not comparable")
+    mean = fsum(known) / len(known)
+    return Value(number=mean, decimals=MEASURES[measure].digits, notes=tuple(notes), comparable=not notes)
+
+
+def interval_values(found: Interval | None) -> tuple[Value, Value, Value]:
+    """Return estimate, lower end and upper end."""
+    if found is None:
+        return Value(), Value(), Value()
+    return Value(number=found.estimate), Value(number=found.low), Value(number=found.high)
+
+
+def omitted(cells: Iterable[CellResult]) -> str:
+    """Return the training stages that the cells go without, as text; all seeds go without the same."""
+    return "; ".join(sorted({"; ".join(cell.omitted) for cell in cells if cell.omitted}))
+
+
+def note_omitted(values: list[Value], notes: list[str]) -> tuple[tuple[Value, ...], tuple[str, ...]]:
+    """Return the values and notes of a line, given what the cell of each value goes without.
+
+    It is one note on the line if it is the same for all values, else a note on each value.
+    """
+    given = {note for note, value in zip(notes, values, strict=True) if value.number is not None}
+    if len(given) == 1:
+        return tuple(values), tuple(note for note in given if note)
+    noted = (
+        replace(value, notes=(*value.notes, note)) if note and value.number is not None else value
+        for note, value in zip(notes, values, strict=True)
+    )
+    return tuple(noted), ()
