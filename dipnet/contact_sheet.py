@@ -1,7 +1,8 @@
-"""Training samples as a picture, to be looked at: `python -m dipnet.contact_sheet ROOT TRAINING_SET OUT.png`.
+"""Training samples as a picture: `python -m dipnet.contact_sheet ROOT TRAINING_SET OUT.png`.
 
 One block for each kind of sample: pairs for the propagation network, of videos or of stills shifted and turned; images
-with disturbed masks for the segmentation network; the same of one-shot tuning. Objects are tinted, void is white."""
+with disturbed masks for the segmentation network; the same of one-shot fine-tuning. Objects are tinted, void is white.
+"""
 
 from __future__ import annotations
 
@@ -12,95 +13,81 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from dipnet.config import DIPNetConfig, OneShotConfig, TrainingConfig
-from dipnet.samples import VOID, Video, coarse_mask, one_object, pair_sample, still_sample, view_of
-from dipnet.view import Image, View, resample, whole
+from dipnet.config import DIPNetConfig
+from dipnet.train_segmentation import draw_views
 from harness.datasets import load_training
 from harness.errors import HarnessError
+from vos.config import TrainingConfig
+from vos.geometry import Box, Image, View
+from vos.hints import coarse_mask
+from vos.samples import clip_sample, one_object, view_of
+from vos.video import VOID, Video
 
 TILE = 160
 """Side of a picture in the sheet, pixels."""
 
 
 def contact_sheet(videos: Sequence[Video], config: DIPNetConfig, *, rows: int = 6, seed: int = 0) -> Image:
-    """A sheet of `rows` samples of each kind, height × width × 3, RGB. `videos`: of one training set."""
-    size = config.propagation.coarse_size
-    stills = [video for video in videos if len(video) == 1]
-    training = "pretraining" if len(stills) == len(videos) else "offline"
-    pairs: TrainingConfig = getattr(config.propagation_training, training)
-    images: TrainingConfig = getattr(config.segmentation_training, training)
-    kind = "of ten frames" if training == "offline" else "still"
+    """Return a sheet of `rows` samples of each kind, height × width × 3, RGB, from the videos of one training set."""
+    size, side = config.propagation.coarse_size, config.segmentation.size
+    role, kind = ("pretraining", "still") if all(len(video) == 1 for video in videos) else ("offline", "of ten frames")
+    pairs: TrainingConfig = getattr(config.propagation_training, role)
+    images: TrainingConfig = getattr(config.segmentation_training, role).model_copy(update={"batch": 1})
+    one_shot = config.one_shot
+
+    def pair(rng: Generator) -> list[Image]:
+        reference, target = clip_sample(videos, pairs, config.propagation.size, rng, frames=2)
+        truth = cv2.resize((target.mask == 1).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+        return [overlay(reference), overlay(target), _gray(np.asarray(truth, np.float32))]
+
+    def still(rng: Generator) -> list[Image]:
+        view = draw_views(videos, images, side, rng)[0]
+        return _hinted_row(view, coarse_mask(view.mask, size, images.coarse, rng))
+
+    def tuned(rng: Generator) -> list[Image]:
+        own = int(rng.choice(one_shot.sizes)) if one_shot.sizes else side
+        mask = one_object(videos[0].mask(0), videos[0].object_ids)
+        first = View.cut(videos[0].frame(0), mask, Box.whole(mask), 2 * own)
+        view = view_of(first.frame, first.mask, one_shot.augmentation, own, rng)
+        return _hinted_row(view, coarse_mask(view.mask, size, one_shot.coarse, rng))
+
+    kinds = {
+        (f"reference, {kind}", "target", "coarse truth"): pair,
+        ("segmentation sample", "its hint", "hint over it"): still,
+        ("one-shot sample", "its hint", "hint over it"): tuned,
+    }
     blocks = [
-        _block(
-            [f"reference, {kind}", "target", "coarse truth"],
-            [_pair_row(videos, pairs, config.propagation.size, size, _rng(seed, row)) for row in range(rows)],
-        ),
-        _block(
-            ["segmentation sample", "its hint", "hint over it"],
-            [_still_row(videos, images, config.segmentation.size, size, _rng(seed, row)) for row in range(rows)],
-        ),
-        _block(
-            ["one-shot sample", "its hint", "hint over it"],
-            [_tuned_row(videos[0], config, size, _rng(seed, row)) for row in range(rows)],
-        ),
+        _block(titles, [draw(np.random.default_rng([seed, row])) for row in range(rows)])
+        for titles, draw in kinds.items()
     ]
     return np.concatenate(blocks, 1)
-
-
-def _rng(seed: int, row: int) -> np.random.Generator:
-    return np.random.default_rng([seed, row])
-
-
-def _pair_row(
-    videos: Sequence[Video], config: TrainingConfig, side: int, size: int, rng: np.random.Generator
-) -> list[Image]:
-    reference, target = pair_sample(videos, config, side, rng)
-    truth = cv2.resize((target.mask == 1).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-    return [overlay(reference), overlay(target), _grey(np.asarray(truth, np.float32))]
-
-
-def _still_row(
-    videos: Sequence[Video], config: TrainingConfig, own: int, size: int, rng: np.random.Generator
-) -> list[Image]:
-    side = int(rng.choice(config.sizes)) if config.sizes else own
-    view = still_sample(videos, config, side, rng)
-    return _hinted_row(view, coarse_mask(view.mask, size, config.coarse, rng))
-
-
-def _tuned_row(video: Video, config: DIPNetConfig, size: int, rng: np.random.Generator) -> list[Image]:
-    one_shot: OneShotConfig = config.one_shot
-    side = int(rng.choice(one_shot.sizes)) if one_shot.sizes else config.segmentation.size
-    ids = video.mask(0)
-    frame = resample(video.frame(0), whole(ids), 2 * side)
-    mask = resample(one_object(ids, video.object_ids), whole(ids), 2 * side, labels=True)
-    view = view_of(frame, mask, one_shot.augmentation, side, rng)
-    return _hinted_row(view, coarse_mask(view.mask, size, one_shot.coarse, rng))
 
 
 def _hinted_row(view: View, hint: NDArray[np.float32]) -> list[Image]:
     side = len(view.mask)
     grown = np.asarray(cv2.resize(hint, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)[..., None]
     lit = cv2.resize(view.frame * (0.3 + 0.7 * grown), (TILE, TILE), interpolation=cv2.INTER_AREA)
-    return [overlay(view), _grey(hint), np.asarray(lit, np.uint8)]
+    return [overlay(view), _gray(hint), np.asarray(lit, np.uint8)]
 
 
 def overlay(view: View) -> Image:
-    """A view's frame with its object tinted and void white, as a tile."""
+    """Return a view's frame with its object tinted and void white, as a tile."""
     picture = view.frame.astype(np.float32)
     picture[view.mask == 1] = 0.5 * picture[view.mask == 1] + 0.5 * np.array([230, 60, 40], np.float32)
     picture[view.mask == VOID] = 255
     return np.asarray(cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _grey(share: NDArray[np.float32]) -> Image:
+def _gray(share: NDArray[np.float32]) -> Image:
     tile = cv2.resize((255 * share).astype(np.uint8), (TILE, TILE), interpolation=cv2.INTER_NEAREST)
     return np.repeat(np.asarray(tile, np.uint8)[:, :, None], 3, 2)
 
 
 def _block(titles: Sequence[str], rows: Sequence[Sequence[Image]]) -> Image:
-    """Rows of tiles under their titles, with a rim to the right."""
+    """Return rows of tiles under their titles, with a white border to the right."""
     head = np.full((20, TILE * len(titles), 3), 255, np.uint8)
     for number, title in enumerate(titles):
         cv2.putText(head, title, (4 + number * TILE, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
@@ -109,7 +96,7 @@ def _block(titles: Sequence[str], rows: Sequence[Sequence[Image]]) -> Image:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m dipnet.contact_sheet", description="Training samples, drawn.")
     parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the datasets, as given to --data")
     parser.add_argument("training_set", metavar="TRAINING_SET", help="davis16-train, davis17-train or voc")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from dipnet.backbone import Backbone
+from vos.backbone import Backbone
 
 
 class IdentityEncoder(nn.Module):
     """A frame and the mask of an object in it → the object's identity attention vector (fig. 3a).
 
     `attention`: after each of the first four blocks f' = f + m ⊙ f (eq. 1). `concat`: the mask is a fourth channel of
-    the input instead (section 4.2.2). The head is conv5 → global average pool → fully connected → sigmoid."""
+    the input instead (section 4.2.2). The head is conv5 → global average pool → fully connected → sigmoid.
+    """
 
     def __init__(self, backbone: str, identity_input: str, output_stride: int = 32) -> None:
+        """Build the untrained encoder."""
         super().__init__()
         self.concat = identity_input == "concat"
         self.backbone = Backbone(backbone, output_stride=output_stride, input_channels=4 if self.concat else 3)
@@ -24,11 +26,11 @@ class IdentityEncoder(nn.Module):
         self.head = nn.Linear(channels, channels)
 
     def forward(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
-        """`frame` normalised; `mask` binary, 0 or 1. Values in (0, 1)."""
+        """Return identity vectors in (0, 1); `frame` is normalized, `mask` binary (0 or 1)."""
         return torch.sigmoid(self.head(self.pool(frame, mask)))
 
     def pool(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
-        """Mean features of the last block, as the head is given them."""
+        """Return the mean features of the last block, which are the head's input."""
         features = torch.cat([frame, mask], 1) if self.concat else frame
         for number, block in enumerate(self.backbone.blocks):
             features = block(features)
@@ -38,10 +40,11 @@ class IdentityEncoder(nn.Module):
 
 
 def attend(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n c h w"]:
-    """f' = f + m ⊙ f with the binary mask resized to the features (eq. 1).
+    """Return f' = f + m ⊙ f with the binary mask resized to the features (eq. 1).
 
-    The resized mask is one wherever the object covers any of the cell, so that small objects do not vanish."""
-    resized = F.adaptive_max_pool2d(mask, features.shape[-2:])
+    The resized mask is one wherever the object covers any of the cell, so that small objects do not vanish.
+    """
+    resized = functional.adaptive_max_pool2d(mask, features.shape[-2:])
     return features + resized * features
 
 
@@ -51,9 +54,10 @@ def update_identity(
     visible: Bool[Tensor, "objects"],
     omega: float | Float[Tensor, "objects"],
 ) -> Float[Tensor, "objects channels"]:
-    """Dynamic identity attention after one frame: α_t = ω β_{t−1} + (1−ω) α_{t−1} (eq. 2).
+    """Return the dynamic identity attention after one frame: α_t = ω β_{t−1} + (1−ω) α_{t−1} (eq. 2).
 
-    One ω for all objects, or one for each. Objects that the last frame lost (`visible` false) keep their vector."""
+    ω is one for all objects, or one for each. Objects that the last frame lost (`visible` false) keep their vector.
+    """
     if isinstance(omega, Tensor):
         omega = omega[:, None]
     mixed = omega * estimated + (1 - omega) * dynamic

@@ -1,4 +1,4 @@
-"""Phase I, the identity propagation network: where is the object of this identity in this frame? (section 3.1)"""
+"""Phase I, the identity propagation network: where an identity's object is in a frame (section 3.1)."""
 
 from __future__ import annotations
 
@@ -6,42 +6,43 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dipnet.backbone import Backbone
 from dipnet.config import PropagationConfig
 from dipnet.identity import IdentityEncoder
+from vos.backbone import Backbone
 
 
 class PropagationNetwork(nn.Module):
     """Feature encoder, identity encoder and propagation head (fig. 3)."""
 
     def __init__(self, config: PropagationConfig) -> None:
+        """Build the untrained network."""
         super().__init__()
         self.config = config
         self.encoder = Backbone(config.backbone, output_stride=config.output_stride)
         self.identity = IdentityEncoder(config.backbone, config.identity_input, config.output_stride)
-        # Alike, as where both begin with ImageNet's weights: what a channel means to one, it means to the other.
-        self.identity.backbone.begin_as(self.encoder)
+        # Both start from the same weights, as they do with ImageNet's, so that a channel means the same to both.
+        self.identity.backbone.copy_from(self.encoder)
         self.head = PropagationHead(self.encoder.channels[-1], config.head_channels)
         if config.identity_spread is not None:
             nn.init.normal_(self.identity.head.weight, std=config.identity_spread)
 
     def load_pretrained(self, weights: str) -> None:
-        """Weights of both backbones before training: `imagenet`, `none` or a file."""
+        """Load the weights of both backbones before training: `imagenet`, `none` or a file."""
         self.encoder.load_pretrained(weights)
         self.identity.backbone.load_pretrained(weights)
 
     def encode_frame(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c fh fw"]:
-        """Features of normalised frames; 3×256×256 → 2048×8×8 at the paper's size."""
+        """Return the features of normalized frames; 3×256×256 → 2048×8×8 at the paper's size."""
         return self.encoder(frame)[-1]
 
     def encode_identity(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
-        """Identity attention of one object a frame; `mask` binary."""
+        """Return the identity attention of one object per frame; `mask` is binary."""
         return self.identity(frame, mask)
 
     def propagate(
         self, features: Float[Tensor, "n c fh fw"], identity: Float[Tensor, "n c"]
     ) -> Float[Tensor, "n 1 m m"]:
-        """Logits of the coarse mask, four times as fine as the features (fig. 3d): 32×32 at the paper's size."""
+        """Return the logits of the coarse mask, four times as fine as the features (fig. 3d; paper: 32×32)."""
         return self.head(features * identity[:, :, None, None])
 
 
@@ -49,6 +50,7 @@ class PropagationHead(nn.Module):
     """Two 3×3 deconvolutions of stride 2, two 3×3 convolutions, one 1×1; batch norm and ReLU after all but the last."""
 
     def __init__(self, inputs: int, channels: int) -> None:
+        """Build the layers for `inputs` channels of features."""
         super().__init__()
 
         def up(a: int) -> list[nn.Module]:
@@ -62,16 +64,18 @@ class PropagationHead(nn.Module):
         self.layers = nn.Sequential(*up(inputs), *up(channels), *flat(), *flat(), nn.Conv2d(channels, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return n × 1 × 4h × 4w logits of n × c × h × w features."""
         return self.layers(features)
 
 
 def coarse_probabilities(
     logits: Float[Tensor, "objects 1 m m"], foreground: Float[Tensor, "1 1 m m"] | None
 ) -> Float[Tensor, "objects 1 m m"]:
-    """Probability of each object at each place.
+    """Return the probability of each object at each place.
 
     With `foreground`, the logits of all objects as one: softmax over {−f_fg, f_1 … f_n}, of which the first stands for
-    the background (section 3.3.2). Without it, or for one object: a sigmoid for each."""
+    the background (section 3.3.2). Without it, or for one object: a sigmoid for each.
+    """
     if foreground is None or len(logits) == 1:
         return torch.sigmoid(logits)
     return torch.softmax(torch.cat([-foreground, logits]), 0)[1:]

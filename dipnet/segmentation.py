@@ -1,24 +1,26 @@
 """Phase II, the spatial segmentation network: a coarse mask made exact, in one image (section 3.2).
 
 CRN (Motion-Guided Cascaded Refinement Network, CVPR 2018) with a finer coarse mask. Six stages, coarse to fine; each
-takes one block's features, is gated by the mask of the stage before, and yields a mask."""
+takes one block's features, is gated by the mask of the previous stage, and yields a mask.
+"""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from dipnet.backbone import Backbone
 from dipnet.config import SegmentationConfig
-from dipnet.loss import masked_cross_entropy
+from vos.backbone import Backbone
+from vos.losses import masked_cross_entropy
 
 
 class SegmentationNetwork(nn.Module):
     """Image and coarse mask → masks of every stage, the last at the image's size."""
 
     def __init__(self, config: SegmentationConfig) -> None:
+        """Build the untrained network."""
         super().__init__()
         self.config = config
         dilated = config.coarse_entry == "dilated"
@@ -34,7 +36,7 @@ class SegmentationNetwork(nn.Module):
         self.heads = nn.ModuleList(_head(config.channels) for _ in range(stages))
 
     def load_pretrained(self, weights: str) -> None:
-        """Weights of the backbone before training: `imagenet`, `none` or a file."""
+        """Load the weights of the backbone before training: `imagenet`, `none` or a file."""
         if self.config.coarse_entry == "layer3" and weights != "none":
             whole = Backbone(self.config.backbone)
             whole.load_pretrained(weights)
@@ -45,11 +47,11 @@ class SegmentationNetwork(nn.Module):
         self.backbone.load_pretrained(weights)
 
     def encode_frame(self, frame: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
-        """Features of every block, fine to coarse."""
+        """Return the features of every block, fine to coarse."""
         return self.backbone(frame)
 
     def decode(self, features: list[Tensor], coarse: Float[Tensor, "n 1 m m"]) -> list[Tensor]:
-        """Logits of every stage, coarse to fine, each at its stage's own size; `coarse` in 0..1."""
+        """Return the logits of every stage, coarse to fine, each at its stage's own size; `coarse` is in 0..1."""
         refined: Tensor | None = None
         logits: list[Tensor] = []
         for number, feature in enumerate(reversed(features)):
@@ -67,12 +69,15 @@ class SegmentationNetwork(nn.Module):
         return logits
 
     def refine(self, frame: Float[Tensor, "n 3 h w"], coarse: Float[Tensor, "n 1 m m"]) -> Float[Tensor, "n 1 h w"]:
-        """Logits of the final mask at the frame's size."""
+        """Return the logits of the final mask at the frame's size."""
         return _resize(self.decode(self.encode_frame(frame), coarse)[-1], frame.shape[-2:])
 
     def _gate(self, logit: Tensor, size: tuple[int, ...]) -> Tensor:
-        """The mask of a stage as the gate of the next. CRN passes the upsampled probability through a second sigmoid,
-        so that its gate lies in [0.5, 0.73] and never closes."""
+        """Return the mask of a stage as the gate of the next.
+
+        CRN passes the upsampled probability through a second sigmoid, so that its gate lies in [0.5, 0.73] and never
+        closes.
+        """
         gate = _resize(torch.sigmoid(logit), size)
         return torch.sigmoid(gate) if self.config.double_sigmoid else gate
 
@@ -81,6 +86,7 @@ class GlobalConvolution(nn.Module):
     """(7×1 → 1×7) + (1×7 → 7×1), batch norm, ReLU: a 7×7 field at the cost of its rims (CRN)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
+        """Build the layers from `inputs` to `outputs` channels."""
         super().__init__()
         self.tall = nn.Sequential(
             nn.Conv2d(inputs, outputs, (7, 1), padding=(3, 0)), nn.Conv2d(outputs, outputs, (1, 7), padding=(0, 3))
@@ -91,6 +97,7 @@ class GlobalConvolution(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return features of the same size."""
         return torch.relu(self.norm(self.tall(x) + self.wide(x)))
 
 
@@ -98,21 +105,25 @@ class ResidualAttentionUnit(nn.Module):
     """x + gate · [conv-BN-ReLU-conv-BN-ReLU](x), 3×3 (CRN)."""
 
     def __init__(self, channels: int) -> None:
+        """Build the layers of the residual branch."""
         super().__init__()
         self.body = nn.Sequential(*_convolution(channels), *_convolution(channels))
 
     def forward(self, x: Float[Tensor, "n c h w"], gate: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c h w"]:
+        """Return the features, changed where the gate is open."""
         return x + gate * self.body(x)
 
 
 class RefineBlock(nn.Module):
-    """Residual attention units in a row, all with one gate (CRN: five)."""
+    """Consecutive residual attention units, all with one gate (CRN: five)."""
 
     def __init__(self, channels: int, units: int) -> None:
+        """Build the units."""
         super().__init__()
         self.units = nn.ModuleList(ResidualAttentionUnit(channels) for _ in range(units))
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        """Return the features after all units."""
         for unit in self.units:
             x = unit(x, gate)
         return x
@@ -124,17 +135,18 @@ def segmentation_loss(
     known: Float[Tensor, "n 1 h w"],
     whole: Float[Tensor, "m 1 h w"] | None = None,
 ) -> Tensor:
-    """Unweighted sum over the stages of the binary cross entropy against the nearest-resized truth (CRN).
+    """Return the unweighted sum over the stages of the binary cross entropy against the nearest-resized truth (CRN).
 
-    `known` is 0 where the truth is void. `whole`: as in `masked_cross_entropy`."""
+    `known` is 0 where the truth is void. `whole` is as in `masked_cross_entropy`.
+    """
     total = truth.new_zeros(())
     for logit in logits:
         size = logit.shape[-2:]
         total = total + masked_cross_entropy(
             logit,
-            F.interpolate(truth, size, mode="nearest"),
-            F.interpolate(known, size, mode="nearest"),
-            None if whole is None else F.interpolate(whole, size, mode="nearest"),
+            functional.interpolate(truth, size, mode="nearest"),
+            functional.interpolate(known, size, mode="nearest"),
+            None if whole is None else functional.interpolate(whole, size, mode="nearest"),
         )
     return total
 
@@ -155,4 +167,4 @@ def _head(channels: int) -> nn.Module:
 def _resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
     if tuple(x.shape[-2:]) == tuple(size):
         return x
-    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=True)
+    return functional.interpolate(x, tuple(size), mode="bilinear", align_corners=True)

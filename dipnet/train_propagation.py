@@ -1,26 +1,28 @@
-"""What the propagation network learns (section 3.4): from one frame and its mask, the coarse mask of another."""
+"""Training of the propagation network (section 3.4): from one frame and its mask, the coarse mask of another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from numpy.random import Generator
 from torch import Tensor
+from torch.nn import functional
 
-from dipnet.calibrate import calibrate_identity
-from dipnet.config import PropagationConfig, TrainingConfig
-from dipnet.loss import masked_cross_entropy
-from dipnet.optimise import Batch, Objective, Run
+from dipnet.calibration import calibrate_identity
+from dipnet.config import PropagationConfig
 from dipnet.propagation import PropagationNetwork
-from dipnet.samples import Video, frames_tensor, known_tensor, masks_tensor, pair_sample
-from dipnet.train import split, train
-from dipnet.view import View
+from vos.config import TrainingConfig
+from vos.geometry import View
+from vos.losses import masked_cross_entropy
+from vos.optimization import Batch, Objective, TrainingRun
+from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor
+from vos.training import split, train
+from vos.video import Video
 
 
 def new_propagation(config: PropagationConfig, weights: str, seed: int) -> PropagationNetwork:
-    """The untrained network: backbones from `weights`, the rest drawn from the seed."""
+    """Return the untrained network: backbones from `weights`, the rest drawn from the seed."""
     torch.manual_seed(seed)
     network = PropagationNetwork(config)
     network.load_pretrained(weights)
@@ -28,29 +30,36 @@ def new_propagation(config: PropagationConfig, weights: str, seed: int) -> Propa
 
 
 def train_propagation(
-    network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig, run: Run, *, first: bool = True
+    network: PropagationNetwork,
+    videos: Sequence[Video],
+    config: TrainingConfig,
+    run: TrainingRun,
+    *,
+    first: bool = True,
 ) -> None:
-    """Phase I: identity from one frame of a pair, mask of the other; binary cross entropy on the coarse mask.
+    """Train phase I: identity from one frame of a pair, mask of the other; binary cross entropy on the coarse mask.
 
-    `first`: no training went before, so that the identity encoder is calibrated if its config says so."""
+    `first` says that no training went before, so that the identity encoder is calibrated if its config says so.
+    """
     batches = network.config.identity_calibration
     if first and batches:
-        learnt, _ = split(videos, config.held_out)
-        calibrate_identity(network, propagation_objective(network, learnt, config).draw, batches, run)
+        learned, _ = split(videos, config.held_out)
+        calibrate_identity(network, propagation_objective(network, learned, config).draw, batches, run)
     train(network, videos, config, run, lambda some: propagation_objective(network, some, config))
 
 
 def propagation_objective(network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig) -> Objective:
-    """Pairs of frames, and the binary cross entropy of the second one's coarse mask."""
+    """Return the objective: pairs of frames, and the binary cross entropy of the second one's coarse mask."""
     side, coarse = network.config.size, network.config.coarse_size
 
     def draw(rng: Generator) -> Batch:
-        pairs = [pair_sample(videos, config, side, rng) for _ in range(config.batch)]
-        truth, known = coarse_truth([target for _, target in pairs], coarse)
+        clips = [clip_sample(videos, config, side, rng, frames=2) for _ in range(config.batch)]
+        references, targets = zip(*clips, strict=True)
+        truth, known = coarse_truth(targets, coarse)
         return {
-            "references": frames_tensor([reference.frame for reference, _ in pairs]),
-            "masks": masks_tensor([reference.mask for reference, _ in pairs]),
-            "targets": frames_tensor([target.frame for _, target in pairs]),
+            "references": frames_tensor([view.frame for view in references]),
+            "masks": masks_tensor([view.mask for view in references]),
+            "targets": frames_tensor([view.frame for view in targets]),
             "truth": truth,
             "known": known,
         }
@@ -64,7 +73,7 @@ def propagation_objective(network: PropagationNetwork, videos: Sequence[Video], 
 
 
 def coarse_truth(targets: Sequence[View], size: int) -> tuple[Tensor, Tensor]:
-    """Truth of the coarse mask and where it is known: n × 1 × size × size, shares of the cell's area."""
+    """Return the truth of the coarse mask and where it is known: n × 1 × size × size, shares of the cell's area."""
     truth = masks_tensor([target.mask for target in targets])
     known = known_tensor([target.mask for target in targets])
-    return F.adaptive_avg_pool2d(truth, size), F.adaptive_avg_pool2d(known, size)
+    return functional.adaptive_avg_pool2d(truth, size), functional.adaptive_avg_pool2d(known, size)

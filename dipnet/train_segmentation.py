@@ -1,24 +1,27 @@
-"""What the segmentation network learns (section 3.4): from a frame and a disturbed coarse mask, the exact mask."""
+"""Training of the segmentation network (section 3.4): from a frame and a disturbed coarse mask, the exact mask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
-import numpy as np
 import torch
 from numpy.random import Generator
-from torch import Tensor
 
-from dipnet.config import CoarseConfig, SegmentationConfig, TrainingConfig
-from dipnet.optimise import Batch, Objective, Run
-from dipnet.samples import Video, coarse_mask, frames_tensor, known_tensor, masks_tensor, still_sample
+from dipnet.config import SegmentationConfig
 from dipnet.segmentation import SegmentationNetwork, segmentation_loss
-from dipnet.train import train
-from dipnet.view import View
+from vos.config import CoarseConfig, TrainingConfig
+from vos.geometry import Image, View
+from vos.hints import hinted
+from vos.one_shot import FrameObjective
+from vos.optimization import Batch, TrainingRun
+from vos.samples import clip_sample
+from vos.training import train
+from vos.video import Video
 
 
 def new_segmentation(config: SegmentationConfig, weights: str, seed: int) -> SegmentationNetwork:
-    """The untrained network: backbone from `weights`, the rest drawn from the seed."""
+    """Return the untrained network: backbone from `weights`, the rest drawn from the seed."""
     torch.manual_seed(seed)
     network = SegmentationNetwork(config)
     network.load_pretrained(weights)
@@ -26,43 +29,30 @@ def new_segmentation(config: SegmentationConfig, weights: str, seed: int) -> Seg
 
 
 def train_segmentation(
-    network: SegmentationNetwork, videos: Sequence[Video], config: TrainingConfig, coarse_size: int, run: Run
+    network: SegmentationNetwork, videos: Sequence[Video], config: TrainingConfig, coarse_size: int, run: TrainingRun
 ) -> None:
-    """Phase II: image and a disturbed true mask in, the true mask out; six-term loss."""
-
-    def objective(some: Sequence[Video]) -> Objective:
-        def draw(rng: Generator) -> list[View]:
-            return draw_views(some, config, network.config.size, rng)
-
-        return segmentation_objective(network, draw, config.coarse, coarse_size)
-
-    train(network, videos, config, run, objective)
+    """Train phase II: image and a disturbed true mask in, the true mask out; six-term loss."""
+    objective = frame_objective(network, config.coarse, coarse_size)
+    draw = partial(draw_views, config=config, own=network.config.size)
+    train(network, videos, config, run, lambda some: objective.of_views(lambda rng: draw(some, rng=rng)))
 
 
 def draw_views(videos: Sequence[Video], config: TrainingConfig, own: int, rng: Generator) -> list[View]:
-    """A batch of single frames: squares of one of the config's sizes, or of the network's own."""
+    """Draw a batch of single frames: squares of one of the config's sizes, or of the network's own."""
     side = int(rng.choice(config.sizes)) if config.sizes else own
-    return [still_sample(videos, config, side, rng) for _ in range(config.batch)]
+    return [clip_sample(videos, config, side, rng, frames=1)[0] for _ in range(config.batch)]
 
 
-def segmentation_objective(
-    network: SegmentationNetwork, draw_views: Callable[[Generator], list[View]], coarse: CoarseConfig, coarse_size: int
-) -> Objective:
-    """Views of one size with disturbed masks, and the six-term loss of their masks."""
+def frame_objective(network: SegmentationNetwork, coarse: CoarseConfig, coarse_size: int) -> FrameObjective:
+    """Return the objective: the six-term loss of frames' masks, found from disturbed ones."""
 
-    def draw(rng: Generator) -> Batch:
-        views = draw_views(rng)
-        frames = frames_tensor([view.frame for view in views])
-        return {"frames": frames, **hinted([view.mask for view in views], coarse, coarse_size, rng)}
+    def inputs(masks: Sequence[Image], rng: Generator) -> Batch:
+        return hinted(masks, coarse, coarse_size, rng)
 
-    def loss(part: Batch, known: Tensor) -> Tensor:
-        logits = network.decode(network.encode_frame(part["frames"]), part["hints"])
-        return segmentation_loss(logits, part["truth"], part["known"], known)
-
-    return Objective(draw, loss)
-
-
-def hinted(masks: Sequence[np.ndarray], coarse: CoarseConfig, coarse_size: int, rng: Generator) -> Batch:
-    """True masks as the segmentation network learns them: `truth`, where it is `known`, and disturbed as `hints`."""
-    hints = np.stack([coarse_mask(mask, coarse_size, coarse, rng) for mask in masks])[:, None]
-    return {"hints": torch.from_numpy(hints), "truth": masks_tensor(masks), "known": known_tensor(masks)}
+    return FrameObjective(
+        inputs=inputs,
+        encode=lambda batch: network.encode_frame(batch["frames"]),
+        loss=lambda features, part, known: segmentation_loss(
+            network.decode(features, part["hints"]), part["truth"], part["known"], known
+        ),
+    )

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ def code_fingerprint(run: str, modules: list[str]) -> dict[str, str]:
     """Return module name → SHA-256 of the part of it that `run` ("package.module:function") reaches.
 
     `modules` ("package.module" or "package.module:Name") count too, with what they import, as far as they are project
-    code. Project code is the top-level packages of `run`, of `modules` and of the harness, and what lies next to one of
-    them outside `site-packages`. Computed once per process. Raises StudyError if `run` does not exist, or a source
-    cannot be parsed.
+    code. Project code is the top-level packages of `run`, of `modules` and of the harness, what lies next to one of
+    them outside `site-packages`, and what the distribution of `run` or of the harness installed. Computed once per
+    process. Raises StudyError if `run` does not exist, or a source cannot be parsed.
     """
     return dict(_fingerprint(run, tuple(modules)))
 
@@ -92,6 +93,7 @@ class _Reach:
 
     def __init__(self, run: str, modules: Iterable[str]) -> None:
         own = {run.split(".", maxsplit=1)[0], "harness"}
+        own |= {neighbor for top in own if _is_foreign(top) for neighbor in _installed_with(top)}
         near = own | {top for top in (module.split(".")[0] for module in modules) if not _is_foreign(top)}
         self._project = dict.fromkeys(near, True)
         self._folders = {place.parent for top in near if (place := _location(top)) and not _is_foreign(top)}
@@ -173,6 +175,13 @@ def _is_foreign(top: str) -> bool:
     """Return whether a package belongs to the standard library, or is installed among third-party packages."""
     place = _location(top)
     return top in sys.stdlib_module_names or place is None or bool(_INSTALLED & set(place.parts))
+
+
+@cache
+def _installed_with(top: str) -> frozenset[str]:
+    """Return the top-level packages of the distribution that installed this one, unless it is an editable one."""
+    owners = packages_distributions()
+    return frozenset(name for name, distributions in owners.items() if set(distributions) & set(owners.get(top, ())))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Shared by all tests. Shapes of DIPNet's tensors are checked at every call while tests run."""
+"""Fixtures of all tests. Shapes of tensors are checked at every call while tests run."""
 
 import os
 import shutil
@@ -9,7 +9,17 @@ import torch
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["dipnet.identity", "dipnet.propagation", "dipnet.segmentation", "dipnet.samples"], "beartype.beartype"
+    [
+        "dipnet.identity",
+        "dipnet.propagation",
+        "dipnet.region",
+        "dipnet.segmentation",
+        "dipnet.segmenter",
+        "vos.hints",
+        "vos.samples",
+        "vos.segment",
+    ],
+    "beartype.beartype",
 )
 # Ray's libraries read this once in a process, so clusters of tests and runs of their own must agree.
 os.environ["RAY_AUTH_MODE"] = "disabled"

@@ -1,9 +1,10 @@
-"""DIPNet's cells as stages: what variants share, what is left out, and one cell carried through."""
+"""DIPNet's cells as stages: what variants share, what is skipped, and one cell run from end to end."""
 
 import csv
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from dipnet.config import DIPNetConfig
-from dipnet.served import describe
+from dipnet.mlflow_model import describe
 from dipnet.stages import METHOD
 from harness.config import resolve
 from harness.datasets.pixels import read_mask
@@ -72,9 +73,9 @@ def test_the_method_is_found_by_its_name() -> None:
     assert find_method("dipnet", "test") is METHOD
 
 
-def test_an_omega_sweep_shares_training_tuning_and_timing_and_repeats_segmenting_only() -> None:
+def test_an_omega_sweep_repeats_nothing_but_segmenting() -> None:
     cells = [plan(crop=False, omega=omega) for omega in (0.0, 0.5, 1.0)]
-    for name in ("train", "tune"):
+    for name in ("train", "finetune"):
         assert len(set.union(*(keys(cell, name) for cell in cells))) == len(keys(cells[0], name))
     assert len(set.union(*(keys(cell, "segment") for cell in cells))) == 3 * 2
     assert len({cell.timing.key for cell in cells if cell.timing}) == 1
@@ -83,7 +84,7 @@ def test_an_omega_sweep_shares_training_tuning_and_timing_and_repeats_segmenting
 def test_variants_that_differ_in_inference_share_all_that_is_trained() -> None:
     full, plain = plan(), plan(crop=False)
     assert keys(plain, "train") == keys(full, "train")
-    assert keys(plain, "tune") < keys(full, "tune")
+    assert keys(plain, "finetune") < keys(full, "finetune")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_variants_that_differ_in_inference_share_all_that_is_trained() -> None:
         ("segmentation", {"dipnet.propagation", "dipnet.identity", "dipnet.train_propagation"}),
     ],
 )
-def test_training_one_network_does_not_stand_on_the_code_of_the_other(network: str, others: set[str]) -> None:
+def test_training_one_network_does_not_reach_the_code_of_the_other(network: str, others: set[str]) -> None:
     stages = [stage for target in plan().segment.values() for stage in reached(target).values()]
     (code, *more) = [stage.code for stage in stages if stage.run == f"dipnet.stage_runs:run_train_{network}"]
     assert f"dipnet.{network}" in code
@@ -102,13 +103,30 @@ def test_training_one_network_does_not_stand_on_the_code_of_the_other(network: s
     assert all(code == one for one in more)
 
 
-def test_the_concat_encoder_trains_its_own_propagation_and_shares_the_segmentation() -> None:
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [
+        ("train", {"optimization", "samples", "backbone", "stage_runs", "training"}),
+        ("finetune", {"one_shot", "optimization", "hints"}),
+        ("segment", {"segment", "geometry", "backbone"}),
+        ("time", {"timing", "segment", "one_shot"}),
+    ],
+)
+def test_the_code_of_vos_is_part_of_every_stage(name: str, modules: set[str]) -> None:
+    cell = plan()
+    stages = [stage for target in [*cell.segment.values(), cell.timing] for stage in reached(target).values()]
+    codes = [stage.code for stage in stages if stage.name == name]
+    assert codes
+    assert all({f"vos.{module}" for module in modules} <= set(code) for code in codes)
+
+
+def test_the_concat_encoder_shares_the_segmentation_network() -> None:
     attention, concat = (keys(plan(**{"propagation.identity_input": way}), "train") for way in ("attention", "concat"))
     assert len(attention & concat) == 2
     assert len(attention | concat) == 6
 
 
-def test_seeds_and_benchmarks_of_other_videos_share_nothing_that_depends_on_them() -> None:
+def test_another_seed_shares_no_training() -> None:
     assert not keys(plan(seed=0), "train") & keys(plan(seed=1), "train")
 
 
@@ -122,8 +140,8 @@ def test_a_phase_that_is_not_used_is_not_trained(change: dict, trained: int) -> 
 
 def test_the_training_variant_decides_which_stages_there_are() -> None:
     assert len(keys(plan(training="pretraining"), "train")) == 2
-    assert not keys(plan(training="offline"), "tune")
-    assert keys(plan(training="one-shot"), "tune")
+    assert not keys(plan(training="offline"), "finetune")
+    assert keys(plan(training="one-shot"), "finetune")
 
 
 def test_jointly_and_separately_are_the_same_for_a_single_object() -> None:
@@ -142,13 +160,13 @@ def test_several_objects_are_tuned_on_each_with_and_without_the_crop() -> None:
     assert "objects" not in plan(crop=False).segment["a"].needs
 
 
-def test_a_stage_without_data_is_left_out_and_said() -> None:
+def test_a_stage_without_data_is_skipped_with_a_note() -> None:
     cell = plan(pretraining=None)
-    assert cell.omitted == ("pre-training left out: no VOC",)
+    assert cell.omitted == ("pre-training skipped: no VOC",)
     assert len(keys(cell, "train")) == 2
 
 
-def test_a_cell_that_no_training_is_left_for_is_not_at_hand() -> None:
+def test_a_cell_without_any_training_data_is_not_available() -> None:
     with pytest.raises(DataUnavailableError, match="no VOC"):
         plan(pretraining=None, training="pretraining")
     with pytest.raises(DataUnavailableError, match="no DAVIS"):
@@ -164,11 +182,11 @@ def test_a_weights_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_plan_needs_no_torch() -> None:
-    program = "import dipnet.stages, harness.cli.run, sys; sys.exit('torch' in sys.modules)"
+    program = "import dipnet.stages, harness.run, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
-def test_what_cells_of_a_plan_share_is_what_each_would_have_alone() -> None:
+def test_cells_planned_together_have_the_stages_of_cells_planned_singly() -> None:
     changes: list[dict[str, object]] = [
         {},
         {"omega": 0.5},
@@ -181,19 +199,17 @@ def test_what_cells_of_a_plan_share_is_what_each_would_have_alone() -> None:
     ]
     shared: dict[Any, Any] = {}
     for change in changes:
-        alone, together = plan(**change), plan(shared=shared, **change)
-        for one, other in ((alone.segment, together.segment), (alone.analyses, together.analyses)):
+        single, together = plan(**change), plan(shared=shared, **change)
+        for one, other in ((single.segment, together.segment), (single.analyses, together.analyses)):
             assert {name: stage.key for name, stage in one.items()} == {name: s.key for name, s in other.items()}
-        assert alone.timing is not None
+        assert single.timing is not None
         assert together.timing is not None
-        assert alone.timing.key == together.timing.key
+        assert single.timing.key == together.timing.key
     assert len(shared) < 2 * len(changes)
 
 
 def run(stage: Stage, home: Path, done: dict[str, Path]) -> Path:
     """The stage and what it needs, in order, as the engine would."""
-    import dipnet.stage_runs
-
     if stage.key not in done:
         needs = {role: run(need, home, done) for role, need in stage.needs.items()}
         folder, scratch = home / stage.key, home / f"{stage.key}.scratch"
@@ -206,7 +222,8 @@ def run(stage: Stage, home: Path, done: dict[str, Path]) -> Path:
             needs=needs,
             data={role: data.value for role, data in stage.data.items()},
         )
-        getattr(dipnet.stage_runs, stage.run.split(":")[1])(task)
+        module, _, function = stage.run.partition(":")
+        getattr(import_module(module), function)(task)
         done[stage.key] = folder
     return done[stage.key]
 
@@ -268,9 +285,9 @@ def test_identities_are_one_vector_for_each_object_that_a_frame_shows(tmp_path: 
     assert not np.array_equal(found["before"], found["after"])
 
 
-def test_every_training_stage_leaves_a_network_that_can_be_served() -> None:
+def test_every_training_stage_writes_a_network_for_mlflow() -> None:
     cell = plan()
     stages = {key: s for stage in cell.segment.values() for key, s in reached(stage).items()}
-    told = [describe(stage.run, stage.identity.config) for stage in stages.values() if stage.name == "train"]
-    assert sorted(entry["kind"] for entry in told if entry) == ["propagation"] * 2 + ["segmentation"] * 2
+    described = [describe(stage.run, stage.identity.config) for stage in stages.values() if stage.name == "train"]
+    assert sorted(entry["kind"] for entry in described if entry) == ["propagation"] * 2 + ["segmentation"] * 2
     assert all(describe(s.run, s.identity.config) is None for s in stages.values() if s.name != "train")

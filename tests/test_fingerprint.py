@@ -164,3 +164,22 @@ def test_the_contract_of_stages_never_counts(tmp_path: Path) -> None:
 def test_a_run_function_that_is_not_there_is_a_named_error(tmp_path: Path, run: str, words: str) -> None:
     with pytest.raises(RuntimeError, match=f"StudyError.*{words}"):
         fingerprint(tmp_path, FILES, run)
+
+
+def test_an_installed_package_of_the_same_distribution_is_project_code(tmp_path: Path) -> None:
+    run = "from near.tools import help_out\nfrom far.tools import other\ndef train(task):\n    return help_out, other\n"
+    files = {
+        "plug/__init__.py": "",
+        "plug/stages.py": run,
+        "near/__init__.py": "",
+        "near/tools.py": "def help_out():\n    return 1\n",
+        "far/__init__.py": "",
+        "far/tools.py": "def other():\n    return 1\n",
+        "plug-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: plug\nVersion: 1\n",
+        "plug-1.dist-info/top_level.txt": "plug\nnear\n",
+    }
+    installed = tmp_path / "site-packages"
+    original = fingerprint(installed, files, modules="")
+    assert set(original) == {"plug.stages", "near.tools"}
+    files["near/tools.py"] = "def help_out():\n    return 2\n"
+    assert fingerprint(installed, files, modules="")["near.tools"] != original["near.tools"]

@@ -51,7 +51,7 @@ def test_variants_that_differ_in_omega_share_training_and_one_shot(tmp_path: Pat
     made = plan(tmp_path, root)
     kinds = [item.stage.name for item in made.items.values()]
     assert kinds.count("train") == 2
-    assert kinds.count("tune") == 2  # two sequences, one each
+    assert kinds.count("finetune") == 2  # two sequences, one each
     assert kinds.count("segment") == 2 * 3  # first mask, ω 0.95 twice the same, ω 0.5
     assert kinds.count("time") == 2  # first mask; ω takes no time
     assert made.unshared - len(made.items) > 10
@@ -75,7 +75,7 @@ def test_a_benchmark_that_is_not_at_hand_is_left_out_where_another_is(tmp_path: 
 def test_training_without_data_is_left_out_in_words(tmp_path: Path, root: Path) -> None:
     made = plan(tmp_path, root)
     cell = next(cell for cell in made.cells if cell.name == "full/davis16-val/0")
-    assert "pre-training left out" in cell.omitted[0]
+    assert "pre-training skipped" in cell.omitted[0]
     assert "PASCAL VOC" in cell.omitted[0]
 
 

@@ -21,9 +21,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from dipnet.config import PropagationConfig
-from dipnet.model import save_network
+from dipnet.mlflow_model import describe
 from dipnet.propagation import PropagationNetwork
-from dipnet.served import describe
 from harness.cli.main import main
 from harness.execution.queue import ReadyQueue
 from harness.tracking import record, recording, resync, tracking_uri
@@ -31,6 +30,7 @@ from harness.tracking.run_spec import RunSpec, describe_cells, describe_study
 from harness.tracking.writer import Publisher, errors
 from tests.engine import ROOT
 from tests.finished import make, recorded, shown
+from vos.checkpoint import save_network
 
 
 def runs_of(home: Path) -> dict[str, tuple[str, dict[str, float], dict[str, str]]]:
@@ -164,7 +164,7 @@ def test_a_trained_network_is_a_model_with_a_signature_that_predicts(
     options = {"propagation": config.model_dump(mode="json")}
     described = describe("dipnet.stage_runs:run_train_propagation", options)
     assert described is not None
-    model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.served", **described}
+    model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.mlflow_model", **described}
     training = RunSpec(id="k", role="training", name="train", model=model)
     cell = RunSpec(id="c", role="cell", name="cell", uses=("k",))
     publisher = Publisher(home, "try")

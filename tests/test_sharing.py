@@ -19,7 +19,7 @@ from tests.engine import ROOT
 SECONDS = {
     "dipnet.stage_runs:run_train_propagation": 60.0,
     "dipnet.stage_runs:run_train_segmentation": 60.0,
-    "dipnet.stage_runs:run_tune": 4.0,
+    "dipnet.stage_runs:run_finetune": 4.0,
     "dipnet.stage_runs:run_segment": 1.5,
     "dipnet.stage_runs:run_time": 4.0,
     "dipnet.stage_runs:run_identities": 0.5,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Squares:
-    """`objects` squares, each of its own colour; from frame `gone` on, the first one is not there."""
+    """`objects` squares, each of its own color; the first one is missing from frame `gone` on."""
 
     length: int = 6
     objects: int = 1
@@ -48,3 +48,8 @@ class Squares:
         for i in self.object_ids:
             noise[ids == i] = np.roll([230, 60, 120], i)
         return noise
+
+
+def first_frame(video: Squares) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return the first frame and the mask of each of its objects, as one-shot fine-tuning takes them."""
+    return video.frame(0), np.stack([video.mask(0) == i for i in video.object_ids])

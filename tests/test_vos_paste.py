@@ -4,27 +4,27 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dipnet.config import AugmentationConfig, TrainingConfig
-from dipnet.paste import LEAST, paste
-from dipnet.samples import still_sample
-from dipnet.view import View
 from tests.videos import Squares
+from vos.config import AugmentationConfig, TrainingConfig
+from vos.geometry import View
+from vos.paste import MINIMUM_PIXELS, paste
+from vos.samples import clip_sample
 
 OWN, DONOR, GROUND = (60, 0, 0), (0, 0, 200), (0, 10, 0)
 """Colours of which each has a channel for itself, so that mixtures at rims tell what they are of."""
 
 
-def square(colour: tuple[int, int, int], top: int, left: int, size: int = 24, side: int = 64) -> View:
+def square(color: tuple[int, int, int], top: int, left: int, size: int = 24, side: int = 64) -> View:
     mask = np.zeros((side, side), np.uint8)
     mask[top : top + size, left : left + size] = 1
-    return View(np.where(mask[..., None] == 1, np.uint8(colour), np.uint8(GROUND)), mask)
+    return View(np.where(mask[..., None] == 1, np.uint8(color), np.uint8(GROUND)), mask)
 
 
 @given(st.integers(0, 10_000), st.integers(0, 40), st.integers(0, 40))
 def test_the_mask_is_all_that_is_seen_of_one_of_the_two_objects(seed: int, top: int, left: int) -> None:
     (view,) = paste([square(OWN, top, left)], [square(DONOR, 20, 20)], np.random.default_rng(seed))
     inside, outside = view.frame[view.mask == 1], view.frame[view.mask == 0]
-    assert len(inside) >= LEAST
+    assert len(inside) >= MINIMUM_PIXELS
     channel = 0 if inside[:, 0].any() else 2
     assert not inside[:, 2 - channel].any()
     assert not outside[:, channel].any()
@@ -46,7 +46,7 @@ def test_void_stays_void_where_nothing_is_pasted_and_is_never_an_object() -> Non
     assert about_own
 
 
-def test_pasting_happens_as_often_as_asked() -> None:
+def test_pasting_happens_with_its_probability() -> None:
     videos = [Squares(length=4), Squares(length=3, seed=1)]
 
     def differing(share: float) -> int:
@@ -62,4 +62,4 @@ def test_pasting_happens_as_often_as_asked() -> None:
 
 
 def still(videos: list[Squares], config: TrainingConfig, seed: int) -> View:
-    return still_sample(videos, config, 64, np.random.default_rng(seed))
+    return clip_sample(videos, config, 64, np.random.default_rng(seed), frames=1)[0]

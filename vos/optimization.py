@@ -1,7 +1,8 @@
-"""The loop that trains any of the networks: steps, checkpoints, curves, and a stop at nonsense.
+"""The loop that trains any network: steps, checkpoints, curves, and a stop at a loss that is not finite.
 
-A step's batch and the network's weights before it decide the weights after it, so a training that was killed and goes
-on from its checkpoint ends with the same weights."""
+A step's batch and the network's weights before it decide the weights after it, so a training that was killed and
+continues from its checkpoint ends with the same weights.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,16 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from dipnet.backbone import Backbone
-from dipnet.config import OneShotConfig, OptimiserConfig, TrainingConfig
-from dipnet.model import save_tensors
-from dipnet.parallel import World
-from dipnet.samples import images_of
+from vos.backbone import Backbone
+from vos.checkpoint import save_tensors
+from vos.config import OptimizerConfig
+from vos.parallel import World
+from vos.samples import images_of
 
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 60.0
 CURVE_STEPS = 10
-"""Steps of a window: what a point of the curve is the mean of."""
+"""Steps in a window, over which a point of the curve is the mean."""
 
 VALIDATION_BATCHES = 8
 
@@ -37,7 +38,7 @@ Batch = dict[str, Tensor]
 
 
 class TrainingError(RuntimeError):
-    """A training that cannot go on: its loss is no number, or its data does not suffice."""
+    """A training that cannot continue: its loss is not finite, or its data does not suffice."""
 
 
 @dataclass(frozen=True)
@@ -45,49 +46,53 @@ class Objective:
     """What a network is to learn."""
 
     draw: Callable[[Generator], Batch]
-    """A batch, on any device."""
+    """Draws a batch, on any device."""
 
     loss: Callable[[Batch, Tensor], Tensor]
-    """Loss of a part of a batch on the run's device. Means are taken over what is known in the whole batch, the second
-    argument, so that the losses of all parts add up to that of the batch."""
+    """Loss of a part of a batch on the run's device. The second argument is `known` of the whole batch, so that the
+    losses of all parts add up to that of the batch: a mean over known pixels divides by its sum, a mean over samples
+    by its length."""
 
 
-class Run:
-    """Where a training runs and keeps what it has: device, seed, checkpoint, curves."""
+@dataclass(frozen=True)
+class Validation:
+    """A loss on videos that are not trained on."""
 
-    def __init__(
-        self,
-        *,
-        seed: int,
-        scratch: Path | None = None,
-        failures: Path | None = None,
-        device: str = "cpu",
-        progress: Progress = lambda share, words: None,
-        amp: bool = False,
-        world: World = World(),  # noqa: B008  frozen
-    ) -> None:
-        """`scratch`: for checkpoints, `failures`: for a batch whose loss is no number; without them neither is kept.
-        `amp`: bfloat16 autocast."""
-        self.seed = seed
-        self.scratch = scratch
-        self.failures = failures
-        self.device = torch.device(device)
-        self.progress = progress
-        self.amp = amp
-        self.world = world
-        self.curve: list[tuple[int, float]] = []
-        self.validation: list[tuple[int, float]] = []
+    objective: Objective
+    interval: int
+    """Steps between two validation losses; another one follows the last step."""
+
+
+@dataclass(kw_only=True)
+class TrainingRun:
+    """Where a training runs, and its state."""
+
+    seed: int
+    device: str = "cpu"
+    scratch: Path | None = None
+    """Folder for checkpoints; None keeps none."""
+
+    failures: Path | None = None
+    """Folder for a batch whose loss is not finite; None keeps none."""
+
+    progress: Progress = lambda share, text: None
+    amp: bool = False
+    """bfloat16 autocast."""
+
+    world: World = field(default_factory=World)
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
 
     def place(self, tensor: Tensor) -> Tensor:
-        """On the device; images in channels-last order."""
+        """Return the tensor on the device; images in channels-last order."""
         return tensor.to(self.device, memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 where the run is in mixed precision."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
+        """Return the context of mixed precision: bfloat16 if `amp` is set."""
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.amp)
 
     def write_curve(self, path: Path) -> None:
-        """`step,name,value`: `loss`, the mean of each ten steps, and `validation loss` where videos are held out."""
+        """Write `step,name,value`: `loss`, the mean of each ten steps, and `validation loss` if videos are held out."""
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["step", "name", "value"])
@@ -95,23 +100,25 @@ class Run:
             writer.writerows((step, "validation loss", repr(value)) for step, value in self.validation)
 
 
-def optimise(
+def optimize(
     network: nn.Module,
     objective: Objective,
-    config: TrainingConfig | OneShotConfig,
+    config: OptimizerConfig,
     steps: int,
-    run: Run,
+    run: TrainingRun,
     *,
-    held_out: Objective | None = None,
+    validation: Validation | None = None,
 ) -> None:
-    """`steps` steps of SGD or AdamW from where the checkpoint in `run.scratch` stands, or from the beginning.
+    """Take `steps` steps of SGD or AdamW, from the checkpoint in `run.scratch` or from the beginning.
 
-    Fewer where the config has a patience and the loss settles. `held_out`: what the validation loss is taken of.
-    Raises TrainingError when the loss is not finite; the checkpoint before it stays, and the batch is kept in
-    `run.failures`."""
+    Takes fewer if the config has a patience and the loss settles.
+
+    Raises:
+        TrainingError: The loss is not finite. The checkpoint before it stays, the batch is kept in `run.failures`.
+    """
     if config.batch < config.accumulate * run.world.size:
-        words = f"a batch of {config.batch} for {run.world.size} processes and {config.accumulate} parts"
-        raise TrainingError(f"{words}: each needs a sample; give a larger batch or fewer GPUs")
+        text = f"a batch of {config.batch} for {run.world.size} processes and {config.accumulate} parts"
+        raise TrainingError(f"{text}: each needs a sample; give a larger batch or fewer GPUs")
     network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, config)
     base = [group["lr"] for group in optimizer.param_groups]
@@ -134,14 +141,14 @@ def optimise(
         optimizer.step()
         recent.append(loss)
         last = step + 1 == steps
-        if held_out is not None and run.world.rank == 0 and (last or (step + 1) % _interval(config) == 0):
-            run.validation.append((step + 1, _validate(network, held_out, steps, run)))
+        if validation and run.world.rank == 0 and (last or (step + 1) % validation.interval == 0):
+            run.validation.append((step + 1, _validate(network, validation.objective, steps, run)))
             set_mode(network, config.batch_norm)
         if (step + 1) % CURVE_STEPS == 0 or last:
             run.curve.append((step + 1, sum(recent) / len(recent)))
             run.progress((step + 1) / steps, f"loss {run.curve[-1][1]:.3f}")
             recent = []
-            if isinstance(config, OneShotConfig) and settled([loss for _, loss in run.curve], config.patience):
+            if settled([loss for _, loss in run.curve], config.patience):
                 break
             if run.scratch is not None and run.world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 save_checkpoint(run.scratch / CHECKPOINT, network, optimizer, step + 1, run)
@@ -150,14 +157,14 @@ def optimise(
 
 
 def settled(losses: list[float], patience: int | None) -> bool:
-    """Whether the last `patience` windows brought no lower loss than those before them."""
+    """Return whether the last `patience` windows brought no lower loss than those before them."""
     if patience is None or len(losses) <= patience:
         return False
     return min(losses[-patience:]) >= min(losses[:-patience])
 
 
 class _Step(nn.Module):
-    """A loss as a module, which is what DistributedDataParallel wraps; the network is in it for its parameters."""
+    """A loss as a module, as DistributedDataParallel expects; it holds the network for its parameters."""
 
     def __init__(self, network: nn.Module, objective: Objective) -> None:
         super().__init__()
@@ -168,44 +175,40 @@ class _Step(nn.Module):
         return self.objective.loss(part, known)
 
 
-def _backward(step_of: nn.Module, batch: Batch, parts: int, run: Run) -> float:
-    """Adds the gradient of a batch's loss, part by part; the loss, of all processes together."""
+def _backward(step_of: nn.Module, batch: Batch, parts: int, run: TrainingRun) -> float:
+    """Add the gradient of a batch's loss, part by part; return the loss over all processes."""
     size, world = len(batch["known"]), run.world
     known = run.place(batch["known"])
     total = torch.zeros((), device=run.device)
-    mine = np.array_split(np.arange(size)[world.rank :: world.size], parts)
-    for number, chosen in enumerate(mine, start=1):
+    own = np.array_split(np.arange(size)[world.rank :: world.size], parts)
+    for number, chosen in enumerate(own, start=1):
         part = {name: run.place(tensor if len(chosen) == size else tensor[chosen]) for name, tensor in batch.items()}
-        with nullcontext() if number == len(mine) else world.unsynchronised(step_of):
+        with nullcontext() if number == len(own) else world.unsynchronized(step_of):
             with run.autocast():
                 loss = step_of(part, known)
-            # Gradients are averaged over the processes, and are to be summed.
+            # DistributedDataParallel averages gradients over the processes; the sum is wanted.
             (loss * world.size if world.size > 1 else loss).backward()
         total += loss.detach()
     return float(world.total(total))
 
 
-def _interval(config: TrainingConfig | OneShotConfig) -> int:
-    return config.validation_steps if isinstance(config, TrainingConfig) else 1
-
-
-def _validate(network: nn.Module, held_out: Objective, steps: int, run: Run) -> float:
-    """Mean loss of batches that are the same at every call."""
+def _validate(network: nn.Module, objective: Objective, steps: int, run: TrainingRun) -> float:
+    """Return the mean loss of batches that are the same at every call."""
     network.eval()
     losses = []
     with torch.no_grad(), run.autocast():
         for number in range(VALIDATION_BATCHES):
-            batch = held_out.draw(np.random.default_rng([run.seed, steps + number]))
+            batch = objective.draw(np.random.default_rng([run.seed, steps + number]))
             placed = {name: run.place(tensor) for name, tensor in batch.items()}
-            losses.append(float(held_out.loss(placed, placed["known"])))
+            losses.append(float(objective.loss(placed, placed["known"])))
     return sum(losses) / len(losses)
 
 
-def _keep_batch(batch: Batch, step: int, run: Run) -> str:
-    """Keeps a batch as an .npz, frames as RGB images; words that say where."""
+def _keep_batch(batch: Batch, step: int, run: TrainingRun) -> str:
+    """Write a batch as an .npz, frames as RGB images; return where it is, as the end of a message."""
     if run.failures is None or run.world.rank:
         return ""
-    path = run.failures / f"no-number-at-step-{step}.npz"
+    path = run.failures / f"non-finite-loss-at-step-{step}.npz"
     arrays = {
         name: images_of(tensor) if tensor.dim() == 4 and tensor.shape[1] == 3 else tensor.float().cpu().numpy()
         for name, tensor in batch.items()
@@ -215,13 +218,16 @@ def _keep_batch(batch: Batch, step: int, run: Run) -> str:
     return f", kept in {path}"
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, run: Run) -> None:
-    """All that a training needs to go on, under its name only when complete."""
+def save_checkpoint(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, run: TrainingRun
+) -> None:
+    """Write all that a training needs to continue."""
     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
     save_tensors(state | {"curve": run.curve, "validation": run.validation}, path)
 
 
-def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, run: Run) -> int:
+def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, run: TrainingRun) -> int:
+    """Load the checkpoint, if there is one; return the step to continue with."""
     if run.scratch is None or not (run.scratch / CHECKPOINT).exists():
         return 0
     state = torch.load(run.scratch / CHECKPOINT, map_location=run.device, weights_only=True)
@@ -232,8 +238,8 @@ def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, run: Run) -> i
     return int(state["step"])
 
 
-def make_optimizer(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """SGD with momentum (paper) or AdamW; backbones may learn at another rate, and their first blocks not at all."""
+def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Return SGD with momentum, or AdamW; backbones may learn at another rate, and their first blocks not at all."""
     backbones = [module for module in network.modules() if isinstance(module, Backbone)]
     inside = {id(parameter) for backbone in backbones for parameter in backbone.parameters()}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in inside]
@@ -251,12 +257,12 @@ def make_optimizer(network: nn.Module, config: OptimiserConfig) -> torch.optim.O
         return torch.optim.SGD(
             groups, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
         )
-    # Of small networks, one call a parameter and operation takes a tenth of a step on a CPU.
+    # For small networks, one call per parameter and operation takes a tenth of a step on a CPU.
     return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def set_mode(network: nn.Module, batch_norm: str) -> None:
-    """Training mode with batch-norm statistics learnt (`train`), kept in backbones, or kept everywhere (`frozen`)."""
+    """Set training mode, with batch-norm statistics learned (`train`) or kept in backbones or everywhere (`frozen`)."""
     network.train()
     frozen = [network] if batch_norm == "frozen" else []
     if batch_norm == "backbone-frozen":
@@ -267,7 +273,7 @@ def set_mode(network: nn.Module, batch_norm: str) -> None:
                 module.eval()
 
 
-def _rate(config: OptimiserConfig, share: float) -> float:
+def _rate(config: OptimizerConfig, share: float) -> float:
     if config.schedule == "constant":
         return 1.0
     return 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2

@@ -15,14 +15,15 @@ import pytest
 import torch
 from torch import nn
 
-from dipnet.config import AugmentationConfig, OneShotConfig, PropagationConfig, SegmentationConfig, TrainingConfig
-from dipnet.model import save_network
-from dipnet.optimise import CHECKPOINT, Run, TrainingError, optimise, settled
-from dipnet.parallel import ParallelError, World, together
-from dipnet.train import split
+from dipnet.config import OneShotConfig, PropagationConfig, SegmentationConfig
 from dipnet.train_propagation import new_propagation, propagation_objective, train_propagation
 from dipnet.train_segmentation import new_segmentation, train_segmentation
 from tests.videos import Squares
+from vos.checkpoint import save_network
+from vos.config import AugmentationConfig, NetworkTraining, TrainingConfig
+from vos.optimization import CHECKPOINT, Objective, TrainingError, TrainingRun, optimize, settled
+from vos.parallel import ParallelError, World, process_group
+from vos.training import split
 
 ROOT = Path(__file__).parent.parent
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
@@ -33,7 +34,7 @@ VIDEOS = [Squares(void=True), Squares(seed=1)]
 KINDS = ("propagation", "segmentation")
 
 
-def train(kind: str, config: TrainingConfig, run: Run) -> nn.Module:
+def train(kind: str, config: TrainingConfig, run: TrainingRun) -> nn.Module:
     if kind == "propagation":
         first = new_propagation(P, "none", 0)
         train_propagation(first, VIDEOS, config, run)
@@ -43,19 +44,19 @@ def train(kind: str, config: TrainingConfig, run: Run) -> nn.Module:
     return second
 
 
-def assert_alike(a: nn.Module, b: nn.Module) -> None:
+def assert_close(a: nn.Module, b: nn.Module) -> None:
     for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
-        torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-5, msg=lambda words, name=name: f"{name}: {words}")
+        torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
 
 
 TO_BE_KILLED = """
 import sys
 from pathlib import Path
 import torch
-import dipnet.optimise
-from tests.test_train_trust import train_into
+import vos.optimization
+from tests.test_vos_training import train_into
 torch.set_num_threads(1)
-dipnet.optimise.CHECKPOINT_SECONDS = -1.0
+vos.optimization.CHECKPOINT_SECONDS = -1.0
 train_into(sys.argv[1], Path(sys.argv[2]))
 """
 STEPS = 30
@@ -65,15 +66,13 @@ def train_into(kind: str, folder: Path) -> None:
     config = FROZEN.model_copy(
         update={"iterations": STEPS, "optimizer": "adamw", "learning_rate": 1e-3, "batch_norm": "train", "batch": 2}
     )
-    run = Run(seed=0, scratch=folder)
+    run = TrainingRun(seed=0, scratch=folder)
     save_network(train(kind, config, run), folder / "network.pt")
     run.write_curve(folder / "curves.csv")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_without_warning_and_resumed_it_ends_with_the_same_weights_bit_for_bit(
-    kind: str, tmp_path: Path
-) -> None:
+def test_a_killed_and_resumed_training_is_identical_bit_for_bit(kind: str, tmp_path: Path) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     for folder in (undisturbed, killed):
         folder.mkdir()
@@ -97,11 +96,32 @@ def test_killed_without_warning_and_resumed_it_ends_with_the_same_weights_bit_fo
 @pytest.mark.parametrize("parts", [2, 3, 4])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(kind: str, parts: int) -> None:
-    runs = Run(seed=0), Run(seed=0)
+    runs = TrainingRun(seed=0), TrainingRun(seed=0)
     whole = train(kind, FROZEN, runs[0])
     in_parts = train(kind, FROZEN.model_copy(update={"accumulate": parts}), runs[1])
-    assert_alike(whole, in_parts)
+    assert_close(whole, in_parts)
     assert runs[0].curve[-1][1] == pytest.approx(runs[1].curve[-1][1], rel=1e-4)
+
+
+def test_a_mean_over_samples_adds_up_over_parts() -> None:
+    weights = []
+    for parts in (1, 3):
+        network = nn.Linear(4, 1)
+        nn.init.zeros_(network.weight)
+        nn.init.zeros_(network.bias)
+
+        def draw(rng: np.random.Generator) -> dict[str, torch.Tensor]:
+            inputs = torch.from_numpy(rng.normal(size=(4, 4)).astype(np.float32))
+            return {"inputs": inputs, "known": torch.ones(4, 1, 1, 1)}
+
+        def loss(part: dict[str, torch.Tensor], known: torch.Tensor, network: nn.Linear = network) -> torch.Tensor:
+            per_sample = (network(part["inputs"])[:, 0] - 1).abs()  # as of a share of the worst pixels of a sample
+            return per_sample.sum() / len(known)
+
+        run = TrainingRun(seed=0)
+        optimize(network, Objective(draw, loss), FROZEN.model_copy(update={"accumulate": parts}), 3, run)
+        weights.append(network.weight.detach())
+    torch.testing.assert_close(*weights)
 
 
 def test_more_parts_than_samples_are_refused() -> None:
@@ -111,7 +131,7 @@ def test_more_parts_than_samples_are_refused() -> None:
 
 def follow(kind: str, config: TrainingConfig, world: World, device: str) -> None:
     torch.set_num_threads(1)
-    train(kind, config, Run(seed=0, world=world, device=device))
+    train(kind, config, TrainingRun(seed=0, world=world, device=device))
 
 
 def fail(world: World, device: str) -> None:
@@ -120,66 +140,66 @@ def fail(world: World, device: str) -> None:
 
 @pytest.mark.parametrize(("kind", "parts"), [("propagation", 1), ("segmentation", 2)])
 def test_two_processes_have_the_loss_of_one_with_the_same_global_batch(kind: str, parts: int, tmp_path: Path) -> None:
-    alone = Run(seed=0)
-    network = train(kind, FROZEN, alone)
+    single = TrainingRun(seed=0)
+    network = train(kind, FROZEN, single)
     config = FROZEN.model_copy(update={"accumulate": parts})
-    with together(2, functools.partial(follow, kind, config), "cpu", tmp_path / "meeting") as world:
-        shared = Run(seed=0, world=world)
+    with process_group(2, functools.partial(follow, kind, config), "cpu", tmp_path / "meeting") as world:
+        shared = TrainingRun(seed=0, world=world)
         in_two = train(kind, config, shared)
     assert world == World(0, 2)
-    assert shared.curve[-1][1] == pytest.approx(alone.curve[-1][1], rel=1e-4)
-    assert_alike(network, in_two)
+    assert shared.curve[-1][1] == pytest.approx(single.curve[-1][1], rel=1e-4)
+    assert_close(network, in_two)
     assert not (tmp_path / "meeting").exists()
 
 
 def test_a_process_that_fails_is_an_error_of_the_whole(tmp_path: Path) -> None:
-    with pytest.raises(ParallelError, match="process"), together(2, fail, "cpu", tmp_path / "meeting") as world:
-        train("propagation", FROZEN, Run(seed=0, world=world))
+    with pytest.raises(ParallelError, match="process"), process_group(2, fail, "cpu", tmp_path / "meeting") as world:
+        train("propagation", FROZEN, TrainingRun(seed=0, world=world))
 
 
 def test_a_batch_with_too_few_samples_for_the_processes_says_so() -> None:
     with pytest.raises(TrainingError, match="each needs a sample"):
-        train("propagation", FROZEN.model_copy(update={"batch": 1}), Run(seed=0, world=World(0, 2)))
+        train("propagation", FROZEN.model_copy(update={"batch": 1}), TrainingRun(seed=0, world=World(0, 2)))
 
 
-def test_a_validation_loss_is_in_the_curves_of_videos_that_are_not_trained_on(tmp_path: Path) -> None:
+def test_held_out_videos_have_a_validation_loss_in_the_curves(tmp_path: Path) -> None:
     config = FROZEN.model_copy(update={"held_out": 0.5, "validation_steps": 2})
-    run = Run(seed=0)
+    run = TrainingRun(seed=0)
     train("segmentation", config, run)
     assert [step for step, _ in run.validation] == [2, 3]
     run.write_curve(tmp_path / "curves.csv")
     rows = list(csv.DictReader((tmp_path / "curves.csv").open()))
     assert [row["name"] for row in rows] == ["loss", "validation loss", "validation loss"]
-    learnt, kept = split(VIDEOS, 0.5)
-    assert (learnt, kept) == ([VIDEOS[0]], [VIDEOS[1]])
+    learned, kept = split(VIDEOS, 0.5)
+    assert (learned, kept) == ([VIDEOS[0]], [VIDEOS[1]])
 
 
 def test_watching_a_training_does_not_change_it() -> None:
     often, seldom = (FROZEN.model_copy(update={"held_out": 0.5, "validation_steps": n}) for n in (1, 100))
-    networks = [train("propagation", config, Run(seed=0)) for config in (often, seldom)]
+    networks = [train("propagation", config, TrainingRun(seed=0)) for config in (often, seldom)]
     assert all(torch.equal(x, y) for x, y in zip(*(n.state_dict().values() for n in networks), strict=True))
 
 
 def test_held_out_videos_are_spread_and_never_all() -> None:
     videos = [Squares(seed=i) for i in range(10)]
-    learnt, kept = split(videos, 0.2)
+    learned, kept = split(videos, 0.2)
     assert [v.seed for v in kept] == [2, 7]
-    assert len(learnt) == 8
+    assert len(learned) == 8
     assert split(videos, 0.0) == (videos, [])
     with pytest.raises(TrainingError, match="held_out"):
         split(videos[:1], 0.1)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(tmp_path: Path) -> None:
     network = new_propagation(P, "none", 0)
     objective = propagation_objective(network, VIDEOS, FROZEN)
     with torch.no_grad():
         network.head.layers[-1].bias.fill_(float("nan"))
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    with pytest.raises(TrainingError, match=r"step 0.*no-number-at-step-0\.npz") as error:
-        optimise(network, objective, FROZEN, 5, Run(seed=3, failures=tmp_path))
+    with pytest.raises(TrainingError, match=r"step 0.*non-finite-loss-at-step-0\.npz") as error:
+        optimize(network, objective, FROZEN, 5, TrainingRun(seed=3, failures=tmp_path))
     assert str(tmp_path) in str(error.value)
-    with np.load(tmp_path / "no-number-at-step-0.npz", allow_pickle=False) as kept:
+    with np.load(tmp_path / "non-finite-loss-at-step-0.npz", allow_pickle=False) as kept:
         assert (kept["step"], kept["seed"]) == (0, 3)
         assert kept["references"].shape == (4, 64, 64, 3)
         assert kept["references"].dtype == np.uint8
@@ -189,17 +209,17 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path: Path) -> N
     assert all(torch.equal(before[key], after[key]) or before[key].isnan().any() for key in before)
 
 
-def test_without_a_place_for_it_the_batch_is_not_kept() -> None:
+def test_without_a_folder_the_batch_is_not_kept() -> None:
     network = new_propagation(P, "none", 0)
     with torch.no_grad():
         network.head.layers[-1].bias.fill_(float("inf"))
     with pytest.raises(TrainingError, match="step 0: the loss is"):
-        optimise(network, propagation_objective(network, VIDEOS, FROZEN), FROZEN, 5, Run(seed=0))
+        optimize(network, propagation_objective(network, VIDEOS, FROZEN), FROZEN, 5, TrainingRun(seed=0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mixed_precision_keeps_weights_whole_and_learns_nearly_the_same(kind: str) -> None:
-    runs = Run(seed=0), Run(seed=0, amp=True)
+    runs = TrainingRun(seed=0), TrainingRun(seed=0, amp=True)
     exact, mixed = (train(kind, FROZEN, run) for run in runs)
     assert all(v.dtype != torch.bfloat16 for v in mixed.state_dict().values())
     assert runs[1].curve[-1][1] == pytest.approx(runs[0].curve[-1][1], rel=0.05)
@@ -227,8 +247,6 @@ def test_a_loss_has_settled_when_windows_bring_no_lower_one(
 def test_defaults_are_the_paper_s() -> None:
     def of(config: Any) -> tuple[Any, ...]:
         return (config.optimizer, config.learning_rate, config.momentum, config.weight_decay, config.batch)
-
-    from dipnet.config import NetworkTraining
 
     trainings = NetworkTraining()
     assert of(trainings.pretraining) == of(trainings.offline) == ("sgd", 1e-4, 0.9, 1e-4, 4)

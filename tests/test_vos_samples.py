@@ -1,48 +1,36 @@
 """Training samples: what moves together, what stays, and what the paper says of each."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dipnet.config import (
-    AugmentationConfig,
-    CoarseConfig,
-    DIPNetConfig,
-    PropagationConfig,
-    SegmentationConfig,
-    TrainingConfig,
-)
-from dipnet.contact_sheet import TILE, contact_sheet, main
-from dipnet.samples import (
+from dipnet.train_segmentation import draw_views
+from tests.videos import Squares
+from vos.config import AugmentationConfig, CoarseConfig, TrainingConfig
+from vos.geometry import Box, View
+from vos.hints import coarse_mask
+from vos.samples import (
     choose_object,
-    coarse_mask,
+    clip_sample,
     crop_box,
     frames_tensor,
     images_of,
     known_tensor,
     masks_tensor,
     one_object,
-    pair_sample,
-    still_sample,
     vary,
 )
-from dipnet.train_segmentation import draw_views
-from dipnet.view import View, bounding_box, resample, whole
-from tests.engine import make_davis16
-from tests.videos import Squares
 
 STRONG = AugmentationConfig(crop=0.5, rotation=40, scale=(0.6, 1.5), shift=0.2)
 PLAIN = AugmentationConfig(flip=0, crop=0)
 RIM = np.ones((13, 13), np.uint8)
-"""As far as enlarging a small crop smears colours."""
+"""As far as enlarging a small crop smears colors."""
 
 
 def erode(mask: np.ndarray) -> np.ndarray:
-    """A mask without its rim, where resizing mixes colours; nothing is known beyond the image."""
+    """A mask without its rim, where resizing mixes colors; nothing is known beyond the image."""
     return cv2.erode((mask == 1).astype(np.uint8), RIM) == 1
 
 
@@ -66,9 +54,9 @@ def test_mask_and_image_move_together(seed: int, size: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_no_value_but_background_object_and_void_comes_out_of_a_sample(seed: int) -> None:
+def test_masks_of_samples_hold_background_object_and_void_only(seed: int) -> None:
     config = TrainingConfig(augmentation=STRONG)
-    for view in pair_sample([Squares(objects=2, void=True)], config, 32, np.random.default_rng(seed)):
+    for view in clip_sample([Squares(objects=2, void=True)], config, 32, np.random.default_rng(seed), frames=2):
         assert view.frame.shape == (32, 32, 3)
         assert set(np.unique(view.mask)) <= {0, 1, 255}
 
@@ -86,7 +74,7 @@ def test_a_pair_of_a_video_lies_within_ten_consecutive_frames() -> None:
 
     rng = np.random.default_rng(0)
     for _ in range(300):
-        pair_sample([Spy(length=40)], TrainingConfig(augmentation=PLAIN), 32, rng)
+        clip_sample([Spy(length=40)], TrainingConfig(augmentation=PLAIN), 32, rng, frames=2)
     gaps = np.abs(np.subtract(seen[0::2], seen[1::2]))
     assert gaps.min() == 1
     assert gaps.max() == 9
@@ -95,7 +83,9 @@ def test_a_pair_of_a_video_lies_within_ten_consecutive_frames() -> None:
 
 
 def test_the_second_frame_of_a_still_is_the_first_shifted_and_turned() -> None:
-    first, second = pair_sample([Squares(length=1)], TrainingConfig(augmentation=PLAIN), 64, np.random.default_rng(3))
+    first, second = clip_sample(
+        [Squares(length=1)], TrainingConfig(augmentation=PLAIN), 64, np.random.default_rng(3), frames=2
+    )
     assert (first.mask != second.mask).any()
     assert abs(int((first.mask == 1).sum()) - int((second.mask == 1).sum())) < 0.25 * (first.mask == 1).sum()
 
@@ -104,7 +94,7 @@ def test_void_is_never_an_object() -> None:
     ids = np.array([[0, 255], [255, 255]], np.uint8)
     assert choose_object(ids, 0.5, np.random.default_rng(0)) == ()
     with pytest.raises(ValueError, match="right training data"):
-        still_sample([Squares(objects=0)], TrainingConfig(), 32, np.random.default_rng(0))
+        clip_sample([Squares(objects=0)], TrainingConfig(), 32, np.random.default_rng(0), frames=1)
 
 
 def test_void_stays_void_and_is_unknown_to_the_loss() -> None:
@@ -114,7 +104,7 @@ def test_void_stays_void_and_is_unknown_to_the_loss() -> None:
     assert known_tensor([mask]).flatten().tolist() == [1, 1, 0, 1]
 
 
-def test_the_foreground_is_drawn_as_often_as_asked() -> None:
+def test_the_foreground_is_drawn_with_its_probability() -> None:
     ids = np.array([[1, 2]], np.uint8)
     rng = np.random.default_rng(0)
     merged = sum(len(choose_object(ids, 0.25, rng)) == 2 for _ in range(2000))
@@ -125,11 +115,11 @@ def test_the_foreground_is_drawn_as_often_as_asked() -> None:
 @given(seed=st.integers(0, 2**32), kernel=st.integers(0, 16))
 def test_a_coarse_mask_differs_from_the_mask_by_its_kernel_at_most(seed: int, kernel: int) -> None:
     mask = Squares().mask(0)
-    square = resample(mask, whole(mask), 64, labels=True)
+    square = Box.whole(mask).cut(mask, 64, labels=True)
     coarse = coarse_mask(square, 64, CoarseConfig(kernel=kernel), np.random.default_rng(seed))
     assert coarse.min() >= 0
     assert coarse.max() <= 1
-    box, true = bounding_box(coarse > 0.5), bounding_box(square == 1)
+    box, true = Box.around(coarse > 0.5), Box.around(square == 1)
     assert box is not None
     assert true is not None
     assert max(abs(a - b) for a, b in zip(box, true, strict=True)) <= kernel // 2 + 1
@@ -159,9 +149,9 @@ def test_a_crop_of_a_pair_holds_the_object_in_both_frames() -> None:
             ids[20:30, 5 + 50 * index : 15 + 50 * index] = 1
             return ids
 
-    config = TrainingConfig(augmentation=AugmentationConfig(flip=0, crop=1.0, crop_margin=(0.0, 0.0)))
+    config = TrainingConfig(augmentation=AugmentationConfig(flip=0, crop=1.0, crop_margin_range=(0.0, 0.0)))
     for seed in range(20):
-        pair = pair_sample([Fast(length=2)], config, 64, np.random.default_rng(seed))
+        pair = clip_sample([Fast(length=2)], config, 64, np.random.default_rng(seed), frames=2)
         # 10 × 10 pixels in a box of 60 × 16.
         assert all((view.mask == 1).mean() == pytest.approx(10 * 10 / (60 * 16), rel=0.1) for view in pair)
 
@@ -170,11 +160,11 @@ def test_a_crop_of_a_pair_holds_the_object_in_both_frames() -> None:
 @given(seed=st.integers(0, 2**32), length=st.sampled_from([1, 6]))
 def test_a_pair_shows_one_and_the_same_object_in_both_frames(seed: int, length: int) -> None:
     config = TrainingConfig(foreground=0.0, augmentation=AugmentationConfig(crop=0.5, rotation=20, scale=(0.8, 1.2)))
-    pair = pair_sample([Squares(objects=2, length=length)], config, 64, np.random.default_rng(seed))
-    # Each object is brightest in a colour of its own.
-    colours = [set(view.frame[erode(view.mask)].argmax(1)) for view in pair]
-    assert len(colours[0]) <= 1
-    assert len(colours[0] | colours[1]) <= 1
+    pair = clip_sample([Squares(objects=2, length=length)], config, 64, np.random.default_rng(seed), frames=2)
+    # Each object is brightest in a color of its own.
+    colors = [set(view.frame[erode(view.mask)].argmax(1)) for view in pair]
+    assert len(colors[0]) <= 1
+    assert len(colors[0] | colors[1]) <= 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,7 +172,7 @@ def test_a_pair_shows_one_and_the_same_object_in_both_frames(seed: int, length: 
 @example(seed=2**32, length=1)
 def test_masks_of_whole_samples_lie_on_their_objects(seed: int, length: int) -> None:
     config, rng = TrainingConfig(augmentation=STRONG), np.random.default_rng(seed)
-    views = [*pair_sample([Squares(length=length)], config, 64, rng), still_sample([Squares()], config, 64, rng)]
+    views = [v for n in (1, 2) for v in clip_sample([Squares(length=length)], config, 64, rng, frames=n)]
     for view in views:
         bright, ids = view.frame[:, :, 1] > 127, view.mask == 1
         # Of an object mirrored at the image's rim, a sliver along it may be rounded away in one of the two.
@@ -191,7 +181,7 @@ def test_masks_of_whole_samples_lie_on_their_objects(seed: int, length: int) -> 
         assert (bright & ~dilate(ids))[inside].sum() <= 8
 
 
-def test_every_batch_is_of_one_square_size_out_of_those_that_are_asked_for() -> None:
+def test_every_batch_has_one_of_the_square_sizes_of_its_config() -> None:
     config, seen = TrainingConfig(sizes=(32, 48, 64), batch=2), set()
     for seed in range(40):
         views = draw_views([Squares()], config, 128, np.random.default_rng(seed))
@@ -202,40 +192,20 @@ def test_every_batch_is_of_one_square_size_out_of_those_that_are_asked_for() -> 
     assert len(draw_views([Squares()], TrainingConfig(), 128, np.random.default_rng(0))[0].mask) == 128
 
 
-def test_the_contact_sheet_shows_every_kind_of_sample() -> None:
-    small = DIPNetConfig(
-        propagation=PropagationConfig(backbone="mini", size=64, output_stride=16),
-        segmentation=SegmentationConfig(backbone="mini", size=64),
-    )
-    for videos in ([Squares(void=True)], [Squares(length=1), Squares(length=1, seed=1)]):
-        sheet = contact_sheet(videos, small, rows=2)
-        assert sheet.shape == (20 + 2 * TILE, 3 * (3 * TILE + 8), 3)
-        lefts = [block * (3 * TILE + 8) + column * TILE for block in range(3) for column in range(3)]
-        assert all(sheet[20 : 20 + TILE, left : left + TILE].std() > 5 for left in lefts)
-
-
-def test_the_command_of_the_contact_sheet_draws_a_training_set(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    root = make_davis16(tmp_path)
-    assert main([str(root), "davis16-train", str(tmp_path / "sheet.png")]) == 0
-    assert (tmp_path / "sheet.png").stat().st_size > 10_000
-    assert main([str(root), "voc", str(tmp_path / "sheet.png")]) == 2
-    assert "PASCAL VOC" in capsys.readouterr().err
-
-
 def test_a_crop_holds_the_whole_object() -> None:
     mask, rng = Squares().mask(2), np.random.default_rng(0)
     for _ in range(50):
-        top, left, bottom, right = crop_box(mask, AugmentationConfig(crop=1.0), rng)
+        top, left, bottom, right = crop_box(mask == 1, AugmentationConfig(crop=1.0), rng)
         assert mask[top:bottom, left:right].sum() == mask.sum()
         assert (bottom - top) * (right - left) < mask.size
 
 
-def test_frames_are_normalised_as_imagenet_s() -> None:
+def test_frames_are_normalized_as_imagenet_s() -> None:
     tensor = frames_tensor([np.full((2, 2, 3), 255, np.uint8)])
     assert tensor[0, :, 0, 0].tolist() == pytest.approx([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225])
 
 
-def test_every_pixel_and_every_value_is_normalised_in_its_place() -> None:
+def test_every_pixel_of_every_level_is_normalized() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 3), np.uint8)
     expected = (frames / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(frames_tensor(list(frames)), expected.transpose(0, 3, 1, 2), atol=1e-5)
@@ -243,7 +213,7 @@ def test_every_pixel_and_every_value_is_normalised_in_its_place() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_a_change_of_colour_is_a_line_for_each_channel_that_ends_at_black_and_white(seed: int) -> None:
+def test_a_color_change_is_linear_per_channel_and_clipped(seed: int) -> None:
     levels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     mask = np.ones((16, 16), np.uint8)
     changed = vary([View(levels, mask)] * 2, AugmentationConfig(flip=0, color=0.3), np.random.default_rng(seed))
@@ -258,6 +228,32 @@ def test_a_change_of_colour_is_a_line_for_each_channel_that_ends_at_black_and_wh
 
 def test_outside_the_image_the_rim_repeats_and_labels_are_background() -> None:
     image = np.full((4, 4, 3), 9, np.uint8)
-    assert (resample(image, (-2, -2, 6, 6), 8) == 9).all()
-    labels = resample(np.ones((4, 4), np.uint8), (-2, -2, 6, 6), 8, labels=True)
+    assert (Box(-2, -2, 6, 6).cut(image, 8) == 9).all()
+    labels = Box(-2, -2, 6, 6).cut(np.ones((4, 4), np.uint8), 8, labels=True)
     assert labels.sum() == 16
+
+
+@pytest.mark.parametrize("length", [1, 2, 12])
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+def test_a_clip_has_as_many_views_of_one_object_as_asked_for(length: int, frames: int) -> None:
+    config = TrainingConfig(foreground=0.0, augmentation=AugmentationConfig(crop=0.5, rotation=20))
+    for seed in range(5):
+        views = clip_sample([Squares(objects=2, length=length)], config, 64, np.random.default_rng(seed), frames=frames)
+        assert [view.mask.shape for view in views] == [(64, 64)] * frames
+        assert len({color for view in views for color in view.frame[erode(view.mask)].argmax(1)}) <= 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_clip_is_in_time_order_where_that_is_asked_for(ordered: bool) -> None:
+    config, video = TrainingConfig(clip_window=6, augmentation=PLAIN), Squares(length=20)
+    tops = []
+    for seed in range(20):
+        views = clip_sample([video], config, 120, np.random.default_rng(seed), frames=4, ordered=ordered)
+        tops.append([box.top for view in views if (box := Box.around(view.mask == 1))])  # one row lower in each frame
+    assert all(len(set(each)) == 4 and max(each) - min(each) <= 2 * 5 for each in tops)
+    assert all(each == sorted(each) for each in tops) is ordered
+
+
+def test_further_frames_of_a_still_are_each_moved_by_themselves() -> None:
+    views = clip_sample([Squares(length=1)], TrainingConfig(augmentation=PLAIN), 64, np.random.default_rng(0), frames=4)
+    assert len({view.mask.tobytes() for view in views}) == 4

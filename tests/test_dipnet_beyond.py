@@ -8,31 +8,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.study import load_study, shipped_studies
 
 from dipnet.config import DIPNetConfig, OneShotConfig
 from dipnet.identity import update_identity
-from dipnet.inference import Pass, confidence, foreground_box, segment_video, within
-from dipnet.model import Networks
-from dipnet.one_shot import tune_on_frame, tune_on_objects
-from dipnet.optimise import Run
+from dipnet.networks import Networks
+from dipnet.one_shot import fine_tune_on
+from dipnet.region import RegionPass, confidence, foreground_box, within
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from harness.datasets import load_protocols
-from harness.planning.study import load_study, shipped_studies
+from tests.test_dipnet_segmenter import P, S, config, networks, segmented
 from tests.test_dipnet_stages import keys, plan
-from tests.test_inference import P, S, config, networks
-from tests.videos import Squares
+from tests.videos import Squares, first_frame
+from vos.geometry import Box
+from vos.optimization import TrainingRun
 
-WHOLE = (0, 0, 60, 80)
+WHOLE = Box(0, 0, 60, 80)
 ONE_SHOT = OneShotConfig(frame_iterations=40, crop_iterations=40, batch=2, optimizer="adamw", learning_rate=3e-3)
 
 
-def start(objects: int = 1, **change: Any) -> tuple[Pass, Squares, np.ndarray]:
+def start(objects: int = 1, **change: Any) -> tuple[RegionPass, Squares, np.ndarray]:
     video = Squares(objects=objects)
-    way = Pass(networks().propagation, config(crop=False, **change), "cpu")
-    masks = np.stack([video.mask(0) == i for i in video.object_ids])
+    way = RegionPass(networks().propagation, config(crop=False, **change), "cpu")
+    frame, masks = first_frame(video)
     with torch.inference_mode():
-        way.start(video.frame(0), masks, WHOLE)
+        way.start(frame, masks, WHOLE)
     return way, video, masks
 
 
@@ -49,24 +50,24 @@ def test_each_object_can_have_its_own_omega() -> None:
 
 
 @pytest.mark.parametrize("objects", [1, 2])
-def test_a_doubtful_mask_changes_an_identity_less_than_a_sure_one(objects: int) -> None:
+def test_a_doubtful_mask_changes_an_identity_less(objects: int) -> None:
     moved = []
     for probability in (0.55, 0.75, 1.0):
         way, video, masks = start(objects, confident_omega=True)
         assert way.first is not None
         with torch.inference_mode():
-            way.remember(video.frame(1), masks, probability * masks.astype(np.float32), WHOLE)
+            way.update(video.frame(1), masks, probability * masks.astype(np.float32), WHOLE)
         moved.append((way.dynamic - way.first).norm(dim=1))
     torch.testing.assert_close(moved[0], 0.1 * moved[2], rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(moved[1], 0.5 * moved[2], rtol=1e-3, atol=1e-6)
 
 
-def test_sure_masks_give_the_plain_omega() -> None:
+def test_confident_masks_give_the_plain_omega() -> None:
     found = []
     for option in (False, True):
         way, video, masks = start(confident_omega=option)
         with torch.inference_mode():
-            way.remember(video.frame(1), masks, masks.astype(np.float32), WHOLE)
+            way.update(video.frame(1), masks, masks.astype(np.float32), WHOLE)
         found.append(way.dynamic)
     torch.testing.assert_close(*found)
 
@@ -77,7 +78,7 @@ def test_the_anchor_is_the_first_frame_s_share_of_the_coarse_mask() -> None:
         way, video, _ = start(anchor=anchor)
         way.dynamic = torch.full_like(way.dynamic, 0.1)
         with torch.inference_mode():
-            coarse[anchor] = way.propagate(video.frame(1), WHOLE, together=False)
+            coarse[anchor] = way.propagate(video.frame(1), WHOLE)
     assert not torch.allclose(coarse[0.0], coarse[1.0])
     torch.testing.assert_close(coarse[0.5], (coarse[0.0] + coarse[1.0]) / 2)
 
@@ -87,12 +88,12 @@ def test_the_previous_mask_has_its_share_of_the_coarse_mask() -> None:
     for previous in (0.0, 0.25, 1.0):
         way, video, _ = start(previous=previous)
         with torch.inference_mode():
-            coarse[previous] = way.propagate(video.frame(1), WHOLE, together=False)
+            coarse[previous] = way.propagate(video.frame(1), WHOLE)
     assert coarse[1.0].mean().item() == pytest.approx((Squares().mask(0) == 1).mean(), rel=0.05)
     torch.testing.assert_close(coarse[0.25], 0.75 * coarse[0.0] + 0.25 * coarse[1.0])
 
 
-def test_within_the_reach_of_a_mask_is_what_lies_so_many_of_its_longer_sides_away() -> None:
+def test_reach_is_measured_in_longer_sides_of_the_mask() -> None:
     masks = np.zeros((2, 30, 40), np.bool_)
     masks[0, 10:14, 10:20] = True  # 4 × 10 pixels; the second one is empty
     near = within(masks, 0.5)
@@ -101,16 +102,16 @@ def test_within_the_reach_of_a_mask_is_what_lies_so_many_of_its_longer_sides_awa
     assert np.flatnonzero(near[0, :, 15]).tolist() == list(range(5, 19))
     assert near[0, 7, 6]  # 3 up and 4 left of a corner
     assert not near[0, 6, 6]
-    assert (within(masks, 0)[0] == masks[0]).all()
+    assert (within(masks, 0.0)[0] == masks[0]).all()
 
 
 @pytest.mark.parametrize("objects", [1, 2])
-def test_out_of_reach_of_the_mask_before_nothing_is_a_hint(objects: int) -> None:
+def test_what_is_out_of_reach_of_the_previous_mask_is_ignored(objects: int) -> None:
     coarse = {}
     for options in ({}, {"reach": 0.0}, {"reach": 0.5}, {"reach": 100.0}, {"previous": 1.0}):
         way, video, _ = start(objects, **options)
         with torch.inference_mode():
-            coarse[str(options)] = way.propagate(video.frame(1), WHOLE, together=objects > 1)
+            coarse[str(options)] = way.propagate(video.frame(1), WHOLE)
     everywhere, nowhere_else, near, far, before = coarse.values()
     torch.testing.assert_close(nowhere_else, everywhere * before)
     torch.testing.assert_close(far, everywhere)
@@ -122,9 +123,9 @@ def test_an_object_that_was_not_found_may_be_anywhere() -> None:
     coarse = []
     for reach in (None, 0.1):
         way, video, masks = start(reach=reach)
-        way.remember(video.frame(1), np.zeros_like(masks), np.zeros(masks.shape, np.float32), WHOLE)
+        way.update(video.frame(1), np.zeros_like(masks), np.zeros(masks.shape, np.float32), WHOLE)
         with torch.inference_mode():
-            coarse.append(way.propagate(video.frame(2), WHOLE, together=False))
+            coarse.append(way.propagate(video.frame(2), WHOLE))
     torch.testing.assert_close(*coarse)
 
 
@@ -136,8 +137,7 @@ def test_the_first_pass_has_its_share_of_the_mask_of_a_single_object(objects: in
     both = Networks(frame.propagation, frame.frame_segmentation, [crop.frame_segmentation])
     found = {}
     for share in (0.0, 0.25, 1.0):
-        with torch.inference_mode():
-            *_, last = segment_video(Squares(objects=objects, length=2), both, config(frame_share=share), "cpu")
+        *_, last = segmented(Squares(objects=objects, length=2), both, config(frame_share=share))
         found[share] = bool(last.all())
     # .75 · σ(−.5) + .25 · σ(9) is above a half, σ(−.5) is not.
     assert found == {0.0: False, 0.25: objects == 1, 1.0: objects == 1}
@@ -148,27 +148,24 @@ def test_with_the_flip_a_mirrored_frame_gives_mirrored_probabilities(objects: in
     way, video, _ = start(objects, test_flip=True)
     networks_of_it = [networks().frame_segmentation]
     with torch.inference_mode():
-        plain = way.step(video.frame(1), WHOLE, networks_of_it, together=objects > 1)
-        mirrored = way.step(np.ascontiguousarray(video.frame(1)[:, ::-1]), WHOLE, networks_of_it, together=objects > 1)
+        plain = way.step(video.frame(1), WHOLE, networks_of_it)
+        mirrored = way.step(np.ascontiguousarray(video.frame(1)[:, ::-1]), WHOLE, networks_of_it)
     np.testing.assert_allclose(mirrored, plain[:, :, ::-1], atol=1e-4)
 
 
 @pytest.mark.parametrize("found", [True, False])
-def test_the_search_looks_around_the_mask_before_and_then_everywhere(
-    found: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tuned, looked, step = networks(), [], Pass.step
+def test_the_search_starts_around_the_previous_mask(found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned, looked, step = networks(), [], RegionPass.step
     answer = torch.full((1, 1, S.size, S.size), 9.0 if found else -9.0)
     tuned.frame_segmentation.refine = lambda image, hints: answer  # type: ignore
 
-    def spied(self: Pass, frame: np.ndarray, box: tuple, *rest: Any, **options: Any) -> np.ndarray:
+    def spied(self: RegionPass, frame: np.ndarray, box: Box, *rest: Any) -> np.ndarray:
         looked.append(box)
-        return step(self, frame, box, *rest, **options)
+        return step(self, frame, box, *rest)
 
-    monkeypatch.setattr(Pass, "step", spied)
+    monkeypatch.setattr(RegionPass, "step", spied)
     video, options = Squares(length=3), config(search_margin=0.2, crop_margin=0.1)
-    with torch.inference_mode():
-        first, second, _ = segment_video(video, tuned, options, "cpu")
+    first, second, _ = segmented(video, tuned, options)
     around, crop = (foreground_box(first == 1, margin) for margin in (0.2, 0.1))
     if found:  # every second look is at the crop
         assert looked[::2] == [around, foreground_box(second == 1, 0.2)]
@@ -180,14 +177,15 @@ def test_the_search_looks_around_the_mask_before_and_then_everywhere(
 @pytest.mark.parametrize("phases", ["propagation", "segmentation", "both"])
 def test_every_phase_can_be_flipped(phases: str) -> None:
     options = config(crop=False, phases=phases, test_flip=True)
-    with torch.inference_mode():
-        assert len(list(segment_video(Squares(objects=2, length=3), networks(), options, "cpu"))) == 3
+    assert len(segmented(Squares(objects=2, length=3), networks(), options)) == 3
 
 
 def test_frozen_features_tune_the_decoder_and_leave_the_backbone() -> None:
     network, video = new_segmentation(S, "none", 0).eval(), Squares()
-    run = Run(seed=0)
-    tuned = tune_on_frame(network, video, ONE_SHOT.model_copy(update={"feature_views": 4}), 16, run)
+    run = TrainingRun(seed=0)
+    (tuned,) = fine_tune_on(
+        "frame", network, *first_frame(video), ONE_SHOT.model_copy(update={"feature_views": 4}), None, 16, run
+    )
     before, after = network.state_dict(), tuned.state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before if k.startswith("backbone."))
     assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith("heads."))
@@ -199,16 +197,16 @@ def test_features_are_computed_once_for_each_view(monkeypatch: pytest.MonkeyPatc
     encode = type(network).encode_frame
     monkeypatch.setattr(type(network), "encode_frame", lambda self, x: counted.append(len(x)) or encode(self, x))
     options = ONE_SHOT.model_copy(update={"feature_views": 5, "sizes": (64, 96), "frame_iterations": 7})
-    tune_on_frame(network, Squares(), options, 16, Run(seed=0))
+    fine_tune_on("frame", network, *first_frame(Squares()), options, None, 16, TrainingRun(seed=0))
     assert counted == [1] * 5
 
 
-def test_tuning_stops_where_the_loss_settles() -> None:
+def test_fine_tuning_stops_when_the_loss_settles() -> None:
     network = new_segmentation(S, "none", 0).eval()
-    run = Run(seed=0)
+    run = TrainingRun(seed=0)
     # At a learning rate of next to nothing the windows' losses only wander.
     still = OneShotConfig(frame_iterations=2000, batch=1, learning_rate=1e-12, patience=2)
-    tuned = tune_on_frame(network, Squares(), still, 16, run)
+    (tuned,) = fine_tune_on("frame", network, *first_frame(Squares()), still, None, 16, run)
     losses = [loss for _, loss in run.curve]
     assert 30 <= run.curve[-1][0] < 2000
     assert min(losses[-2:]) >= min(losses[:-2])
@@ -218,21 +216,24 @@ def test_tuning_stops_where_the_loss_settles() -> None:
 def test_a_loss_that_falls_is_tuned_to_the_end() -> None:
     ends = []
     for patience in (None, 4):
-        run, options = Run(seed=0), ONE_SHOT.model_copy(update={"patience": patience})
-        tuned = tune_on_frame(new_segmentation(S, "none", 0), Squares(), options, 16, run)
+        run, options = TrainingRun(seed=0), ONE_SHOT.model_copy(update={"patience": patience})
+        (tuned,) = fine_tune_on(
+            "frame", new_segmentation(S, "none", 0), *first_frame(Squares()), options, None, 16, run
+        )
         ends.append(tuned.state_dict())
         assert run.curve[-1][0] == 40
     assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
 
 
-def test_both_ways_of_tuning_reach_the_crop_and_each_object_of_it() -> None:
+def test_feature_views_and_patience_apply_to_each_object() -> None:
     options = ONE_SHOT.model_copy(update={"feature_views": 2, "patience": 1, "instance_iterations": 2})
-    crops = tune_on_objects(new_segmentation(S, "none", 0), Squares(objects=2), options, 0.25, 16, Run(seed=0))
+    first = first_frame(Squares(objects=2))
+    crops = fine_tune_on("objects", new_segmentation(S, "none", 0), *first, options, 0.25, 16, TrainingRun(seed=0))
     assert len(crops) == 2
 
 
 @pytest.mark.parametrize(
-    ("option", "tuned_alike"),
+    ("option", "same_tuning"),
     [
         ({"confident_omega": True}, True),
         ({"anchor": 0.5}, True),
@@ -245,20 +246,20 @@ def test_both_ways_of_tuning_reach_the_crop_and_each_object_of_it() -> None:
         ({"one_shot.patience": 2}, False),
     ],
 )
-def test_an_option_shares_all_that_it_does_not_change(option: dict, tuned_alike: bool) -> None:
+def test_an_option_shares_all_that_it_does_not_change(option: dict, same_tuning: bool) -> None:
     full, other = plan(), plan(**option)
     assert keys(other, "train") == keys(full, "train")
-    assert (keys(other, "tune") == keys(full, "tune")) is tuned_alike
+    assert (keys(other, "finetune") == keys(full, "finetune")) is same_tuning
     assert not keys(other, "segment") & keys(full, "segment")
 
 
-def test_options_of_the_propagation_change_nothing_where_there_is_none() -> None:
-    alone = {"crop": False, "phases": "segmentation"}
-    plain = DIPNetConfig(**alone).inference(multi_object=False)
+def test_options_of_an_unused_phase_change_nothing() -> None:
+    unpropagated = {"crop": False, "phases": "segmentation"}
+    plain = DIPNetConfig(**unpropagated).inference(multi_object=False)
     for option in ({"confident_omega": True}, {"anchor": 0.5}, {"previous": 0.5}, {"reach": 0.3}):
-        assert DIPNetConfig(**alone, **option).inference(multi_object=False) == plain
+        assert DIPNetConfig(**unpropagated, **option).inference(multi_object=False) == plain
     # Nor do those of the crop without one.
-    assert DIPNetConfig(**alone, search_margin=1.0, frame_share=0.5).inference(multi_object=False) == plain
+    assert DIPNetConfig(**unpropagated, search_margin=1.0, frame_share=0.5).inference(multi_object=False) == plain
     still = DIPNetConfig(omega=0.0).inference(multi_object=False)
     assert DIPNetConfig(omega=0.0, anchor=0.5, confident_omega=True).inference(multi_object=False) == still
 
@@ -267,12 +268,11 @@ def test_all_options_together_segment_a_video() -> None:
     options = config(confident_omega=True, anchor=0.3, previous=0.2, test_flip=True, search_margin=1.0, reach=0.3)
     segmentation = new_segmentation(S, "none", 0).eval()
     both = Networks(new_propagation(P, "none", 0).eval(), segmentation, [segmentation])
-    with torch.inference_mode():
-        masks = list(segment_video(Squares(objects=3, length=3), both, options, "cpu"))
+    masks = segmented(Squares(objects=3, length=3), both, options)
     assert [mask.shape for mask in masks] == [(60, 80)] * 3
 
 
-def test_the_study_beyond_the_paper_shares_its_training_with_that_of_davis16() -> None:
+def test_the_studies_beyond_and_davis16_share_their_training() -> None:
     folder: Path = shipped_studies()
     beyond, davis16 = (load_study(folder / f"{name}.yaml", load_protocols()) for name in ("beyond", "davis16"))
     full = next(variant.config for variant in davis16.variants if variant.name == "full")

@@ -16,11 +16,12 @@ from torch import nn
 
 from dipnet.config import DIPNetConfig, PropagationConfig, SegmentationConfig
 from dipnet.identity import IdentityEncoder
-from dipnet.inference import Pass
 from dipnet.propagation import PropagationHead, PropagationNetwork, coarse_probabilities
+from dipnet.region import RegionPass
 from dipnet.segmentation import SegmentationNetwork, segmentation_loss
-from tests.test_inference import config, networks
-from tests.videos import Squares
+from tests.test_dipnet_segmenter import config, networks
+from tests.videos import Squares, first_frame
+from vos.geometry import Box
 
 ROOT = Path(__file__).parent.parent
 RESNET_50 = 25_557_032 - 2_049_000
@@ -51,7 +52,7 @@ def decoder(widths: list[int], stages: int) -> int:
     return laterals + (stages + len(widths) - 1) * block + stages * head
 
 
-def test_a_frame_of_256_pixels_becomes_2048_8_8_features_an_identity_of_2048_and_a_mask_of_32() -> None:
+def test_phase_one_has_the_shapes_of_the_paper() -> None:
     with torch.device("meta"):
         network = PropagationNetwork(PropagationConfig()).eval()
         frames, masks = torch.zeros(3, 3, 256, 256), torch.ones(3, 1, 256, 256)
@@ -99,7 +100,7 @@ def test_the_propagation_network_s_parameters_by_hand() -> None:
     assert not {id(p) for p in attention.encoder.parameters()} & {id(p) for p in attention.identity.parameters()}
 
 
-def test_the_head_is_two_deconvolutions_two_convolutions_and_one_of_one_pixel() -> None:
+def test_the_propagation_head_has_the_layers_of_the_paper() -> None:
     layers = list(PropagationHead(8, 4).layers)
     kinds = [type(layer) for layer in layers]
     rest = [nn.BatchNorm2d, nn.ReLU]
@@ -108,7 +109,7 @@ def test_the_head_is_two_deconvolutions_two_convolutions_and_one_of_one_pixel() 
     assert kernels == [(3, 3)] * 4 + [(1, 1)]
 
 
-def test_the_mask_acts_after_the_first_four_blocks_and_not_after_the_fifth() -> None:
+def test_the_mask_acts_after_the_first_four_blocks_only() -> None:
     torch.manual_seed(0)
     encoder = IdentityEncoder("mini", "attention").eval()
     features = frame = torch.randn(1, 3, 64, 64)
@@ -118,16 +119,15 @@ def test_the_mask_acts_after_the_first_four_blocks_and_not_after_the_fifth() -> 
     torch.testing.assert_close(encoder(frame, torch.ones(1, 1, 64, 64)), expected)
 
 
-def test_several_objects_are_told_apart_by_a_softmax_with_the_negated_foreground() -> None:
-    video, way = Squares(objects=2), Pass(networks().propagation, config(crop=False), "cpu")
-    masks = torch.stack([torch.from_numpy(video.mask(0) == i) for i in video.object_ids]).numpy()
-    box = (0, 0, 60, 80)
+def test_several_objects_take_a_softmax_with_the_negated_foreground() -> None:
+    video, way = Squares(objects=2), RegionPass(networks().propagation, config(crop=False), "cpu")
+    box = Box(0, 0, 60, 80)
     with torch.inference_mode():
-        way.start(video.frame(0), masks, box)
+        way.start(*first_frame(video), box)
         assert way.network is not None
         features = way.network.encode_frame(way._tensor(video.frame(1), box, 64))
         first, second, both = way.network.propagate(features.expand(3, -1, -1, -1), way.dynamic)
-        found = way.propagate(video.frame(1), box, together=True)
+        found = way.propagate(video.frame(1), box)
     total = torch.exp(-both) + torch.exp(first) + torch.exp(second)
     torch.testing.assert_close(found, torch.stack([torch.exp(first) / total, torch.exp(second) / total]))
     torch.testing.assert_close(found, coarse_probabilities(torch.stack([first, second]), both[None]))
@@ -164,25 +164,25 @@ WHOLE_METHOD = """
 import json
 import torch
 from dipnet.config import DIPNetConfig
-from dipnet.inference import segment_video
-from dipnet.model import Networks
+from dipnet.networks import Networks
+from dipnet.segmenter import make_segmenter
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from tests.videos import Squares
+from vos.segment import segment_video
 torch.set_num_threads(2)
 config = DIPNetConfig()
 segmentation = new_segmentation(config.segmentation, "none", 0).eval()
 networks = Networks(new_propagation(config.propagation, "none", 0).eval(), segmentation, [segmentation])
 video = Squares(objects=1, length=2)
-with torch.inference_mode():
-    masks = list(segment_video(video, networks, config.inference(multi_object=False), "cpu"))
+masks = list(segment_video(video, make_segmenter(networks, config.inference(multi_object=False), "cpu")))
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps({"frames": len(masks), "shape": masks[1].shape, "peak_mib": int(peak.split()[1]) / 1024}))
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
-def test_the_whole_method_at_the_paper_s_size_segments_a_video_in_under_two_gib() -> None:
+def test_the_method_at_the_paper_s_size_takes_less_than_two_gib() -> None:
     assert DIPNetConfig().inference(multi_object=False).crop
     done = subprocess.run(
         [sys.executable, "-c", WHOLE_METHOD], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
@@ -190,5 +190,5 @@ def test_the_whole_method_at_the_paper_s_size_segments_a_video_in_under_two_gib(
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["frames"], result["shape"]) == (2, [60, 80])
-    # Both networks' weights alone are 0.4 GiB.
+    # Both networks' weights take 0.4 GiB.
     assert 400 < result["peak_mib"] < 2048

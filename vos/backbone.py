@@ -1,7 +1,8 @@
 """Backbones as five blocks in a row, Conv1 to Conv5 in ResNet's terms, at strides 2, 4, 8, 16 and 32.
 
-Every network here is built of such blocks, so that the identity encoder can act between them and the segmentation
-network can take features from each. Torchvision's models are used for their layers and weights."""
+Networks are built of such blocks so that they can act between them and take features from each. Torchvision's models
+are used for their layers and weights.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +25,21 @@ CHANNELS: dict[str, tuple[int, int, int, int, int]] = {
     "mobilenet_v2": (16, 24, 32, 96, 1280),
     "mini": (16, 24, 48, 96, 128),
 }
-"""Channels of the five blocks' outputs."""
+"""Output channels of the five blocks."""
+
+_MOBILENET_CUTS = (0, 2, 4, 7, 14, 19)
+"""First and last layers of mobilenet_v2's blocks."""
 
 
 class WeightsError(RuntimeError):
-    """Backbone weights that cannot be had or do not fit."""
+    """Backbone weights that are not available or do not fit."""
 
 
 class Backbone(nn.Module):
-    """Five blocks. `output_stride` 16 gives the last one stride 1 and dilation 2."""
+    """Five blocks, of which each yields features."""
 
     def __init__(self, name: str, *, output_stride: int = 32, input_channels: int = 3) -> None:
+        """Build the untrained backbone; `output_stride` 16 gives the last block stride 1 and dilation 2."""
         super().__init__()
         self.name = name
         self.input_channels = input_channels
@@ -47,7 +52,7 @@ class Backbone(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, image: Float[Tensor, "n c h w"]) -> list[Tensor]:
-        """Features after each block: strides 2, 4, 8, 16, 32 (or 16)."""
+        """Return the features after each block: strides 2, 4, 8, 16, 32 (or 16)."""
         features = []
         for block in self.blocks:
             image = block(image)
@@ -55,31 +60,31 @@ class Backbone(nn.Module):
         return features
 
     def load_pretrained(self, weights: str) -> None:
-        """`imagenet`, `none`, or the file of a torchvision state dict. Raises WeightsError saying what to do."""
+        """Load `imagenet`, `none`, or the file of a torchvision state dict. Raises WeightsError."""
         if weights == "none" or self.name == "mini":
             return
         state = _imagenet_state(self.name) if weights == "imagenet" else read_weights(Path(weights))
         own = self.state_dict()
         renamed = {new: value for old, value in state.items() if (new := _block_key(self.name, old)) in own}
         _widen_first(renamed, own)
-        absent = [key for key in own if key not in renamed and not key.endswith("num_batches_tracked")]
+        missing = [key for key in own if key not in renamed and not key.endswith("num_batches_tracked")]
         wrong = [key for key in renamed if renamed[key].shape != own[key].shape]
-        if absent or wrong:
+        if missing or wrong:
             raise WeightsError(
-                f"weights {weights!r}: {len(absent)} of {len(own)} tensors of {self.name} are missing and {len(wrong)} "
-                f"have another shape (first: {(absent + wrong)[0]}); give a state dict of torchvision's {self.name}"
+                f"weights {weights!r}: {len(missing)} of {len(own)} tensors of {self.name} are missing, {len(wrong)} "
+                f"have another shape (first: {(missing + wrong)[0]}); give a state dict of torchvision's {self.name}"
             )
         self.load_state_dict(renamed, strict=False)
 
-    def begin_as(self, other: Backbone) -> None:
-        """Takes the weights of a backbone of the same kind, which may have fewer input channels."""
+    def copy_from(self, other: Backbone) -> None:
+        """Take the weights of a backbone of the same kind, which may have fewer input channels."""
         state = other.state_dict()
         _widen_first(state, self.state_dict())
         self.load_state_dict(state)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file, tensors only. Raises WeightsError."""
+    """Return the state dict in a file of tensors. Raises WeightsError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -92,11 +97,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def torchvision_models() -> ModuleType:
-    """`torchvision.models`, also where torchvision's compiled operators do not fit the torch that is installed.
+    """Return `torchvision.models`, even if torchvision's compiled operators do not fit the installed torch.
 
-    A CPU-only torch from PyPI meets a torchvision whose operators are built for CUDA: its import then fails, since it
-    registers shape functions for operators that do not exist. Only detection models use these operators; declaring
-    their signatures lets the import pass."""
+    A CPU-only torch from PyPI may meet a torchvision whose operators are built for CUDA. Its import then fails, since
+    it registers shape functions for operators that do not exist. Only detection models use these operators; declaring
+    their signatures lets the import pass.
+    """
     try:
         return importlib.import_module("torchvision.models")
     except RuntimeError as error:
@@ -122,8 +128,7 @@ def torchvision_models() -> ModuleType:
 def _torchvision_blocks(name: str) -> list[nn.Module]:
     model = getattr(torchvision_models(), name)(weights=None)
     if name == "mobilenet_v2":
-        cut = (0, 2, 4, 7, 14, 19)
-        return [model.features[begin:end] for begin, end in pairwise(cut)]
+        return [model.features[begin:end] for begin, end in pairwise(_MOBILENET_CUTS)]
     return [
         nn.Sequential(model.conv1, model.bn1, model.relu),
         nn.Sequential(model.maxpool, model.layer1),
@@ -160,7 +165,7 @@ def _mini_blocks() -> list[nn.Module]:
 
 
 def _dilate(block: nn.Module) -> None:
-    """Stride 2 becomes 1, and kernels above 1×1 take dilation 2, so that pretrained kernels still fit."""
+    """Turn stride 2 into 1 and give kernels above 1×1 dilation 2, so that pretrained kernels still fit."""
     for layer in block.modules():
         if isinstance(layer, nn.Conv2d):
             strided = layer.stride == (2, 2)
@@ -171,8 +176,7 @@ def _dilate(block: nn.Module) -> None:
 
 
 def _widen_first(state: dict[str, Tensor], own: dict[str, Tensor]) -> None:
-    """Fits the first kernels of a state to more input channels (the mask of the concat encoder), which begin with no
-    influence."""
+    """Fit the first kernels of a state to more input channels (a mask, for example), which start without influence."""
     first = next(key for key in own if own[key].dim() == 4)
     if first in state and state[first].dim() == 4 and state[first].shape[1] < own[first].shape[1]:
         wide = torch.zeros_like(own[first])
@@ -202,14 +206,13 @@ def _imagenet_state(name: str) -> dict[str, Tensor]:
 
 
 def _block_key(name: str, key: str) -> str:
-    """A key of torchvision's state dict → the key here, or "" for what is not used (classifiers)."""
+    """Return the key here of a key of torchvision's state dict, or "" for what is not used (classifiers)."""
     part, _, rest = key.partition(".")
     if name == "mobilenet_v2":
         index, _, rest = rest.partition(".")
         if part != "features":
             return ""
-        cut = (0, 2, 4, 7, 14, 19)
-        block = max(i for i in range(5) if cut[i] <= int(index))
+        block = max(i for i in range(5) if _MOBILENET_CUTS[i] <= int(index))
         return f"blocks.{block}.{index}.{rest}"  # slices of a Sequential keep their names
     places = {"conv1": "0.0", "bn1": "0.1", "layer1": "1.1", "layer2": "2", "layer3": "3", "layer4": "4"}
     return f"blocks.{places[part]}.{rest}" if part in places else ""

@@ -1,6 +1,4 @@
-"""What the trainings of both networks have in common (section 3.4): the videos, the steps, the processes.
-
-Knows neither network, so that a change to one does not train the other again."""
+"""One training stage of one network: the videos, the steps, the processes."""
 
 from __future__ import annotations
 
@@ -12,35 +10,39 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dipnet.config import TrainingConfig
-from dipnet.model import load_network
-from dipnet.optimise import Objective, Progress, Run, TrainingError, optimise
-from dipnet.parallel import World
-from dipnet.samples import Video
+from vos.checkpoint import load_network
+from vos.config import TrainingConfig
+from vos.optimization import Objective, Progress, TrainingError, TrainingRun, Validation, optimize
+from vos.parallel import World
+from vos.video import Video
 
 
 def train(
     network: nn.Module,
     videos: Sequence[Video],
     config: TrainingConfig,
-    run: Run,
+    run: TrainingRun,
     objective: Callable[[Sequence[Video]], Objective],
 ) -> None:
-    """One training stage of one network; `objective`: what it is to learn from these videos."""
-    learnt, kept = split(videos, config.held_out)
-    held_out = objective(kept) if kept else None
-    optimise(network, objective(learnt), config, iterations(config, learnt), run, held_out=held_out)
+    """Train a network; `objective` says what it is to learn from some videos."""
+    learned, kept = split(videos, config.held_out)
+    validation = Validation(objective(kept), config.validation_steps) if kept else None
+    optimize(network, objective(learned), config, iterations(config, learned), run, validation=validation)
 
 
 def iterations(config: TrainingConfig, videos: Sequence[Video]) -> int:
-    """Optimiser steps: as the config says, or its epochs over all frames."""
+    """Return the optimizer steps: as the config says, or its epochs over all frames."""
     if config.iterations is not None:
         return config.iterations
     return max(1, math.ceil(config.epochs * sum(len(video) for video in videos) / config.batch))
 
 
 def split(videos: Sequence[Video], held_out: float) -> tuple[list[Video], list[Video]]:
-    """Videos to train on and to validate on, which are spread evenly. Raises TrainingError if either would be none."""
+    """Return the videos to train on and those to validate on, which are evenly spread.
+
+    Raises:
+        TrainingError: No video would be left to train on.
+    """
     count = math.ceil(held_out * len(videos))
     if count and count >= len(videos):
         raise TrainingError(f"held_out {held_out}: {len(videos)} videos leave none to train on; give less, or 0")
@@ -50,7 +52,7 @@ def split(videos: Sequence[Video], held_out: float) -> tuple[list[Video], list[V
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """A training stage as it travels to the processes that do it."""
+    """A training stage as it is sent to the processes that run it."""
 
     new: Callable[[], nn.Module]
     """Makes the untrained network; picklable, as is `learn`."""
@@ -59,7 +61,7 @@ class Training:
     """Trains it: called with the network and `run`."""
 
     before: Path | None
-    """File of the network that it goes on from."""
+    """File of the network from which it continues."""
 
     seed: int
     amp: bool
@@ -67,11 +69,11 @@ class Training:
     cpus: int
 
     def __call__(
-        self, world: World, device: str, progress: Progress = lambda share, words: None
-    ) -> tuple[nn.Module, Run]:
-        """The share of one process in it."""
+        self, world: World, device: str, progress: Progress = lambda share, text: None
+    ) -> tuple[nn.Module, TrainingRun]:
+        """Do the share of one process; return the trained network and its run."""
         torch.set_num_threads(max(self.cpus // world.size, 1))
-        run = Run(
+        run = TrainingRun(
             seed=self.seed,
             scratch=self.scratch,
             failures=self.scratch,

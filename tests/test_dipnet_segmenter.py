@@ -5,19 +5,27 @@ import pytest
 import torch
 
 from dipnet.config import DIPNetConfig, InferenceConfig, PropagationConfig, SegmentationConfig
-from dipnet.inference import Pass, foreground_box, label, paste, segment_video
-from dipnet.model import Networks
+from dipnet.networks import Networks
+from dipnet.region import RegionPass, foreground_box
+from dipnet.segmenter import make_segmenter
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from tests.videos import Squares
+from vos.geometry import Box
+from vos.segment import segment_video
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
 S = SegmentationConfig(backbone="mini", size=64, channels=8, units=1, finest_stride=2)
+WHOLE = Box(0, 0, 60, 80)
 
 
 def networks() -> Networks:
     segmentation = new_segmentation(S, "none", 0).eval()
     return Networks(new_propagation(P, "none", 0).eval(), segmentation, [segmentation])
+
+
+def segmented(video: Squares, both: Networks, options: InferenceConfig) -> list[np.ndarray]:
+    return list(segment_video(video, make_segmenter(both, options, "cpu")))
 
 
 def config(**change: object) -> InferenceConfig:
@@ -37,8 +45,7 @@ def config(**change: object) -> InferenceConfig:
 )
 def test_every_variant_gives_a_mask_of_known_ids_for_every_frame(objects: int, change: dict) -> None:
     video = Squares(objects=objects, length=3)
-    with torch.inference_mode():
-        masks = list(segment_video(video, networks(), config(**change), "cpu"))
+    masks = segmented(video, networks(), config(**change))
     assert len(masks) == 3
     assert all(mask.shape == (60, 80) and set(np.unique(mask)) <= {0, *video.object_ids} for mask in masks)
     assert np.array_equal(masks[0], video.mask(0))
@@ -50,36 +57,33 @@ def test_each_object_is_segmented_by_its_own_network(crop: bool) -> None:
     for network, answer in ((never, -9.0), (always, 9.0)):
         network.refine = lambda image, hints, answer=answer: torch.full((len(hints), 1, 64, 64), answer)  # type: ignore
     tuned = Networks(networks().propagation, always, [never, always])
-    with torch.inference_mode():
-        *_, last = segment_video(Squares(objects=2, length=3), tuned, config(crop=crop), "cpu")
+    *_, last = segmented(Squares(objects=2, length=3), tuned, config(crop=crop))
     assert set(np.unique(last)) - {0} == {2}
 
 
 def test_segmenting_is_repeatable() -> None:
-    with torch.inference_mode():
-        runs = [np.stack(list(segment_video(Squares(objects=2), networks(), config(), "cpu"))) for _ in range(2)]
+    runs = [np.stack(segmented(Squares(objects=2), networks(), config())) for _ in range(2)]
     assert np.array_equal(*runs)
 
 
-def test_only_the_first_mask_is_looked_at() -> None:
+def test_only_the_first_mask_is_read() -> None:
     class Blind(Squares):
         def mask(self, index: int):
             assert index == 0
             return super().mask(index)
 
-    with torch.inference_mode():
-        assert len(list(segment_video(Blind(), networks(), config(), "cpu"))) == 6
+    assert len(segmented(Blind(), networks(), config())) == 6
 
 
 def test_an_empty_mask_leaves_the_identity_as_it_was() -> None:
     video, both = Squares(objects=2), config(crop=False)
     with torch.inference_mode():
-        way = Pass(networks().propagation, both, "cpu")
+        way = RegionPass(networks().propagation, both, "cpu")
         objects = np.stack([video.mask(0) == i for i in video.object_ids])
-        way.start(video.frame(0), objects, (0, 0, 60, 80))
+        way.start(video.frame(0), objects, WHOLE)
         first = way.dynamic.clone()
         objects[0] = False
-        way.remember(video.frame(1), objects, objects.astype(np.float32), (0, 0, 60, 80))
+        way.update(video.frame(1), objects, objects.astype(np.float32), WHOLE)
     assert first.shape == (3, 128)  # two objects, and both as one
     assert torch.equal(way.dynamic[0], first[0])
     assert not torch.equal(way.dynamic[1], first[1])
@@ -88,32 +92,21 @@ def test_an_empty_mask_leaves_the_identity_as_it_was() -> None:
 def test_omega_zero_keeps_the_first_frame_s_identity() -> None:
     video = Squares()
     with torch.inference_mode():
-        way = Pass(networks().propagation, config(omega=0.0), "cpu")
-        way.start(video.frame(0), video.mask(0)[None] == 1, (0, 0, 60, 80))
+        way = RegionPass(networks().propagation, config(omega=0.0), "cpu")
+        way.start(video.frame(0), video.mask(0)[None] == 1, WHOLE)
         first = way.dynamic.clone()
         mask = video.mask(1)[None] == 1
-        way.remember(video.frame(1), mask, mask.astype(np.float32), (0, 0, 60, 80))
+        way.update(video.frame(1), mask, mask.astype(np.float32), WHOLE)
     assert torch.equal(way.dynamic, first)
 
 
-def test_alone_the_segmentation_is_fed_with_the_mask_before() -> None:
+def test_segmentation_without_propagation_reads_the_previous_mask() -> None:
     video = Squares()
-    way = Pass(None, config(phases="segmentation", crop=False), "cpu")
-    way.start(video.frame(0), video.mask(0)[None] == 1, (0, 0, 60, 80))
-    hint = way.propagate(video.frame(1), (0, 0, 60, 80), together=False)
+    way = RegionPass(None, config(phases="segmentation", crop=False), "cpu")
+    way.start(video.frame(0), video.mask(0)[None] == 1, WHOLE)
+    hint = way.propagate(video.frame(1), WHOLE)
     assert hint.shape == (1, 1, 16, 16)
     assert hint.mean().item() == pytest.approx((video.mask(0) == 1).mean(), rel=0.05)
-
-
-def test_the_highest_probability_above_a_half_wins() -> None:
-    scores = np.array([[[0.9, 0.4, 0.6]], [[0.8, 0.3, 0.7]]], np.float32)
-    assert label(scores, (3, 5)).tolist() == [[3, 0, 5]]
-
-
-def test_scores_are_pasted_into_their_box_alone() -> None:
-    result = paste(np.ones((1, 4, 4), np.float32), (1, 2, 3, 6), (5, 8))
-    assert result.sum() == 8
-    assert result[0, 1:3, 2:6].all()
 
 
 def test_the_crop_has_its_margin_and_stays_inside_the_frame() -> None:
@@ -123,12 +116,14 @@ def test_the_crop_has_its_margin_and_stays_inside_the_frame() -> None:
     assert foreground_box(np.zeros((4, 4), bool), 0.25) is None
 
 
-def test_what_cannot_change_the_result_is_not_in_the_config_of_segmenting() -> None:
+def test_the_segment_config_omits_what_cannot_change_the_result() -> None:
     base = {"crop": False}
     single = [DIPNetConfig(**base, instances=way).inference(multi_object=False) for way in ("jointly", "separately")]
     assert single[0] == single[1]
-    alone = [DIPNetConfig(**base, phases="segmentation", omega=w).inference(multi_object=True) for w in (0.1, 0.9)]
-    assert alone[0] == alone[1]
+    unpropagated = [
+        DIPNetConfig(**base, phases="segmentation", omega=w).inference(multi_object=True) for w in (0.1, 0.9)
+    ]
+    assert unpropagated[0] == unpropagated[1]
 
 
 def test_a_crop_without_both_phases_is_refused() -> None:

@@ -1,8 +1,9 @@
 """One training on several processes (`DistributedDataParallel`): NCCL between GPUs of one machine, gloo between CPUs.
 
-Every process draws the same batches from the same seeds and works through its share of each; gradients are gathered, so
-that the weights are those of one process up to rounding, wherever batch norm is frozen. Drawing takes milliseconds; it
-is the networks that take time. What stands in a checkpoint fits any number of processes."""
+Every process draws the same batches from the same seeds and processes its share of each. Gradients are summed, so the
+weights are those of one process up to rounding, wherever batch norm is frozen. Drawing takes milliseconds; the networks
+take the time. A checkpoint fits any number of processes.
+"""
 
 from __future__ import annotations
 
@@ -19,45 +20,48 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-PATIENCE = timedelta(minutes=10)
-"""How long a process waits for the others before it gives up."""
+TIMEOUT = timedelta(minutes=10)
+"""Longest wait of a process for the others."""
 
 
 class ParallelError(RuntimeError):
-    """A process of a training that did not do its part."""
+    """A failed process of a training."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Which of how many processes this one is."""
+    """Rank of this process and number of processes."""
 
     rank: int = 0
     size: int = 1
 
-    def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
-        """The module with gradients that are averaged over all processes."""
+    def wrap(self, module: nn.Module, device: str) -> nn.Module:
+        """Return the module with gradients that are averaged over all processes."""
         if self.size == 1:
             return module
-        return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
+        return DistributedDataParallel(module, device_ids=[torch.device(device)] if device.startswith("cuda") else None)
 
     def total(self, value: Tensor) -> Tensor:
-        """The sum of a value over all processes."""
+        """Return the sum of a value over all processes."""
         if self.size > 1:
             dist.all_reduce(value)
         return value
 
-    def unsynchronised(self, module: nn.Module) -> AbstractContextManager[None]:
-        """Gradients are gathered here only, until the last part of a batch."""
+    def unsynchronized(self, module: nn.Module) -> AbstractContextManager[None]:
+        """Return a context in which gradients add up in this process only, until the last part of a batch."""
         return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
 
 @contextmanager
-def together(size: int, follow: Callable[[World, str], object], device: str, meeting: Path) -> Iterator[World]:
-    """Makes this process the first of `size`. The others, started here, call `follow` with their World and device.
+def process_group(size: int, follow: Callable[[World, str], object], device: str, meeting: Path) -> Iterator[World]:
+    """Make this process the first of `size`; the others, started here, call `follow` with their World and device.
 
     `follow` must be picklable, and do the same steps as the body of the `with`. On `cuda` each process has a GPU of its
-    own. `meeting`: a file that they find each other by; made and removed here. Raises ParallelError if another process
-    fails; what it printed tells why."""
+    own. `meeting` is a file by which they find each other, made and removed here.
+
+    Raises:
+        ParallelError: Another process failed; its output says why.
+    """
     if size == 1:
         yield World()
         return
@@ -75,16 +79,16 @@ def together(size: int, follow: Callable[[World, str], object], device: str, mee
         _join(World(0, size), device, meeting)
         yield World(0, size)
         for process in others:
-            process.join(PATIENCE.total_seconds())
+            process.join(TIMEOUT.total_seconds())
         if any(process.exitcode != 0 for process in others):
-            raise ParallelError(f"a process of {size} failed after the last step; what it printed tells why")
+            raise ParallelError(f"a process of {size} failed after the last step; its output says why")
     except RuntimeError as error:
-        # What one process raises reaches the others as a broken connection: say which it was.
+        # An error in one process reaches the others as a broken connection: say which it was.
         for process in others:
             process.join(30)
         failed = [rank for rank, process in enumerate(others, start=1) if process.exitcode]
         if failed and not isinstance(error, ParallelError):
-            raise ParallelError(f"process {failed[0]} of {size} failed; what it printed tells why ({error})") from error
+            raise ParallelError(f"process {failed[0]} of {size} failed; its output says why ({error})") from error
         raise
     finally:
         for process in others:
@@ -95,7 +99,7 @@ def together(size: int, follow: Callable[[World, str], object], device: str, mee
 
 
 def own_device(device: str, world: World) -> str:
-    """`cuda:1` for the second process; `cpu` for all."""
+    """Return `cuda:1` for the second process; `cpu` for all."""
     return f"{device}:{world.rank}" if device == "cuda" and world.size > 1 else device
 
 
@@ -118,5 +122,5 @@ def _join(world: World, device: str, meeting: Path) -> None:
         store=dist.FileStore(str(meeting), world.size),  # type: ignore[attr-defined]
         rank=world.rank,
         world_size=world.size,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )

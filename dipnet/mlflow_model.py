@@ -1,7 +1,8 @@
-"""Trained networks as others load them: what goes in and out, and the way from a folder to a function.
+"""Trained networks as MLflow models: what goes in and out, and how a folder becomes a function.
 
-`describe` is what the harness asks (`harness.method.Method`); `_load_pyfunc` is what MLflow's `python_function` models
-name. The folder holds the state dict that training published and a JSON config: nothing is unpickled."""
+`describe` fills in `harness.method.ServedNetwork`, and MLflow's `python_function` models call `_load_pyfunc`. The
+folder holds the state dict that training published and a JSON config: nothing is unpickled.
+"""
 
 from __future__ import annotations
 
@@ -15,56 +16,48 @@ from numpy.typing import NDArray
 
 
 def describe(run: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Signature and files of the network that a stage leaves, by its run function and its config; None if it is none.
+    """Return signature and files of the network that a stage writes, by its run function and config; None if none.
 
-    Tensors: n images, RGB normalised as ImageNet's, square; masks 0..1; the result in 0..1."""
+    Tensors: n images, RGB normalized as ImageNet's, square; masks in 0..1; the result in 0..1.
+    """
     kind = run.partition(":")[2].removeprefix("run_train_")
     if kind not in ("propagation", "segmentation"):
         return None
     options = config[kind]
     side = options["size"]
+    frame = _tensor("frame", 3, side)
     if kind == "propagation":
-        inputs = [
-            _tensor("frame", 3, side),
-            _tensor("reference", 3, side),
-            _tensor("reference_mask", 1, side),
-        ]
+        inputs = [frame, _tensor("reference", 3, side), _tensor("reference_mask", 1, side)]
         outputs = [_tensor("coarse_mask", 1, 4 * side // options["output_stride"])]
     else:
-        inputs = [_tensor("frame", 3, side), _tensor("coarse_mask", 1, config["coarse_size"])]
+        inputs = [frame, _tensor("coarse_mask", 1, config["coarse_size"])]
         outputs = [_tensor("mask", 1, side)]
-    return {
-        "kind": kind,
-        "files": ["network.pt"],
-        "config": {"network": kind, "options": options},
-        "inputs": inputs,
-        "outputs": outputs,
-    }
+    loader = {"network": kind, "options": options}
+    return {"kind": kind, "files": ["network.pt"], "config": loader, "inputs": inputs, "outputs": outputs}
 
 
-class Served:
+class NetworkModel:
     """A network with `predict`, on the CPU."""
 
     def __init__(self, folder: Path) -> None:
-        from dipnet.config import PropagationConfig
-        from dipnet.model import load_network
+        """Load the network of a folder."""
+        from dipnet.config import PropagationConfig, SegmentationConfig
         from dipnet.propagation import PropagationNetwork
+        from dipnet.segmentation import SegmentationNetwork
+        from vos.checkpoint import load_network
 
-        told = json.loads((folder / "config.json").read_text())
-        self.kind: str = told["network"]
+        description = json.loads((folder / "config.json").read_text())
+        self.kind: str = description["network"]
         self.network: Any
         if self.kind == "propagation":
-            self.network = PropagationNetwork(PropagationConfig(**told["options"]))
+            self.network = PropagationNetwork(PropagationConfig(**description["options"]))
         else:
-            from dipnet.config import SegmentationConfig
-            from dipnet.segmentation import SegmentationNetwork
-
-            self.network = SegmentationNetwork(SegmentationConfig(**told["options"]))
+            self.network = SegmentationNetwork(SegmentationConfig(**description["options"]))
         load_network(self.network, folder / "network.pt")
         self.network.eval()
 
     def predict(self, inputs: Mapping[str, NDArray[np.float32]], params: object = None) -> dict[str, Any]:  # noqa: ARG002
-        """Tensors by the names of `describe`, in and out."""
+        """Return tensors by the names of `describe`, as the inputs are."""
         import torch
 
         given = {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in inputs.items()}
@@ -76,8 +69,8 @@ class Served:
             return {"mask": torch.sigmoid(self.network.refine(given["frame"], given["coarse_mask"])).numpy()}
 
 
-def _load_pyfunc(path: str) -> Served:
-    return Served(Path(path))
+def _load_pyfunc(path: str) -> NetworkModel:
+    return NetworkModel(Path(path))
 
 
 def _tensor(name: str, channels: int, side: int) -> dict[str, Any]:

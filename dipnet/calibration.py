@@ -1,8 +1,9 @@
-"""An identity encoder that tells objects apart before its first step: set from training samples, not learnt.
+"""Calibration of the identity encoder: it distinguishes objects before its first training step.
 
 Eq. 1 doubles the features of the object after each of four blocks, so that they leave the range that ImageNet's batch
-norms were made for: a network that starts from ImageNet's weights then says least of the object that the mask shows.
-Statistics taken with eq. 1 in place, and frozen from then on as the paper freezes them, put that right."""
+norms were computed for: a network with ImageNet's weights then says least about the object that the mask shows.
+Statistics taken with eq. 1 in place, and frozen from then on as the paper freezes them, correct this.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +15,21 @@ from jaxtyping import Float
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from dipnet.optimise import Batch, Run
 from dipnet.propagation import PropagationNetwork
+from vos.optimization import Batch, TrainingRun
 
 GAIN = 1.5
-"""Of the logit of a channel, by standard deviations of its pooled feature: from 0.18 to 0.82 between −1 and 1."""
+"""Gain of a channel's logit per standard deviation of its pooled feature: from 0.18 to 0.82 between −1 and 1."""
 
 
-def calibrate_identity(network: PropagationNetwork, draw: Callable[[Generator], Batch], batches: int, run: Run) -> None:
-    """Sets statistics and head of the identity encoder from that many batches of `references` and their `masks`.
+def calibrate_identity(
+    network: PropagationNetwork, draw: Callable[[Generator], Batch], batches: int, run: TrainingRun
+) -> None:
+    """Set statistics and head of the identity encoder from that many batches of `references` and their `masks`.
 
-    The head becomes the sigmoid of the standardised pooled features: what the object has more of than objects have on
-    average is let through. Both encoders must mean the same by a channel, as where both begin alike."""
+    The head becomes the sigmoid of the standardized pooled features: it lets through what the object has more of than
+    objects have on average. A channel must mean the same to both encoders, as it does if both start from one state.
+    """
     network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
     encoder = network.identity
@@ -49,9 +53,9 @@ def calibrate_identity(network: PropagationNetwork, draw: Callable[[Generator], 
 
 @torch.no_grad()
 def _pooled(
-    network: PropagationNetwork, draw: Callable[[Generator], Batch], batches: int, run: Run
+    network: PropagationNetwork, draw: Callable[[Generator], Batch], batches: int, run: TrainingRun
 ) -> Float[Tensor, "samples c"]:
-    """Pooled features of all samples; their batches are none of the training's own."""
+    """Return the pooled features of all samples, from other batches than the training's own."""
     found = []
     for number in range(batches):
         batch = draw(np.random.default_rng([run.seed, number, batches]))

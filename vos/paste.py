@@ -1,8 +1,9 @@
-"""Objects of other images pasted into training samples, so that what a sample is about must be read from its hint.
+"""Objects of other images pasted into training samples, so that networks must read from the hint which one is meant.
 
-A training set of few videos with one striking object each teaches both networks to find striking objects, whatever
+A training set of few videos with one striking object each teaches networks to find striking objects, whatever
 identity or coarse mask they are given. With a second object in the picture, which the sample is about as often as its
-own, they cannot do without. Not in the paper, whose pre-training data has many objects in one image."""
+own, they cannot do without. Not in DIPNet's paper, whose pre-training data has many objects in one image.
+"""
 
 from __future__ import annotations
 
@@ -13,36 +14,37 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from dipnet.view import View, bounding_box
+from vos.geometry import Box, View
 
 ANGLE = 20.0
 """Largest rotation of a pasted object, degrees."""
 
 ZOOM = (0.5, 1.2)
-"""Range of its size, over the one that it had."""
+"""Range of its size, as a multiple of its original size."""
 
 PLACE = (0.15, 0.85)
-"""Where its centre may lie, in sides of the view."""
+"""Range of its center, in sides of the view."""
 
 DRIFT = 0.06
 """Largest further shift from one view to the next, in sides."""
 
-LEAST = 48
+MINIMUM_PIXELS = 48
 """Fewest pixels of the object that the sample is about, in the first view."""
 
 
 def paste(views: Sequence[View], donors: Sequence[View], rng: Generator) -> list[View]:
-    """The donors' object put into the views, one donor a view, before or behind the views' own object.
+    """Put the donors' object into the views, one donor per view, in front of or behind the views' own object.
 
-    The result is about either object, evenly. Where that object would be hidden in the first view, the views are
-    returned as they were."""
-    box = bounding_box(donors[0].mask == 1)
+    The result is about either object with equal probability. Where that object would be hidden in the first view, the
+    views are returned unchanged.
+    """
+    box = Box.around(donors[0].mask == 1)
     if box is None:
         return list(views)
-    centre = (box[1] + box[3]) / 2, (box[0] + box[2]) / 2
+    center = (box.left + box.right) / 2, (box.top + box.bottom) / 2
     side = donors[0].mask.shape[0]
-    matrix = np.asarray(cv2.getRotationMatrix2D(centre, rng.uniform(-ANGLE, ANGLE), rng.uniform(*ZOOM)), np.float64)
-    matrix[:, 2] += rng.uniform(*PLACE, 2) * side - centre
+    matrix = np.asarray(cv2.getRotationMatrix2D(center, rng.uniform(-ANGLE, ANGLE), rng.uniform(*ZOOM)), np.float64)
+    matrix[:, 2] += rng.uniform(*PLACE, 2) * side - center
     flip, before, swap = rng.random(3) < 0.5
     result = []
     for number, (view, donor) in enumerate(zip(views, donors, strict=True)):
@@ -52,11 +54,11 @@ def paste(views: Sequence[View], donors: Sequence[View], rng: Generator) -> list
         seen = shape if before else shape & (view.mask == 0)
         mask = seen.astype(np.uint8) if swap else np.where(seen, np.uint8(0), view.mask)
         result.append(View(np.where(seen[..., None], frame, view.frame), mask))
-    return result if (result[0].mask == 1).sum() >= LEAST else list(views)
+    return result if (result[0].mask == 1).sum() >= MINIMUM_PIXELS else list(views)
 
 
 def _moved(donor: View, matrix: NDArray[np.float64], *, flip: bool) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The donor's frame and object under an affine map, mirrored about its new place or not."""
+    """Return the donor's frame and object under an affine map, mirrored afterwards or not."""
     size = donor.mask.shape[::-1]
     frame = np.asarray(cv2.warpAffine(donor.frame, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
     solid = (donor.mask == 1).astype(np.uint8)

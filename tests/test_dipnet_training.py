@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from dipnet.backbone import Backbone
-from dipnet.config import AugmentationConfig, OneShotConfig, PropagationConfig, SegmentationConfig, TrainingConfig
-from dipnet.one_shot import tune_on_frame, tune_on_objects
-from dipnet.optimise import CHECKPOINT, Run, make_optimizer, set_mode
-from dipnet.train import iterations
+from dipnet.config import OneShotConfig, PropagationConfig, SegmentationConfig
+from dipnet.one_shot import fine_tune_on
 from dipnet.train_propagation import new_propagation, train_propagation
 from dipnet.train_segmentation import new_segmentation, train_segmentation
-from tests.videos import Squares
+from tests.videos import Squares, first_frame
+from vos.backbone import Backbone
+from vos.config import AugmentationConfig, TrainingConfig
+from vos.optimization import CHECKPOINT, TrainingRun, make_optimizer, set_mode
+from vos.training import iterations
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
 S = SegmentationConfig(backbone="mini", size=64, channels=8, units=1, finest_stride=2)
@@ -30,7 +31,7 @@ def test_both_networks_learn() -> None:
         (new_propagation(P, "none", 0), lambda n, run: train_propagation(n, [Squares(), Squares(seed=1)], CONFIG, run)),
         (new_segmentation(S, "none", 0), lambda n, run: train_segmentation(n, [Squares()], CONFIG, 16, run)),
     ):
-        run = Run(seed=0)
+        run = TrainingRun(seed=0)
         go(network, run)
         assert run.curve[-1][1] < 0.8 * run.curve[0][1]
 
@@ -39,28 +40,28 @@ def test_a_training_is_repeatable_from_its_seed() -> None:
     short = CONFIG.model_copy(update={"iterations": 3})
     first, second, other = (new_propagation(P, "none", seed) for seed in (0, 0, 1))
     for network in (first, second, other):
-        train_propagation(network, [Squares()], short, Run(seed=0))
+        train_propagation(network, [Squares()], short, TrainingRun(seed=0))
     assert same(first, second)
     assert not same(first, other)
 
 
 def test_a_killed_training_ends_with_the_same_weights(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("dipnet.optimise.CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("vos.optimization.CHECKPOINT_SECONDS", -1.0)
     config = CONFIG.model_copy(update={"iterations": 25})
     undisturbed = new_segmentation(S, "none", 0)
-    train_segmentation(undisturbed, [Squares()], config, 16, Run(seed=0))
+    train_segmentation(undisturbed, [Squares()], config, 16, TrainingRun(seed=0))
 
     class Killed(Exception): ...
 
-    def kill(share: float, words: str) -> None:
+    def kill(share: float, text: str) -> None:
         if share > 0.7:
             raise Killed
 
     with pytest.raises(Killed):
-        run = Run(seed=0, scratch=tmp_path, progress=kill)
+        run = TrainingRun(seed=0, scratch=tmp_path, progress=kill)
         train_segmentation(new_segmentation(S, "none", 0), [Squares()], config, 16, run)
     assert (tmp_path / CHECKPOINT).exists()
-    resumed, run = new_segmentation(S, "none", 0), Run(seed=0, scratch=tmp_path)
+    resumed, run = new_segmentation(S, "none", 0), TrainingRun(seed=0, scratch=tmp_path)
     train_segmentation(resumed, [Squares()], config, 16, run)
     assert same(undisturbed, resumed)
     assert [step for step, _ in run.curve] == [10, 20, 25]
@@ -71,13 +72,13 @@ def test_batch_norm_statistics_move_where_they_are_meant_to(mode: str, moving: i
     network = new_segmentation(S, "none", 0)
     before = {k: v.clone() for k, v in network.state_dict().items() if k.endswith("running_mean")}
     train_segmentation(
-        network, [Squares()], CONFIG.model_copy(update={"iterations": 2, "batch_norm": mode}), 16, Run(seed=0)
+        network, [Squares()], CONFIG.model_copy(update={"iterations": 2, "batch_norm": mode}), 16, TrainingRun(seed=0)
     )
     changed = {k.startswith("backbone.") for k, v in before.items() if not torch.equal(v, network.state_dict()[k])}
     assert len(changed) == moving
 
 
-def test_frozen_blocks_keep_their_weights_and_the_concat_encoder_learns_all() -> None:
+def test_frozen_blocks_do_not_apply_to_the_concat_encoder() -> None:
     config = CONFIG.model_copy(update={"frozen_blocks": 2})
     for way, learns in (("attention", False), ("concat", True)):
         network = new_propagation(P.model_copy(update={"identity_input": way}), "none", 0)
@@ -99,13 +100,14 @@ def test_epochs_count_frames() -> None:
     assert iterations(TrainingConfig(epochs=2, batch=4), [Squares(length=6), Squares(length=5)]) == 6
 
 
-def test_one_shot_tunes_copies_on_frame_and_on_each_object_of_the_crop() -> None:
+def test_one_shot_tunes_copies_on_the_frame_and_on_each_object() -> None:
     network = new_segmentation(S, "none", 0)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     config = OneShotConfig(frame_iterations=2, instance_iterations=2, batch=1, augmentation=AugmentationConfig(crop=0))
     video = Squares(objects=2)
-    tuned = tune_on_frame(network, video, config, 16, Run(seed=0))
-    crops = tune_on_objects(tuned, video, config, 0.25, 16, Run(seed=0))
+    first = first_frame(video)
+    (tuned,) = fine_tune_on("frame", network, *first, config, None, 16, TrainingRun(seed=0))
+    crops = fine_tune_on("objects", tuned, *first, config, 0.25, 16, TrainingRun(seed=0))
     assert len(crops) == 2
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
     assert not same(network, tuned)
@@ -117,6 +119,8 @@ def test_one_shot_tunes_copies_on_frame_and_on_each_object_of_the_crop() -> None
 def test_a_damaged_draft_of_a_checkpoint_is_never_read(tmp_path) -> None:
     (tmp_path / "checkpoint.draft").write_bytes(b"half a file")
     network = new_propagation(P, "none", 0)
-    train_propagation(network, [Squares()], CONFIG.model_copy(update={"iterations": 1}), Run(seed=0, scratch=tmp_path))
+    train_propagation(
+        network, [Squares()], CONFIG.model_copy(update={"iterations": 1}), TrainingRun(seed=0, scratch=tmp_path)
+    )
     assert all(np.isfinite(v.numpy()).all() for v in network.state_dict().values())
     shutil.rmtree(tmp_path)

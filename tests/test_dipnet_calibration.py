@@ -1,4 +1,4 @@
-"""The identity encoder before its first step: statistics with eq. 1 in place, a head that tells objects apart."""
+"""The identity encoder before its first step: statistics with eq. 1 in place, a head that distinguishes objects."""
 
 import copy
 
@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dipnet.calibrate import GAIN, calibrate_identity
-from dipnet.config import PropagationConfig, TrainingConfig
-from dipnet.optimise import Run
+from dipnet.calibration import GAIN, calibrate_identity
+from dipnet.config import PropagationConfig
 from dipnet.propagation import PropagationNetwork
-from dipnet.samples import masks_tensor
 from dipnet.train_propagation import new_propagation, propagation_objective, train_propagation
 from tests.videos import Squares
+from vos.config import TrainingConfig
+from vos.optimization import TrainingRun
+from vos.samples import masks_tensor
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8, identity_calibration=4)
 CONFIG = TrainingConfig(iterations=1, batch=4, optimizer="adamw", learning_rate=1e-9)
@@ -32,11 +33,11 @@ def two_halves(rng: np.random.Generator) -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def calibrated() -> PropagationNetwork:
     network = new_propagation(P, "none", 0)
-    calibrate_identity(network, two_halves, 4, Run(seed=0))
+    calibrate_identity(network, two_halves, 4, TrainingRun(seed=0))
     return network
 
 
-def test_what_passes_eq_1_is_normalised(calibrated: PropagationNetwork) -> None:
+def test_what_passes_eq_1_is_normalized(calibrated: PropagationNetwork) -> None:
     means, deviations = [], []
 
     def look(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -62,8 +63,8 @@ def test_channels_open_for_what_the_object_has_more_of(calibrated: PropagationNe
         identity = calibrated.encode_identity(batch["references"], batch["masks"])
     noise, stripes = pooled[:2].mean(0), pooled[2:].mean(0)
     open_noise, open_stripes = identity[:2].mean(0), identity[2:].mean(0)
-    apart = (noise - stripes).abs() > 0.5 * (noise - stripes).abs().max()
-    assert bool(((noise > stripes) == (open_noise > open_stripes))[apart].all())
+    distinct = (noise - stripes).abs() > 0.5 * (noise - stripes).abs().max()
+    assert bool(((noise > stripes) == (open_noise > open_stripes))[distinct].all())
     logits = torch.logit(identity)
     assert logits.mean().abs() < 0.3
     assert 0.5 * GAIN < logits.std() < 1.1 * GAIN
@@ -81,9 +82,9 @@ def test_the_frame_encoder_and_the_head_of_the_propagation_stay(calibrated: Prop
 def test_only_the_first_training_calibrates() -> None:
     network = new_propagation(P, "none", 0)
     untouched = copy.deepcopy(network.identity.head.weight)
-    train_propagation(network, [Squares()], CONFIG, Run(seed=0), first=False)
+    train_propagation(network, [Squares()], CONFIG, TrainingRun(seed=0), first=False)
     assert torch.allclose(network.identity.head.weight, untouched, atol=1e-6)
-    train_propagation(network, [Squares()], CONFIG, Run(seed=0))
+    train_propagation(network, [Squares()], CONFIG, TrainingRun(seed=0))
     off_diagonal = network.identity.head.weight - torch.diag(network.identity.head.weight.diag())
     assert off_diagonal.abs().max() < 1e-6
 
@@ -91,7 +92,7 @@ def test_only_the_first_training_calibrates() -> None:
 def test_without_the_option_nothing_is_calibrated() -> None:
     network = new_propagation(P.model_copy(update={"identity_calibration": 0}), "none", 0)
     untouched = copy.deepcopy(network.identity.head.weight)
-    train_propagation(network, [Squares()], CONFIG, Run(seed=0))
+    train_propagation(network, [Squares()], CONFIG, TrainingRun(seed=0))
     assert torch.allclose(network.identity.head.weight, untouched, atol=1e-6)
 
 
@@ -99,18 +100,18 @@ def test_calibrating_is_repeatable() -> None:
     networks = [new_propagation(P, "none", 0) for _ in range(2)]
     for network in networks:
         objective = propagation_objective(network, [Squares()], CONFIG)
-        calibrate_identity(network, objective.draw, 2, Run(seed=0))
+        calibrate_identity(network, objective.draw, 2, TrainingRun(seed=0))
     first, second = (network.state_dict() for network in networks)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_videos_held_out_are_not_calibrated_on() -> None:
+def test_calibration_does_not_read_held_out_videos() -> None:
     config = CONFIG.model_copy(update={"held_out": 0.5})
-    learnt, kept = Squares(), Squares(seed=1, objects=2)
+    learned, kept = Squares(), Squares(seed=1, objects=2)
     biases = []
-    for videos in ([learnt, kept], [learnt, Squares(seed=2)], [kept, learnt]):
+    for videos in ([learned, kept], [learned, Squares(seed=2)], [kept, learned]):
         network = new_propagation(P, "none", 0)
-        train_propagation(network, videos, config, Run(seed=0))
+        train_propagation(network, videos, config, TrainingRun(seed=0))
         biases.append(network.identity.head.bias.detach())
     assert torch.allclose(biases[0], biases[1], atol=1e-6)
     assert not torch.allclose(biases[0], biases[2], atol=1e-2)

@@ -1,0 +1,89 @@
+"""DIPNet as a segmenter: one pass over the whole frame, and with the crop another one around the foreground."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+
+from dipnet.config import InferenceConfig
+from dipnet.networks import Networks
+from dipnet.region import RegionPass, foreground_box
+from vos.geometry import Box, Image
+from vos.segment import Segmenter, exclusive, merged
+
+
+def make_segmenter(networks: Networks, config: InferenceConfig, device: str) -> Segmenter:
+    """Return DIPNet, or without the crop DIPNet*."""
+    return (CropSegmenter if config.crop else FrameSegmenter)(networks, config, device)
+
+
+class FrameSegmenter:
+    """DIPNet*, which segments each object in the whole frame."""
+
+    def __init__(self, networks: Networks, config: InferenceConfig, device: str) -> None:
+        """Take trained networks that are on the device."""
+        self.networks = networks
+        self.pass_ = RegionPass(networks.propagation, config, device)
+
+    @torch.inference_mode()
+    def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:
+        """Take the first frame and its masks."""
+        self.pass_.start(frame, objects, Box.whole(frame))
+
+    @torch.inference_mode()
+    def step(self, frame: Image) -> Float[np.ndarray, "objects height width"]:
+        """Return the probability of each object in the next frame."""
+        whole = Box.whole(frame)
+        scores = self.pass_.step(frame, whole, self.networks.object_segmentation)
+        self.pass_.update(frame, exclusive(scores), scores, whole)
+        return scores
+
+
+class CropSegmenter:
+    """DIPNet: all objects as one in the whole frame, a box around them, each object in the box (section 3.3.1).
+
+    With `search_margin` the first pass searches around the previous mask, and elsewhere if nothing is there.
+    """
+
+    def __init__(self, networks: Networks, config: InferenceConfig, device: str) -> None:
+        """Take trained networks that are on the device."""
+        self.networks = networks
+        self.config = config
+        self.frame_pass = RegionPass(networks.propagation, config, device)
+        self.crop_pass = RegionPass(networks.propagation, config, device)
+
+    @torch.inference_mode()
+    def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:
+        """Take the first frame and its masks."""
+        foreground = merged(objects)
+        self.region = self._search_region(foreground)
+        self.box = foreground_box(foreground[0], self.config.crop_margin) or Box.whole(frame)
+        self.frame_pass.start(frame, foreground, self.region)
+        self.crop_pass.start(frame, objects, self.box)
+
+    @torch.inference_mode()
+    def step(self, frame: Image) -> Float[np.ndarray, "objects height width"]:
+        """Return the probability of each object in the next frame."""
+        found = self.frame_pass.step(frame, self.region, [self.networks.frame_segmentation])
+        if found.max() <= 0.5 and self.region != Box.whole(frame):
+            found = self.frame_pass.step(frame, Box.whole(frame), [self.networks.frame_segmentation])
+        # An object that is not found may still be where it was: the last box is searched.
+        self.box = foreground_box(found[0] > 0.5, self.config.crop_margin) or self.box
+        scores = self.crop_pass.step(frame, self.box, self.networks.object_segmentation)
+        share = self.config.frame_share
+        if share and len(scores) == 1:
+            scores = (1 - share) * scores + share * found
+        objects = exclusive(scores)
+        foreground = merged(objects)
+        self.region = self._search_region(foreground)
+        self.frame_pass.update(frame, foreground, scores.max(0, keepdims=True), self.region)
+        self.crop_pass.update(frame, objects, scores, self.box)
+        return scores
+
+    def _search_region(self, foreground: NDArray[np.bool_]) -> Box:
+        """Return where the foreground is searched next: around its mask if there is a margin, else everywhere."""
+        margin = self.config.search_margin
+        box = None if margin is None else foreground_box(foreground[0], margin)
+        return box or Box.whole(foreground[0])

@@ -1,0 +1,95 @@
+"""Bodies of the stages that network methods have in common, called by their run functions.
+
+Torch is imported inside the functions: planning reads the names of run functions only, and torch takes seconds and half
+a gigabyte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vos.config import TrainStageConfig
+from vos.segment import write_masks
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from harness.stage import Task
+    from vos.optimization import TrainingRun
+    from vos.segment import Segmenter
+    from vos.timing import FineTuning
+
+
+def run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[..., None]) -> None:
+    """Write `network.pt` and `curves.csv` of a training stage; with several GPUs, each has a process of its own.
+
+    `new` makes the untrained network from `weights` and `seed`; `learn` trains it on `videos` with `config` and `run`.
+    Both must be picklable.
+    """
+    import torch
+
+    from vos.checkpoint import save_network
+    from vos.parallel import own_device, process_group
+    from vos.training import Training
+
+    config: TrainStageConfig = task.config
+    training = Training(
+        new=partial(new, weights=weights_of(task), seed=config.seed),
+        learn=partial(learn, videos=task.data["videos"], config=config.training),
+        before=task.needs["before"] / "network.pt" if "before" in task.needs else None,
+        seed=config.seed,
+        amp=config.amp,
+        scratch=task.scratch,
+        cpus=task.cpus,
+    )
+    processes = max(torch.cuda.device_count(), 1) if task.device == "cuda" else 1
+    with process_group(processes, training, task.device, task.scratch / "meeting") as world:
+        network, run = training(world, own_device(task.device, world), task.progress)
+    save_network(network, task.folder / "network.pt")
+    run.write_curve(task.folder / "curves.csv")
+
+
+def fine_tuning_run(task: Task) -> TrainingRun:
+    """Return where a finetune stage trains; its config has `seed` and `amp`."""
+    import torch
+
+    from vos.optimization import TrainingRun
+
+    torch.set_num_threads(task.cpus)
+    amp = task.config.amp and task.device == "cuda"
+    return TrainingRun(
+        seed=task.config.seed, failures=task.scratch, device=task.device, progress=task.progress, amp=amp
+    )
+
+
+def run_segmenting(task: Task, load: Callable[[], Segmenter]) -> None:
+    """Write `masks/<frame>.png` for every frame of the video."""
+    import torch
+
+    torch.set_num_threads(task.cpus)
+    write_masks(task.folder / "masks", task.data["video"], load(), task.progress)
+
+
+def run_timing(
+    task: Task, segmenter: Segmenter, fine_tuning: Sequence[FineTuning] = (), *, scale_up: bool = True
+) -> None:
+    """Write `timing.json`: seconds per frame, fine-tuning included (`measure_seconds`)."""
+    import torch
+
+    from vos.timing import measure_seconds
+
+    torch.set_num_threads(task.cpus)
+    video, config = task.data["video"], task.config
+    result = measure_seconds(video, segmenter, config, task.device, fine_tuning, scale_up=scale_up)
+    (task.folder / "timing.json").write_text(json.dumps(result | {"threads": task.cpus}, indent=1, sort_keys=True))
+
+
+def weights_of(task: Task) -> str:
+    """Return what a network starts from: `imagenet`, `none` (also where weights follow from `before`), or a file."""
+    kind: str = task.config.weights
+    if kind == "file":
+        return str(task.data["weights"])
+    return "none" if kind == "network" else kind
