@@ -1,6 +1,6 @@
 """Trained networks as MLflow models: what goes in and out, and how a folder becomes a function.
 
-The harness calls `describe` (`harness.method.Method`), and MLflow's `python_function` models call `_load_pyfunc`. The
+`describe` fills in `harness.method.ServedNetwork`, and MLflow's `python_function` models call `_load_pyfunc`. The
 folder holds the state dict that training published and a JSON config: nothing is unpickled.
 """
 

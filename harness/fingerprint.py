@@ -45,9 +45,9 @@ def code_fingerprint(run: str, modules: list[str]) -> dict[str, str]:
     """Return module name → SHA-256 of the part of it that `run` ("package.module:function") reaches.
 
     `modules` ("package.module" or "package.module:Name") count too, with what they import, as far as they are project
-    code. Project code is the top-level packages of `run`, of `modules` and of the harness, and what lies next to one of
-    them outside `site-packages`. Computed once per process. Raises StudyError if `run` does not exist, or a source
-    cannot be parsed.
+    code. Project code is the top-level packages of `run`, of `modules` and of the harness, what lies next to one of
+    them outside `site-packages`, and what the distribution of `run` or of the harness installed. Computed once per
+    process. Raises StudyError if `run` does not exist, or a source cannot be parsed.
     """
     return dict(_fingerprint(run, tuple(modules)))
 

@@ -144,6 +144,12 @@ def test_torch_lives_in_network_packages_only() -> None:
     assert {path.split("/")[0] for path in users("torch") | users("torchvision")} <= {"vos", "dipnet", "rivals"}
 
 
+def test_networks_know_stages_in_their_stage_modules_only() -> None:
+    services = {path for module in ("stage", "method") for path in users(f"harness.{module}")}
+    networks = {path for path in services if path.startswith(("vos/", "dipnet/"))}
+    assert networks == {f"{top}/{name}.py" for top in ("vos", "dipnet") for name in ("stages", "stage_runs")}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_files_are_short(path: Path) -> None:
     assert len((ROOT / path).read_text().splitlines()) <= LONGEST

@@ -18,7 +18,7 @@ from tests.s3 import s3_server
         ("bucket/prefix", "expected a URL"),
         ("s3://", "expected a URL"),
         ("nothing://bucket", "known are s3://"),
-        ("memory://store", "lives in one process"),
+        ("memory://store", "exists in one process"),
         ("sftp://me:secret@host/folder", "no password in a URL"),
     ],
 )

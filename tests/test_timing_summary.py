@@ -12,7 +12,7 @@ SPANS = st.lists(
 
 
 def test_stages_that_overlap_count_once_and_gaps_are_between() -> None:
-    summary = summarize_time([(10, 20), (15, 30), (40, 50)], begin=0, planned=4, end=55)
+    summary = summarize_time([(10, 20), (15, 30), (40, 50)], begun=0, planned=4, ended=55)
     assert summary is not None
     parts = summary.planning, summary.starting, summary.stages, summary.between, summary.ending
     assert parts == (4, 6, 30, 10, 5)
@@ -22,11 +22,11 @@ def test_stages_that_overlap_count_once_and_gaps_are_between() -> None:
 
 @given(SPANS)
 def test_the_parts_add_up_to_the_whole_time(spans: list[tuple[float, float]]) -> None:
-    summary = summarize_time(spans, begin=0, planned=5, end=120)
+    summary = summarize_time(spans, begun=0, planned=5, ended=120)
     assert summary is not None
     assert summary.planning + summary.starting + summary.stages + summary.between + summary.ending == pytest.approx(120)
     assert min(summary.stages, summary.between) >= -1e-9
 
 
 def test_a_run_without_stages_has_nothing_to_tell() -> None:
-    assert summarize_time([], begin=0, planned=1, end=2) is None
+    assert summarize_time([], begun=0, planned=1, ended=2) is None

@@ -113,7 +113,7 @@ def load_study(
             raise StudyError(f"{path}: name {name!r}; allowed are {_NAMES}")
     _check_benchmarks(file.benchmarks, benchmarks, f"{path}: benchmarks")
     if len(set(file.seeds)) < len(file.seeds):
-        raise StudyError(f"{path}: seeds: {list(file.seeds)} has duplicates")
+        raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
     size = load_scale(scale or file.scale, f"{path}: scale", scales)
     if options:
         laid_over = merged(nested(size.methods.get(file.method, {}), f"scale {size.name}"), nested(options, "--option"))
@@ -222,4 +222,4 @@ def _check_benchmarks(names: tuple[str, ...] | list[Any], known: Mapping[str, An
         if not isinstance(name, str) or name not in known:
             raise StudyError(f"{origin}: unknown benchmark {name!r}; allowed: {', '.join(sorted(known))}")
     if len(set(names)) < len(names):
-        raise StudyError(f"{origin}: {list(names)} has duplicates")
+        raise StudyError(f"{origin}: {list(names)} names one twice")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from harness.errors import HarnessError, RemoteError, StoreError
@@ -205,7 +205,7 @@ class SharedStore(Store):
         folder = self.root / "work" / key / "fetched"
         try:
             manifest = self.mirror.download(name, key, content, folder)
-            self.adopt(name, key, folder, manifest)
+            self.adopt(name, key, folder, replace(manifest, attempt=""))
         except DamagedError as error:
             _log.warning("damaged, set aside, to be computed again: %s", error)
             self.mirror.set_aside(name, key, content)
