@@ -52,10 +52,7 @@ ALLOWED = {
 ENTRIES = {"harness.run", "harness.explain", "harness.record"}
 """Modules that exist for `python -m` only, as `__main__` does: they may import `harness.cli` and nothing else."""
 
-TO_REMOVE = {
-    ("harness.results", "harness.tracking"),
-    ("harness.tracking", "harness.execution"),
-}
+TO_REMOVE: set[tuple[str, str]] = set()
 
 
 def imported(path: Path) -> set[str]:

@@ -33,7 +33,7 @@ variants:
 
 
 @dataclass
-class Told:
+class Explained:
     """A home where a study was run to its end, whose data and file are gone."""
 
     plan: Plan
@@ -42,7 +42,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def explained(tmp_path_factory: pytest.TempPathFactory) -> Explained:
     place = tmp_path_factory.mktemp("explain")
     make_davis16(place / "data")
     (place / "try.yaml").write_text(STUDY)
@@ -57,31 +57,31 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     save_results(store.home, "try", collect_results(plan, store))
     shutil.rmtree(place / "data")
     (place / "try.yaml").unlink()
-    return Told(plan, store.home, place / "try.yaml")
+    return Explained(plan, store.home, place / "try.yaml")
 
 
 @pytest.fixture
-def ask(told: Told, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def ask(*words: str) -> tuple[int, str, str]:
-        status = main(["explain", *words, "--home", str(told.home)])
+def ask(explained: Explained, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def ask(*arguments: str) -> tuple[int, str, str]:
+        status = main(["explain", *arguments, "--home", str(explained.home)])
         output = capsys.readouterr()
         return status, output.out, output.err
 
     return ask
 
 
-def test_it_goes_from_the_number_to_masks_data_code_and_machine(told: Told, ask: Callable) -> None:
+def test_it_explains_masks_data_code_and_machine(explained: Explained, ask: Callable) -> None:
     status, output, _ = ask("try", "one/davis16-val/1")
     assert status == 0
-    cell = next(cell for cell in told.plan.cells if cell.name == "one/davis16-val/1")
+    cell = next(cell for cell in explained.plan.cells if cell.name == "one/davis16-val/1")
     assert "J_mean 0." in output
     for name, stage in cell.segment.items():
-        folder = told.home / "store" / "segment" / stage.key
+        folder = explained.home / "store" / "segment" / stage.key
         assert f"  {name}: J 0." in output
         assert f"data {stage.data['video'].digest[:16]}; {folder / 'masks'}" in output
         assert (folder / "masks").is_dir()
     assert cell.score is not None
-    assert f"scores: {told.home / 'store' / 'score' / cell.score.key}" in output
+    assert f"scores: {explained.home / 'store' / 'score' / cell.score.key}" in output
     assert "run harness.baselines.first_mask:segment, version 1; revision abcdef" in output
     assert "numpy " in output
     assert "harness.baselines.first_mask " in output
@@ -89,26 +89,31 @@ def test_it_goes_from_the_number_to_masks_data_code_and_machine(told: Told, ask:
     assert "seconds measured on a machine" in output
 
 
-def test_it_ends_with_the_commands_that_compute_it_again(told: Told, ask: Callable) -> None:
+def test_it_ends_with_the_commands_that_reproduce_the_number(explained: Explained, ask: Callable) -> None:
     output = ask("try", "one/davis16-val/1")[1]
-    root = told.plan.inputs.root
-    again = ("run", told.study, "--scale", "mini", "--data", root, "--option", 'weights="none"')
-    assert f"  {command_line(*again, '--home', f'{told.home}-again')}\n" in output
+    root = explained.plan.inputs.root
+    again = ("run", explained.study, "--scale", "mini", "--data", root, "--option", 'weights="none"')
+    assert f"  {command_line(*again, '--home', f'{explained.home}-again')}\n" in output
     assert re.search(r"git checkout [0-9a-f]{40}", output) or "the revision is not known" in output
     assert "has changed since" in output  # the study's file is gone
 
 
-def test_a_part_that_one_cell_alone_has_is_enough(ask: Callable) -> None:
+def test_any_part_of_a_name_that_only_one_cell_has_is_enough(ask: Callable) -> None:
     assert ask("try", "other/davis16-val/0")[0] == 0
     assert ask("try.yaml", "ther/davis16-val/0")[1].startswith("other/davis16-val/0 of study try")
 
 
-def test_a_cell_that_was_left_out_says_why(ask: Callable) -> None:
+def test_a_study_is_found_by_the_name_in_its_file(ask: Callable, tmp_path: Path) -> None:
+    (tmp_path / "renamed.yaml").write_text(STUDY)
+    assert ask(str(tmp_path / "renamed.yaml"), "other/davis16-val/0")[0] == 0
+
+
+def test_a_skipped_cell_says_why(ask: Callable) -> None:
     assert "skipped: no DAVIS 2017" in ask("try", "one/davis17-val/0")[1]
 
 
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("arguments", "found"),
     [
         (("try", "third"), ["no cell 'third'", "one/davis16-val/0", "other/davis17-val/1"]),
         (("try", "one/davis16"), ["part of 2 cells", "one/davis16-val/0", "one/davis16-val/1"]),
@@ -116,22 +121,24 @@ def test_a_cell_that_was_left_out_says_why(ask: Callable) -> None:
         (("try", "one/davis16-val/0", "--scale", "paper"), ["was not run at scale paper"]),
     ],
 )
-def test_what_is_not_there_is_an_error_that_lists_what_is(ask: Callable, words: tuple[str], found: list[str]) -> None:
-    status, output, errors = ask(*words)
+def test_an_unknown_study_or_cell_is_an_error_that_lists_the_known(
+    ask: Callable, arguments: tuple[str], found: list[str]
+) -> None:
+    status, output, errors = ask(*arguments)
     assert status == 2
     assert not output
     assert errors.startswith("error: ")
     assert all(part in errors for part in found)
 
 
-def test_a_cell_that_is_not_finished_says_what_is_missing(told: Told, ask: Callable) -> None:
-    cell = next(cell for cell in told.plan.cells if cell.name == "one/davis16-val/1")
+def test_a_cell_that_is_not_finished_says_what_is_missing(explained: Explained, ask: Callable) -> None:
+    cell = next(cell for cell in explained.plan.cells if cell.name == "one/davis16-val/1")
     stage = cell.segment["a"]
-    folder = told.home / "store" / "segment" / stage.key
-    folder.rename(told.home / "away")
+    folder = explained.home / "store" / "segment" / stage.key
+    folder.rename(explained.home / "away")
     try:
         output = ask("try", "one/davis16-val/1")[1]
     finally:
-        (told.home / "away").rename(folder)
+        (explained.home / "away").rename(folder)
     assert "a: J" in output
     assert "not segmented yet" in output

@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_score_is_planned_where_the_truth_is_not_public(place: Path) -> None:
     plan, _ = planned(place)
     assert [cell.score is None for cell in plan.cells] == [False, True]
-    assert any("davis17-test-dev: segmented but not scored" in words for words in plan.omissions)
+    assert any("davis17-test-dev: segmented but not scored" in text for text in plan.omissions)
 
 
 def test_a_cell_without_public_truth_is_not_scored(place: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_cell_without_public_truth_waits_until_it_is_segmented(tmp_path: Path)
 
 
 def test_every_frame_is_exported_as_palette_png_under_its_name(place: Path, tmp_path: Path) -> None:
-    assert [words.split(":")[0] for words in export(*planned(place), tmp_path)] == [
+    assert [line.split(":")[0] for line in export(*planned(place), tmp_path)] == [
         "davis17-val/one",
         "davis17-test-dev/one",
     ]
@@ -117,7 +117,7 @@ def test_equal_masks_make_an_equal_zip(place: Path, tmp_path: Path) -> None:
 def test_what_is_exported_already_is_kept(place: Path, tmp_path: Path) -> None:
     list(export(*planned(place), tmp_path))
     before = (tmp_path / "davis17-val/one/dogs-jump").stat().st_ino
-    assert all("unchanged" in words for words in export(*planned(place), tmp_path))
+    assert all("unchanged" in line for line in export(*planned(place), tmp_path))
     assert (tmp_path / "davis17-val/one/dogs-jump").stat().st_ino == before
 
 
@@ -127,8 +127,8 @@ def test_seeds_lie_side_by_side(tmp_path: Path) -> None:
 
 
 def test_what_is_not_segmented_yet_is_named_and_left_out(tmp_path: Path) -> None:
-    words = list(export(*planned(tmp_path), tmp_path / "out"))
-    assert words[0] == "davis17-val/one: not exported, 1 of 1 sequences are not segmented yet"
+    lines = list(export(*planned(tmp_path), tmp_path / "out"))
+    assert lines[0] == "davis17-val/one: not exported, 1 of 1 sequences are not segmented yet"
     assert [path.name for path in (tmp_path / "out").iterdir()] == []
 
 

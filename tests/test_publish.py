@@ -43,7 +43,7 @@ def runs_of(home: Path) -> dict[str, tuple[str, dict[str, float], dict[str, str]
     }
 
 
-def test_resync_fills_an_empty_database_from_what_is_kept_and_twice_makes_no_doubles(
+def test_resync_fills_an_empty_database_without_duplicates(
     home: Path, finished: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(*make(home, data))
@@ -64,16 +64,16 @@ def resync_in_a_process(home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_deleted_database_is_rebuilt_by_fresh_processes_that_race_for_it_without_doubles(
+def test_processes_racing_to_rebuild_a_database_make_no_duplicates(
     home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(*make(home, data))
     before = runs_of(home)
     (home / "mlflow.db").unlink()
     racers = [resync_in_a_process(home) for _ in range(2)]
-    told = sorted(racer.communicate()[0] for racer in racers)
+    printed = sorted(racer.communicate()[0] for racer in racers)
     assert [racer.returncode for racer in racers] == [0, 0]
-    assert [words.rpartition(", ")[2].strip() for words in told] == ["0 written", "5 written"]
+    assert [line.rpartition(", ")[2].strip() for line in printed] == ["0 written", "5 written"]
     # Under another name, for this process may still have the deleted one open.
     (home / "mlflow.db").rename(home / "rebuilt.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'rebuilt.db'}")
@@ -83,7 +83,7 @@ def test_a_deleted_database_is_rebuilt_by_fresh_processes_that_race_for_it_witho
     assert len(shown(home, "try")) == 5
 
 
-def test_a_database_whose_maker_is_killed_is_not_there_and_is_made_by_the_next(
+def test_a_database_whose_maker_was_killed_is_made_by_the_next(
     home: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "mlflow.db").rename(home / "other.db")
@@ -105,7 +105,7 @@ def test_resync_of_a_study_that_was_never_run_is_a_named_error(home: Path, capsy
     assert "unknown: never run" in capsys.readouterr().err
 
 
-def test_what_was_cut_off_while_it_was_written_leaves_no_double(home: Path, data: Path) -> None:
+def test_an_interrupted_write_leaves_no_duplicate(home: Path, data: Path) -> None:
     plan, store = make(home, data)
     record(plan, store)
     (one, *_) = recorded(home, "cell")
@@ -117,7 +117,7 @@ def test_what_was_cut_off_while_it_was_written_leaves_no_double(home: Path, data
     assert len(client.search_runs([one.info.experiment_id])) == 5
 
 
-def test_two_homes_in_one_database_leave_each_other_alone(
+def test_two_homes_in_one_database_do_not_affect_each_other(
     home: Path, finished: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
@@ -162,9 +162,9 @@ def test_a_trained_network_is_a_model_with_a_signature_that_predicts(
     network = PropagationNetwork(config).eval()
     save_network(network, tmp_path / "network.pt")
     options = {"propagation": config.model_dump(mode="json")}
-    told = describe("dipnet.stage_runs:run_train_propagation", options)
-    assert told is not None
-    model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.mlflow_model", **told}
+    described = describe("dipnet.stage_runs:run_train_propagation", options)
+    assert described is not None
+    model = {"name": "propagation", "folder": str(tmp_path), "loader": "dipnet.mlflow_model", **described}
     training = RunSpec(id="k", role="training", name="train", model=model)
     cell = RunSpec(id="c", role="cell", name="cell", uses=("k",))
     publisher = Publisher(home, "try")
@@ -238,7 +238,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def test_a_server_killed_in_the_middle_is_caught_up_with_when_it_is_back(
+def test_resync_completes_a_server_that_was_killed_midway(
     tmp_path: Path,
     home: Path,
     data: Path,
@@ -271,7 +271,7 @@ def test_a_server_killed_in_the_middle_is_caught_up_with_when_it_is_back(
     assert "0 written" in capsys.readouterr().out
 
 
-def test_a_server_that_never_answers_is_waited_for_no_longer_than_said(
+def test_a_server_that_never_answers_is_waited_for_until_the_timeout(
     home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as silent:

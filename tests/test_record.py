@@ -129,7 +129,7 @@ def test_a_variant_that_the_study_no_longer_has_leaves_the_results(home: Path, d
     assert len(recorded(home, "cell")) == 2
 
 
-def test_a_failed_stage_of_a_cell_is_in_its_row(home: Path, data: Path) -> None:
+def test_a_failed_stage_is_in_the_result_of_its_cell(home: Path, data: Path) -> None:
     plan, store = make(home, data)
     cell = plan.cells[0]
     assert cell.score is not None
@@ -141,7 +141,7 @@ def test_a_failed_stage_of_a_cell_is_in_its_row(home: Path, data: Path) -> None:
     assert result.score_folder == ""
 
 
-def test_a_server_that_is_down_costs_a_warning_and_no_row(
+def test_a_server_that_is_down_costs_a_warning_and_no_result(
     home: Path, data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -195,7 +195,7 @@ def test_any_tracking_uri_gives_the_recorded_results(home: Path, data: Path, tmp
     assert there == read_results(home, "try")
 
 
-def test_where_the_store_is_not_scores_come_from_the_runs(home: Path, data: Path, tmp_path: Path) -> None:
+def test_scores_come_from_the_runs_if_there_is_no_store(home: Path, data: Path, tmp_path: Path) -> None:
     record(*make(home, data))
     before = [Path(one.score_folder) / "frames.csv" for one in read_results(home, "try") if one.done]
     expected = [path.read_text() for path in before]
@@ -206,9 +206,7 @@ def test_where_the_store_is_not_scores_come_from_the_runs(home: Path, data: Path
     assert all(tmp_path / "elsewhere" in path.parents for path in after)
 
 
-def test_an_mlflow_that_was_asked_for_and_is_not_there_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_mlflow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ResourceError, match="study try cannot be read"):
         read_results(tmp_path, "try", tracking="http://127.0.0.1:9")

@@ -169,7 +169,7 @@ def test_keep_going_scores_the_rest_says_why_and_ends_with_status_1(data, capsys
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (["--protocol", "davis18-val"], "davis16-val"),
         (["--truth", "/nowhere"], "/nowhere"),
@@ -177,12 +177,12 @@ def test_keep_going_scores_the_rest_says_why_and_ends_with_status_1(data, capsys
         (["--out", "/proc/none/out"], "/proc/none/out"),
     ],
 )
-def test_a_wrong_option_ends_with_status_2_and_says_what_is_wrong(data, capsys, options, words):
+def test_a_wrong_option_ends_with_status_2_and_says_what_is_wrong(data, capsys, options, message):
     assert run(data, *options) == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_in_the_official_layout_only_the_sequences_of_the_split_are_expected(data):
+def test_the_official_layout_is_scored_on_its_split_only(data):
     root = data / "DAVIS"
     (root / "Annotations").mkdir(parents=True)
     (data / "truth").rename(root / "Annotations/480p")

@@ -102,13 +102,13 @@ def test_all_counts_equal_the_plain_reference_on_random_masks(seed):
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 700), (700, 1), (130, 854), (480, 854), (1080, 1920)])
-def test_all_counts_equal_the_plain_reference_at_the_sizes_of_videos_and_at_degenerate_ones(height, width):
+def test_counts_equal_the_reference_at_usual_and_degenerate_sizes(height, width):
     rng = np.random.default_rng(height)
     for _ in range(2):
         assert_equals_plain(*random_pair(rng, height, width, 2), 2)
 
 
-def test_all_counts_equal_the_plain_reference_where_an_object_touches_every_border():
+def test_counts_equal_the_reference_if_an_object_touches_every_border():
     for top, left, bottom, right in np.ndindex(2, 2, 2, 2):
         truth = np.zeros((40, 60), np.uint8)
         truth[3 * (1 - top) : 40 - 3 * bottom, 3 * (1 - left) : 60 - 3 * right] = 1

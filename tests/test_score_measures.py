@@ -55,7 +55,7 @@ def square(y, x, index=1, shape=(40, 60)):
         ((10, 20, 8, 4, 4, 4), 0.5, 2 * 0.5 * 1.0 / 1.5),
     ],
 )
-def test_measures_follow_the_official_rules_where_masks_or_boundaries_are_empty(counts, region, boundary):
+def test_empty_masks_and_boundaries_score_by_the_official_rules(counts, region, boundary):
     assert region_similarity(np.array(counts)) == region
     assert boundary_measure(np.array(counts)) == boundary
 
@@ -109,7 +109,7 @@ def test_binary_masks_may_be_stored_with_any_value(stored):
         assert score_sequence([square(5, 5)], [square(5, 5, stored)], (1,), values=values).F.tolist() == [[1.0]]
 
 
-def test_a_predicted_id_above_the_highest_is_an_error_that_names_the_frame():
+def test_a_predicted_id_above_the_highest_is_an_error_with_the_frame():
     with pytest.raises(DataError, match=r"dog/00007.* id 3.* up to 2"):
         score_sequence([square(0, 0, 2)], [square(0, 0, 3)], (1, 2), name="dog", frames=["00007"])
 
@@ -126,9 +126,9 @@ def test_a_frame_that_only_one_side_has_is_an_error(lengths):
         score_sequence(truth, prediction, (1,))
 
 
-@pytest.mark.parametrize(("ids", "frames", "words"), [((), 1, "no object"), ((1,), 0, "no frame")])
-def test_nothing_to_score_is_an_error(ids, frames, words):
-    with pytest.raises(DataError, match=words):
+@pytest.mark.parametrize(("ids", "frames", "message"), [((), 1, "no object"), ((1,), 0, "no frame")])
+def test_nothing_to_score_is_an_error(ids, frames, message):
+    with pytest.raises(DataError, match=message):
         score_sequence([square(0, 0)] * frames, [square(0, 0)] * frames, ids)
 
 
@@ -178,7 +178,7 @@ def test_an_added_measure_is_in_every_score_file(tmp_path, monkeypatch):
         assert float(rows[0]["F_mean"]) == float(rows[0]["J_mean"]) / 2
 
 
-def test_a_sequence_without_scores_has_a_row_that_says_why_and_there_is_no_total(tmp_path):
+def test_a_sequence_without_scores_has_a_reason_and_no_total(tmp_path):
     assert write_scores(tmp_path, [scores_of("dog", [[1.0]])], "objects", problems={"cat": "mask missing"}) == {}
     with (tmp_path / "sequences.csv").open(newline="") as file:
         rows = {row["sequence"]: row for row in csv.DictReader(file)}

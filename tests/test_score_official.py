@@ -43,7 +43,7 @@ def score_fixture(name, frames):
 
 @needs_fixture
 @pytest.mark.parametrize("name", ["fx_swap", "fx_empty", "fx_border", "fx_full"])
-def test_fixture_integers_and_floats_of_every_frame_equal_the_official_ones(name):
+def test_fixture_values_of_every_frame_equal_the_official_ones(name):
     expected = [row for row in read_rows(FIXTURE / "expected_frames.csv") if row["sequence"] == name]
     frames = sorted({row["frame"] for row in expected})
     scores = score_fixture(name, frames)
@@ -55,7 +55,7 @@ def test_fixture_integers_and_floats_of_every_frame_equal_the_official_ones(name
 
 
 @needs_fixture
-def test_fixture_statistics_of_every_object_and_their_mean_equal_the_official_ones():
+def test_fixture_statistics_of_every_object_equal_the_official_ones():
     expected = {(row["sequence"], row["object"]): row for row in read_rows(FIXTURE / "expected_stats.csv")}
     scored = []
     for name in ("fx_swap", "fx_empty", "fx_border", "fx_full"):
@@ -74,7 +74,7 @@ def test_fixture_statistics_of_every_object_and_their_mean_equal_the_official_on
 @needs_data
 @pytest.mark.real_data
 @pytest.mark.parametrize("method", ["osvos", "rgmp"])
-def test_published_masks_on_davis16_equal_the_official_values_of_every_frame_and_in_total(method):
+def test_published_davis16_masks_get_the_official_values(method):
     official = json.loads((DATA / "official" / f"davis2016_val_per_frame_{method}.json").read_text())
     scored = []
     for name in sorted(set(official) - {"id"}):

@@ -50,7 +50,7 @@ def image_of(ids, kind):
     "kind", ["one bit", "grey 0/1", "grey 0/255", "grey with alpha", "small palette", "palette of 256"]
 )
 @pytest.mark.parametrize("width", [1, 7, 8, 9, 51])
-def test_every_encoding_that_methods_submit_is_read_as_the_general_reader_reads_it(tmp_path, kind, width):
+def test_every_submitted_encoding_reads_as_the_general_reader_does(tmp_path, kind, width):
     image_of(random_ids(width=width), kind).save(tmp_path / "mask.png")
     assert np.array_equal(read_raster(tmp_path / "mask.png").array(), read_mask(tmp_path / "mask.png"))
 

@@ -47,7 +47,7 @@ def test_the_tokens_of_all_pieces_fit_into_a_pipe(lengths, jobs):
 
 
 @pytest.mark.parametrize("jobs", [2, 3, 50])
-def test_any_number_of_processes_gives_the_scores_of_one_in_the_same_order(videos, jobs):
+def test_any_number_of_processes_gives_the_scores_of_one(videos, jobs):
     alone, shared = score_all(videos)[0], score_all(videos, jobs)[0]
     assert [one.name for one in shared] == list(LENGTHS)
     for one, other in zip(alone, shared, strict=True):
@@ -57,7 +57,7 @@ def test_any_number_of_processes_gives_the_scores_of_one_in_the_same_order(video
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 @pytest.mark.parametrize("keep_going", [True, False])
-def test_of_several_problems_the_first_in_order_is_told_whatever_the_number_of_processes(videos, jobs, keep_going):
+def test_the_first_problem_is_reported_by_any_number_of_processes(videos, jobs, keep_going):
     for name, frame in (("dog", 1), ("bee", 9), ("bee", 2), ("cat", 30)):
         (next(one for one in videos if one.name == name).prediction / f"{frame:05d}.png").write_bytes(b"")
     scores, problems = score_all(videos, jobs, keep_going=keep_going)
@@ -66,7 +66,7 @@ def test_of_several_problems_the_first_in_order_is_told_whatever_the_number_of_p
     assert "bee/00002.png" in problems["bee"]
 
 
-def test_a_process_that_is_killed_is_reported_with_the_videos_it_held_and_the_others_are_scored(videos, monkeypatch):
+def test_a_killed_process_costs_only_the_videos_that_it_held(videos, monkeypatch):
     parent = os.getpid()
 
     def die(video, *rest):
@@ -83,7 +83,7 @@ def test_a_process_that_is_killed_is_reported_with_the_videos_it_held_and_the_ot
     assert {one.name for one in scores} == LENGTHS.keys() - problems.keys()
 
 
-def test_a_defect_of_the_scorer_itself_is_raised_and_leaves_no_process_behind(videos, monkeypatch):
+def test_a_defect_of_the_scorer_is_raised_and_leaves_no_process(videos, monkeypatch):
     def fail(*arguments):
         raise RuntimeError("a defect")
 

@@ -117,12 +117,12 @@ def test_truth_outside_its_dataset_is_an_error_before_scoring(
     assert not (tmp_path / "home" / "rows").exists()
 
 
-@pytest.mark.parametrize(("options", "words"), [(("--method", "*"), "--method"), (("--study", "../up"), "../up")])
+@pytest.mark.parametrize(("options", "message"), [(("--method", "*"), "--method"), (("--study", "../up"), "../up")])
 def test_a_name_that_cannot_be_used_is_an_error(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], message: str
 ) -> None:
     assert submit(data, tmp_path / "home", *options) == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("half", [["--record"], ["--method", "OSVOS"]])

@@ -47,7 +47,7 @@ main(["store", "verify", "--home", str(store.home)])
 """
 
 
-def test_it_is_short_and_the_page_on_methods_shows_it() -> None:
+def test_the_template_is_short_and_shown_in_the_docs() -> None:
     assert len(TEMPLATE.read_text().splitlines()) < 60
     assert TEMPLATE.read_text() in (ROOT / "docs" / "methods.md").read_text()
 

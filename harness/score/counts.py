@@ -81,7 +81,7 @@ def _pack(truth: Raster, prediction: Raster, index: int, top: int, height: int, 
         np.equal(raster.flat()[start:end], index, out=plane[: end - start])
         plane[end - start :] = False
     bits = blocks.view(np.uint8)
-    packed = bits[-1]
+    packed: NDArray[np.uint8] = bits[-1]
     for block in bits[-2::-1]:
         np.add(packed, packed, out=packed)  # a shift; the fastest way on bytes
         np.bitwise_or(packed, block, out=packed)
@@ -93,4 +93,4 @@ def _count_bits(words: NDArray[np.uint64]) -> list[int]:
     count: Any = getattr(np, "bitwise_count", None)
     if count is None:  # numpy 1
         return [int.from_bytes(row.tobytes(), "little").bit_count() for row in words]
-    return count(words).sum(axis=1, dtype=np.int64).tolist()
+    return [int(number) for number in count(words).sum(axis=1, dtype=np.int64)]

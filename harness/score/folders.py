@@ -158,7 +158,8 @@ def _folders(folder: Path) -> list[str]:
 def _masks(folder: Path) -> set[str]:
     """Return the names of the frames."""
     try:
-        names = os.listdir(folder)
+        with os.scandir(folder) as entries:  # paths take ten times as long
+            names = [entry.name for entry in entries]
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); restore the folder") from None
     return {name[:-4] for name in names if name.endswith(".png") and not name.startswith(".")}

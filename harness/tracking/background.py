@@ -105,7 +105,7 @@ class Recorder:
                     publisher.publish([parent, *pending.values()])
                 pending.clear()
                 retry = _FIRST_RETRY
-            except (*errors(), StoreError) as error:
+            except errors(StoreError) as error:
                 if retry == _FIRST_RETRY:
                     _log.warning("%s %s", time.strftime("%H:%M:%S"), failure_message(home, study, error))
                 publisher = None

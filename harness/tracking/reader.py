@@ -20,7 +20,6 @@ from harness.files import atomic_folder, write_json
 from harness.results.cell import CellResult
 from harness.results.collect import SCORE_FILES
 from harness.results.submission import find_masks
-from harness.score import MEASURES
 from harness.stage import Identity
 from harness.store.manifest import MANIFEST, Manifest
 from harness.tracking.run_spec import CELL, NUMBERS, TAGS, TRAINING, TRAININGS, metrics_of, tags_of
@@ -70,11 +69,8 @@ def _result(run: Any, files: _Files) -> CellResult:
         document |= {name: metrics.get(name) for name in NUMBERS}
         if document["timed_objects"] is not None:
             document["timed_objects"] = int(document["timed_objects"])
-        document |= {
-            "values": {name: metrics[name] for name in MEASURES if name in metrics},
-            "masks": {},
-            "analyses": {},
-        }
+        values = {name: value for name, value in metrics.items() if name not in NUMBERS}
+        document |= {"values": values, "masks": {}, "analyses": {}}
         folder = document["score_folder"]
         if folder and Path(folder).is_dir():
             document["masks"] = find_masks(folder)
@@ -105,7 +101,7 @@ class _Files:
 
     def fetch_cell(self, run: Any) -> Path | None:
         """Return the folder with the scores and analyses of a run; None if the run has no scores."""
-        place = self._folder / "score" / run.info.run_id
+        place: Path = self._folder / "score" / run.info.run_id
         if not place.is_dir():
             entries = self._client.list_artifacts(run.info.run_id)
             wanted = [entry.path for entry in entries if entry.is_dir or entry.path in SCORE_FILES]

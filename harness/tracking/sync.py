@@ -96,7 +96,7 @@ def read_results(home: Path, study: str, *, from_store: bool = False, tracking: 
         store = store_id(home) if results and (home / "store" / "id").is_file() else ""
         try:
             shown = call_with_timeout(TIMEOUT if is_remote() else None, lambda: fetch_results(home, study, store=store))
-        except (*errors(), ResourceError) as error:
+        except errors(ResourceError) as error:
             _log.warning(failure_message(home, study, error))
             return results
         if not results:

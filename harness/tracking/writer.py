@@ -38,12 +38,12 @@ def tracking_uri(home: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.absolute() / 'mlflow.db'}"
 
 
-def errors() -> tuple[type[Exception], ...]:
-    """Return what MLflow and its back ends raise if they fail."""
+def errors(*further: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return what MLflow and its back ends raise if they fail, and `further` exceptions."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, SQLAlchemyError, OSError  # requests raises OSErrors
+    return MlflowException, SQLAlchemyError, OSError, *further  # requests raises OSErrors
 
 
 class Publisher:
