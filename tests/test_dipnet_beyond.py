@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.study import load_study, shipped_studies
 
 from dipnet.config import DIPNetConfig, OneShotConfig
 from dipnet.identity import update_identity
@@ -18,6 +17,7 @@ from dipnet.region import RegionPass, confidence, foreground_box, within
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from harness.datasets import load_protocols
+from harness.planning.study import load_study, shipped_studies
 from tests.test_dipnet_segmenter import P, S, config, networks, segmented
 from tests.test_dipnet_stages import keys, plan
 from tests.videos import Squares, first_frame

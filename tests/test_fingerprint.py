@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import FrameType
 
 import pytest
+
+from harness.datasets import load_protocols
+from harness.fingerprint import CONTRACT
+from harness.planning import gather, load_study, make_plan
+from harness.stage import Task
+from harness.store import Store
+from tests.engine import make_davis16
 
 FILES = {
     "plug/__init__.py": "",
@@ -59,6 +69,7 @@ def fingerprint(
     done = subprocess.run(
         [sys.executable, "-c", program, run, modules],
         env={**os.environ, "PYTHONPATH": path},
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -183,3 +194,62 @@ def test_an_installed_package_of_the_same_distribution_is_project_code(tmp_path:
     assert set(original) == {"plug.stages", "near.tools"}
     files["near/tools.py"] = "def help_out():\n    return 2\n"
     assert fingerprint(installed, files, modules="")["near.tools"] != original["near.tools"]
+
+
+def test_the_class_of_a_nested_config_without_a_default_counts(tmp_path: Path) -> None:
+    files = {
+        "lib/__init__.py": "",
+        "lib/inner.py": "class Inner:\n    @property\n    def side(self):\n        return 4\n",
+        "lib/config.py": "from lib.inner import Inner\nclass Outer:\n    inner: Inner | None\n    quoted: 'Inner'\n",
+        "lib/run.py": "def go(task):\n    return task.config.inner.side\n",
+    }
+    before = fingerprint(tmp_path, files, "lib.run:go", "lib.config:Outer")
+    files["lib/inner.py"] = files["lib/inner.py"].replace("4", "2")
+    after = fingerprint(tmp_path, files, "lib.run:go", "lib.config:Outer")
+    assert {name for name in before if after[name] != before[name]} == {"lib.inner"}
+
+
+def test_a_property_of_a_nested_config_is_in_the_key_of_a_training(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    for package in ("harness", "vos", "dipnet"):
+        shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    config = (root / "dipnet" / "config.py").read_text()
+    assert "return 4 * self.size // self.output_stride" in config
+    training = "dipnet.stage_runs:run_train_propagation", "dipnet.config:PropagationTrainConfig"
+    before = fingerprint(tmp_path, {}, *training)
+    changed_config = config.replace("return 4 * self.size", "return 2 * self.size")
+    after = fingerprint(tmp_path, {"dipnet/config.py": changed_config}, *training)
+    assert {name for name in before if after[name] != before[name]} == {"dipnet.config"}
+
+
+def test_every_project_module_that_a_stage_runs_is_in_its_key(tmp_path: Path) -> None:
+    make_davis16(tmp_path / "data")
+    protocols = load_protocols()
+    (tmp_path / "study.yaml").write_text(
+        "name: try\nmethod: first-mask\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n"
+    )
+    inputs = gather([protocols["davis16-val"]], tmp_path / "data", tmp_path / "facts.sqlite")
+    store = Store(tmp_path / "home")
+    for stage in make_plan(load_study(tmp_path / "study.yaml", protocols), inputs, store).missing:
+        executed: set[str] = set()
+
+        def note(frame: FrameType, event: str, _argument: object, executed: set[str] = executed) -> None:
+            if event == "call" and frame.f_globals.get("__name__", "").startswith("harness."):
+                executed.add(frame.f_globals["__name__"])
+
+        module, _, function = stage.run.partition(":")
+        (tmp_path / stage.key).mkdir()
+        task = Task(
+            folder=tmp_path / stage.key,
+            scratch=tmp_path,
+            config=stage.config,
+            needs={role: tmp_path / need.key for role, need in stage.needs.items()},
+            data={role: data.value for role, data in stage.data.items()},
+        )
+        run = getattr(import_module(module), function)
+        sys.setprofile(note)
+        try:
+            run(task)
+        finally:
+            sys.setprofile(None)
+        assert executed - CONTRACT - {"harness.hardware"} <= stage.code.keys(), stage.label

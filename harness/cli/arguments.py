@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,3 +25,16 @@ def add_home(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
         default=Path("runs"),
         help="folder of the store, the MLflow database and the reports (default: %(default)s)",
     )
+
+
+def add_subcommands(
+    parser: argparse.ArgumentParser, *commands: tuple[str, Callable[[argparse.Namespace], int], str]
+) -> list[argparse.ArgumentParser]:
+    """Add subcommands, each a name, a function that executes it and a summary; return their parsers."""
+    names = "|".join(name for name, _, _ in commands)
+    group = parser.add_subparsers(required=True, metavar=names, title="subcommands")
+    parsers = []
+    for name, execute, summary in commands:
+        parsers.append(group.add_parser(name, help=summary, description=summary))
+        parsers[-1].set_defaults(execute=execute)
+    return parsers

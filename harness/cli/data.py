@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from harness.cli.arguments import add_home
+from harness.cli.arguments import add_home, add_subcommands
 from harness.datasets import Part, check_part, compose, find_parts, list_entries, write_miniature
 
 WIDTH = 160
@@ -28,27 +28,18 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
     parser.epilog = EPILOG
-    commands = parser.add_subparsers(required=True, metavar="check|embed|compose", title="subcommands")
-    for name, action, summary in (
+    checking, embedding, composing = add_subcommands(
+        parser,
         ("check", check, "List what is under a folder, and every defect."),
         ("embed", make_embedded, "Render the miniature of all datasets."),
         ("compose", make_composed, "Derive a multi-object benchmark in the layout of DAVIS 2017."),
-    ):
-        command = commands.add_parser(name, help=summary, description=summary)
-        command.set_defaults(action=action)
-        if name == "check":
-            command.add_argument("root", metavar="ROOT", type=Path, help="folder of the datasets as distributed")
-            add_home(command)
-            continue
-        if name == "compose":
-            command.add_argument("root", metavar="DAVIS16", type=Path, help="folder of DAVIS 2016, or the one above")
+    )
+    checking.add_argument("root", metavar="ROOT", type=Path, help="folder of the datasets as distributed")
+    add_home(checking)
+    composing.add_argument("root", metavar="DAVIS16", type=Path, help="folder of DAVIS 2016, or the one above")
+    for command in (embedding, composing):
         command.add_argument("out", metavar="OUT", type=Path, help="a new folder")
         command.add_argument("--seed", metavar="S", type=int, default=0, help="(default: %(default)s)")
-
-
-def execute(options: argparse.Namespace) -> int:
-    """Do what the subcommand says and return its exit status."""
-    return int(options.action(options))
 
 
 def check(options: argparse.Namespace) -> int:

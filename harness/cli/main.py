@@ -28,7 +28,8 @@ VERBS = {
 }
 """Verb, which is also the name of its module in `harness.cli` → one-line summary.
 
-A module has `add_arguments(parser)` and `execute(options) -> int`, and is imported when its verb is given."""
+A module has `add_arguments(parser)`, which sets the default `execute`: a function that takes the parsed options and
+returns the exit status. It is imported when its verb is given."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -65,9 +66,7 @@ def make_parser(verb: str, program: str = PROGRAM) -> argparse.ArgumentParser:
 
 
 def _complete(parser: Parser, verb: str) -> None:
-    module = import_module(f"harness.cli.{verb}")
-    module.add_arguments(parser)
-    parser.set_defaults(execute=module.execute)
+    import_module(f"harness.cli.{verb}").add_arguments(parser)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from harness.cli.arguments import add_home
+from harness.cli.arguments import add_home, add_subcommands
 from harness.console import command_line
 from harness.errors import StudyError
 from harness.planning import study_name
@@ -31,25 +31,17 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
     parser.epilog = EPILOG
-    commands = parser.add_subparsers(required=True, metavar="ui|resync", title="subcommands")
-    for name, execute_, summary in (
+    ui, again = add_subcommands(
+        parser,
         ("ui", open_ui, "Start MLflow's UI for a home, on this machine only."),
         ("resync", resynchronize, "Make MLflow show exactly what the store of a home holds, without duplicates."),
-    ):
-        command = commands.add_parser(name, help=summary, description=summary)
-        command.set_defaults(action=execute_)
-        add_home(command)
-        if name == "ui":
-            command.add_argument("--port", metavar="N", type=int, default=5000, help="(default: %(default)s)")
-        else:
-            what = command.add_mutually_exclusive_group(required=True)
-            what.add_argument("study", metavar="STUDY", nargs="?", help="a study's YAML file or its name")
-            what.add_argument("--all", action="store_true", help="all studies that were run in this home")
-
-
-def execute(options: argparse.Namespace) -> int:
-    """Do what the subcommand says and return its exit status."""
-    return int(options.action(options))
+    )
+    studies = again.add_mutually_exclusive_group(required=True)
+    studies.add_argument("study", metavar="STUDY", nargs="?", help="a study's YAML file or its name")
+    studies.add_argument("--all", action="store_true", help="all studies that were run in this home")
+    ui.add_argument("--port", metavar="N", type=int, default=5000, help="(default: %(default)s)")
+    add_home(ui)
+    add_home(again)
 
 
 def open_ui(options: argparse.Namespace) -> int:

@@ -17,9 +17,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_study_arguments(parser)
     run.add_machine_arguments(parser)
     run.add_plan_arguments(parser.add_argument_group("output"))
-    parser.set_defaults(plan=True, export=None, time_limit=None)
-
-
-def execute(options: argparse.Namespace) -> int:
-    """Print the plan and return 0."""
-    return run.execute(options)
+    parser.set_defaults(execute=run.execute, plan=True, export=None, time_limit=None)

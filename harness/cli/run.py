@@ -100,6 +100,7 @@ class Session:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add all options of a run."""
     parser.epilog = EPILOG
+    parser.set_defaults(execute=execute)
     add_study_arguments(parser)
     parser.add_argument("--export", metavar="DIR", type=Path, help="write the masks here in the DAVIS site's format")
     machine = add_machine_arguments(parser)

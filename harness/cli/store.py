@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.cli.arguments import add_home
+from harness.cli.arguments import add_home, add_subcommands
 from harness.errors import StoreError
 from harness.results import referenced_stages
 from harness.store import Garbage, SharedStore, Store, gc, open_store, remote_gc
@@ -30,46 +30,44 @@ _DAY = 86400.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
     parser.epilog = EPILOG
-    commands = parser.add_subparsers(required=True, metavar="list|size|prune|verify", title="subcommands")
-    for name, action, summary in (
+    commands = add_subcommands(
+        parser,
         ("list", show, "List every finished stage and the studies that refer to it."),
         ("size", size, "Add up bytes per kind of stage."),
         ("prune", prune, "Show what no study refers to and what killed attempts left behind; --yes removes it."),
         ("verify", verify, "Hash every finished stage again."),
-    ):
-        command = commands.add_parser(name, help=summary, description=summary)
-        command.set_defaults(action=action)
+    )
+    for command in commands:
         add_home(command)
         command.add_argument("--remote", action="store_true", help="at the URL that the home shares its stages with")
-        if name == "list":
-            command.add_argument("--kind", help="only one kind of stage, for example segment")
-            command.add_argument("--json", action="store_true", help="print JSON")
-        elif name == "prune":
-            command.add_argument("--yes", action="store_true", help="remove what is shown")
-            command.add_argument(
-                "--older-than",
-                metavar="DAYS",
-                type=float,
-                default=7.0,
-                help="least age of attempts and damaged folders, with --remote of everything (default: %(default)s)",
-            )
-        elif name == "verify":
-            command.add_argument("--set-aside", action="store_true", help="move damaged folders away")
+    listing, _, pruning, verifying = commands
+    listing.add_argument("--kind", help="only one kind of stage, for example segment")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    pruning.add_argument("--yes", action="store_true", help="remove what is shown")
+    pruning.add_argument(
+        "--older-than",
+        metavar="DAYS",
+        type=float,
+        default=7.0,
+        help="least age of attempts and damaged folders, with --remote of everything (default: %(default)s)",
+    )
+    verifying.add_argument("--set-aside", action="store_true", help="move damaged folders away")
 
 
-def execute(options: argparse.Namespace) -> int:
-    """Do what the subcommand says, in the home or at the URL that it shares its stages with; return the exit status."""
+def _open(options: argparse.Namespace) -> Store:
+    """Open the store of the home, a shared one only with --remote."""
     home = options.home.absolute()
     if not (home / "store").is_dir():
         raise StoreError(f"{home}: no home of runs; give --home the folder that a run was given")
     store = open_store(home) if options.remote else Store(home)
     if options.remote and not isinstance(store, SharedStore):
         raise StoreError(f"{home}: --remote: it shares nothing at a URL; a run with --store URL does")
-    return int(options.action(store, options))
+    return store
 
 
-def show(store: Store, options: argparse.Namespace) -> int:
+def show(options: argparse.Namespace) -> int:
     """Print a line for every finished stage, or all of them as JSON."""
+    store = _open(options)
     found = [entry for entry in _entries(store) if options.kind in (None, entry.name)]
     if options.json:
         print(json.dumps([asdict(entry) for entry in found]))
@@ -82,8 +80,9 @@ def show(store: Store, options: argparse.Namespace) -> int:
     return 0
 
 
-def size(store: Store, _options: argparse.Namespace) -> int:
+def size(options: argparse.Namespace) -> int:
     """Print bytes per kind of stage, and of what is not a finished stage."""
+    store = _open(options)
     kinds: dict[str, list[int]] = defaultdict(list)
     unused = []
     for entry in _entries(store):
@@ -101,8 +100,9 @@ def size(store: Store, _options: argparse.Namespace) -> int:
     return 0
 
 
-def prune(store: Store, options: argparse.Namespace) -> int:
+def prune(options: argparse.Namespace) -> int:
     """Show what can be removed; remove it with --yes."""
+    store = _open(options)
     older = options.older_than * _DAY
     found = list(_garbage(store, older))
     for one in found:
@@ -118,8 +118,9 @@ def prune(store: Store, options: argparse.Namespace) -> int:
     return 0
 
 
-def verify(store: Store, options: argparse.Namespace) -> int:
+def verify(options: argparse.Namespace) -> int:
     """Hash every byte of the finished stages again and print what is damaged; return 1 if anything is."""
+    store = _open(options)
     place = store.mirror if isinstance(store, SharedStore) else store
     checked = damaged = 0
     for name, key in sorted(place.published()):
