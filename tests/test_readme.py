@@ -1,4 +1,4 @@
-"""What the README tells people to type is there, and is what CI runs."""
+"""The commands in the README work, and CI runs them."""
 
 import re
 from pathlib import Path
@@ -10,11 +10,11 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 
 
-def test_every_study_that_the_readme_runs_exists_and_its_options_are_understood() -> None:
-    runs = [words for block in COMMANDS for words in re.findall(r"-m harness\.run (.*)", block)]
+def test_the_readme_s_studies_exist_and_its_options_are_valid() -> None:
+    runs = [run for block in COMMANDS for run in re.findall(r"-m harness\.run (.*)", block)]
     assert len(runs) >= 2
-    for words in runs:
-        options = make_parser("run").parse_args(["run", *words.split()])
+    for run in runs:
+        options = make_parser("run").parse_args(["run", *run.split()])
         assert (ROOT / options.study).is_file()
         assert options.scale is None or (ROOT / "studies" / "scales" / f"{options.scale}.yaml").is_file()
 
