@@ -1,4 +1,4 @@
-"""The command: kill it, give it again; it goes on, and says how it ended."""
+"""The run verb: a killed run continues when it is started again, and reports how it ended."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_killed_and_given_again_it_goes_on_and_tells_what_failed(place: Path) -> None:
+def test_a_killed_run_continues_and_reports_what_failed(place: Path) -> None:
     killed = start(place)
     wait_for(place, killed, 2)
     killed.send_signal(signal.SIGKILL)
@@ -99,7 +99,7 @@ def test_the_plan_is_printed_and_nothing_is_run(tmp_path: Path, capsys: pytest.C
         (FIRST, ["--export", "/proc/masks"], "--export"),
     ],
 )
-def test_what_a_user_can_put_right_is_one_message_and_status_2(
+def test_invalid_input_is_one_message_and_status_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], study: str, more: list[str], words: str
 ) -> None:
     assert command(tmp_path, study, *more) == 2
@@ -109,7 +109,7 @@ def test_what_a_user_can_put_right_is_one_message_and_status_2(
     assert "Traceback" not in errors
 
 
-def test_a_scale_for_gpus_goes_on_without_one_where_the_user_insists(tmp_path: Path) -> None:
+def test_yes_accepts_a_scale_for_gpus_without_one(tmp_path: Path) -> None:
     assert command(tmp_path, FIRST, "--scale", "paper", "--gpus", "0", "--yes", "--plan") == 0
 
 

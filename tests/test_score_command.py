@@ -1,4 +1,4 @@
-"""The command: its numbers, its files, and that bad data never ends with status 0 nor hangs."""
+"""The score verb: its numbers and files; bad data never ends with status 0 and never hangs."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_bad_data_ends_with_status_2_and_names_the_file(data, capsys, damage, jo
 
 
 @pytest.mark.parametrize("damage", BREAKS)
-def test_keep_going_scores_the_rest_says_why_and_ends_with_status_1(data, capsys, damage):
+def test_keep_going_scores_the_rest_and_ends_with_status_1(data, capsys, damage):
     named = damage(data)
     assert run(data, "--keep-going") == 1
     rows = {row["sequence"]: row for row in read_rows(data / "out/sequences.csv")}
@@ -177,7 +177,7 @@ def test_keep_going_scores_the_rest_says_why_and_ends_with_status_1(data, capsys
         (["--out", "/proc/none/out"], "/proc/none/out"),
     ],
 )
-def test_a_wrong_option_ends_with_status_2_and_says_what_is_wrong(data, capsys, options, message):
+def test_a_wrong_option_is_named_and_ends_with_status_2(data, capsys, options, message):
     assert run(data, *options) == 2
     assert message in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""The shortest whole way with all the real parts: data rendered, networks trained, Ray, MLflow, scores, tables."""
+"""The shortest complete run with all real parts: rendered data, trained networks, Ray, MLflow, scores, tables."""
 
 import os
 import subprocess

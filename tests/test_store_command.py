@@ -1,4 +1,4 @@
-"""The care of a store: what goes is what nobody refers to, what is damaged is found, what is in use stays."""
+"""The store verb: it prunes only what nobody refers to, finds damage and leaves running stages as they are."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def test_pruning_removes_what_no_study_refers_to_and_nothing_else(store: Store, 
     assert not list((store.root / "damaged").iterdir())
 
 
-def test_pruning_spares_what_is_in_work(store: Store, plan: Plan, stray: Stage) -> None:
+def test_pruning_keeps_running_stages(store: Store, plan: Plan, stray: Stage) -> None:
     with store.lock(stray.key):
         assert command(store, "prune", "--yes") == 0
     assert stray.key in published(store)
 
 
-def test_pruning_removes_attempts_that_were_given_up_on_long_ago(store: Store, plan: Plan) -> None:
+def test_pruning_removes_attempts_abandoned_long_ago(store: Store, plan: Plan) -> None:
     old, new, held = ("a" * 64, "b" * 64, "c" * 64)
     for key in (old, new, held):
         (store.start(key).scratch / "checkpoint").write_text("")
@@ -102,7 +102,7 @@ def test_pruning_removes_attempts_that_were_given_up_on_long_ago(store: Store, p
     assert not list((store.root / "work").iterdir())
 
 
-def test_pruning_is_refused_where_a_study_left_no_record_of_its_stages(
+def test_pruning_is_refused_if_a_study_has_no_plan_record(
     store: Store, stray: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (store.home / "rows").mkdir()
@@ -112,7 +112,7 @@ def test_pruning_is_refused_where_a_study_left_no_record_of_its_stages(
     assert published(store) == {stray.key}
 
 
-def test_verifying_finds_bytes_that_changed_and_sets_the_folder_aside_for_the_next_run(
+def test_verify_finds_changed_bytes_and_sets_the_folder_aside(
     store: Store, plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(store, "verify") == 0
@@ -129,7 +129,7 @@ def test_verifying_finds_bytes_that_changed_and_sets_the_folder_aside_for_the_ne
     assert command(store, "verify") == 0
 
 
-def test_a_folder_from_before_digests_were_kept_is_verified_by_sizes(store: Store, plan: Plan) -> None:
+def test_a_manifest_without_digests_is_verified_by_sizes(store: Store, plan: Plan) -> None:
     name, key = next(store.published())
     path = store.folder(name, key) / "manifest.json"
     manifest = json.loads(path.read_text())
@@ -157,11 +157,11 @@ def test_sizes_add_up(store: Store, plan: Plan, stray: Stage, capsys: pytest.Cap
     assert int(lines["that no study needs"][0]) == 1
 
 
-def test_a_folder_that_is_no_home_is_a_named_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_a_store_is_a_named_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["store", "list", "--home", str(tmp_path / "absent")]) == 2
     assert "absent" in capsys.readouterr().err
     assert not (tmp_path / "absent").exists()
 
 
-def test_sizes_read_well() -> None:
+def test_sizes_have_readable_units() -> None:
     assert [human(size) for size in (0, 999, 1500, 2_340_000)] == ["0 B", "999 B", "1.5 kB", "2.3 MB"]
