@@ -20,7 +20,8 @@ import numpy as np
 
 from harness.datasets import Sequence, read_mask, require_name, write_mask
 from harness.errors import DataError, StoreError
-from harness.files import read_json, write_json
+from harness.files import atomic_file, atomic_folder, read_json, write_json
+from harness.fingerprint import digest_of
 from harness.hardware import cores
 from harness.planning.plan import Cell, Plan
 from harness.store.local import Store
