@@ -2,8 +2,7 @@
 
 Eq. 1 doubles the features of the object after each of four blocks, so that they leave the range that ImageNet's batch
 norms were computed for: a network with ImageNet's weights then says least about the object that the mask shows.
-Statistics taken with eq. 1 in place, and frozen from then on as the paper freezes them, correct this.
-"""
+Statistics taken with eq. 1 in place, and frozen from then on as the paper freezes them, correct this."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ def calibrate_identity(
     """Set statistics and head of the identity encoder from that many batches of `references` and their `masks`.
 
     The head becomes the sigmoid of the standardized pooled features: it lets through what the object has more of than
-    objects have on average. A channel must mean the same to both encoders, as it does if both start from one state.
-    """
+    objects have on average. A channel must mean the same to both encoders, as it does if both start from one state."""
     network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
     encoder = network.identity

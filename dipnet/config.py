@@ -1,8 +1,7 @@
 """The options of DIPNet, and the configs of its stages. Defaults are the paper's; scales and variants change them.
 
 Sizes are pixels of square inputs. "Paper" means the WACV 2020 text; "CRN" the public code of the network on which the
-segmentation phase builds; "choice" is ours, with a row in DEVIATIONS.md.
-"""
+segmentation phase builds; "choice" is ours, with a row in DEVIATIONS.md."""
 
 from __future__ import annotations
 

@@ -14,8 +14,7 @@ class IdentityEncoder(nn.Module):
     """A frame and the mask of an object in it → the object's identity attention vector (fig. 3a).
 
     `attention`: after each of the first four blocks f' = f + m ⊙ f (eq. 1). `concat`: the mask is a fourth channel of
-    the input instead (section 4.2.2). The head is conv5 → global average pool → fully connected → sigmoid.
-    """
+    the input instead (section 4.2.2). The head is conv5 → global average pool → fully connected → sigmoid."""
 
     def __init__(self, backbone: str, identity_input: str, output_stride: int = 32) -> None:
         """Build the untrained encoder."""
@@ -42,8 +41,7 @@ class IdentityEncoder(nn.Module):
 def attend(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n c h w"]:
     """Return f' = f + m ⊙ f with the binary mask resized to the features (eq. 1).
 
-    The resized mask is one wherever the object covers any of the cell, so that small objects do not vanish.
-    """
+    The resized mask is one wherever the object covers any of the cell, so that small objects do not vanish."""
     resized = functional.adaptive_max_pool2d(mask, features.shape[-2:])
     return features + resized * features
 
@@ -56,8 +54,7 @@ def update_identity(
 ) -> Float[Tensor, "objects channels"]:
     """Return the dynamic identity attention after one frame: α_t = ω β_{t−1} + (1−ω) α_{t−1} (eq. 2).
 
-    ω is one for all objects, or one for each. Objects that the last frame lost (`visible` false) keep their vector.
-    """
+    ω is one for all objects, or one for each. Objects that the last frame lost (`visible` false) keep their vector."""
     if isinstance(omega, Tensor):
         omega = omega[:, None]
     mixed = omega * estimated + (1 - omega) * dynamic

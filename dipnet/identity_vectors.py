@@ -21,8 +21,7 @@ def identity_vectors(
     """Return vectors in (0, 1), the ids of their objects and the indices of their frames, in time order.
 
     They are computed from the true masks, not from segmented ones, so that they depend on the encoder only. Frames
-    without truth and objects that are not visible give none. `network` is in evaluation mode on `device`.
-    """
+    without truth and objects that are not visible give none. `network` is in evaluation mode on `device`."""
     vectors, objects, frames = [], [], []
     for index in range(len(video)):
         try:

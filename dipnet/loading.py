@@ -30,8 +30,7 @@ def load(
 
     Raises:
         StoreError: A folder is not that of a trained network.
-        StudyError: An option is unknown or invalid, or the two networks do not fit.
-    """
+        StudyError: An option is unknown or invalid, or the two networks do not fit."""
     from dipnet.networks import load_networks
     from dipnet.segmenter import make_segmenter
 

@@ -1,8 +1,7 @@
 """Trained networks as MLflow models: what goes in and out, and how a folder becomes a function.
 
 `describe` fills in `harness.method.ServedNetwork`, and MLflow's `python_function` models call `_load_pyfunc`. The
-folder holds the state dict that training published and a JSON config: nothing is unpickled.
-"""
+folder holds the state dict that training published and a JSON config: nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 def describe(run: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return signature and files of the network that a stage writes, by its run function and config; None if none.
 
-    Tensors: n images, RGB normalized as ImageNet's, square; masks in 0..1; the result in 0..1.
-    """
+    Tensors: n images, RGB normalized as ImageNet's, square; masks in 0..1; the result in 0..1."""
     kind = run.partition(":")[2].removeprefix("run_train_")
     if kind not in ("propagation", "segmentation"):
         return None

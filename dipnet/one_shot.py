@@ -29,8 +29,7 @@ def fine_tune_on(
     """Return fine-tuned copies: one on the whole first `frame` with all objects as one, or one for each of `objects`.
 
     Those see the crop around the foreground, with that margin in sides of its box; with None the whole frame. `steps`
-    replaces the config's.
-    """
+    replaces the config's."""
     on_frame = part == "frame"
     crop = None if on_frame or margin is None else foreground_box(merged(objects)[0], margin)
     steps = getattr(config, config.iterations_of(part, len(objects))) if steps is None else steps

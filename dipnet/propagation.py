@@ -74,8 +74,7 @@ def coarse_probabilities(
     """Return the probability of each object at each place.
 
     With `foreground`, the logits of all objects as one: softmax over {−f_fg, f_1 … f_n}, of which the first stands for
-    the background (section 3.3.2). Without it, or for one object: a sigmoid for each.
-    """
+    the background (section 3.3.2). Without it, or for one object: a sigmoid for each."""
     if foreground is None or len(logits) == 1:
         return torch.sigmoid(logits)
     return torch.softmax(torch.cat([-foreground, logits]), 0)[1:]

@@ -40,8 +40,7 @@ class RegionPass:
     def update(self, frame: Image, objects: NDArray[np.bool_], scores: NDArray[np.float32], box: Box) -> None:
         """Apply eq. 2 with the masks just found, whose probabilities are `scores` (objects × height × width).
 
-        Objects that were not found keep their identity.
-        """
+        Objects that were not found keep their identity."""
         self.previous = objects
         if self.network is None or self.dynamic is None:
             return

@@ -1,8 +1,7 @@
 """Phase II, the spatial segmentation network: a coarse mask made exact, in one image (section 3.2).
 
 CRN (Motion-Guided Cascaded Refinement Network, CVPR 2018) with a finer coarse mask. Six stages, coarse to fine; each
-takes one block's features, is gated by the mask of the previous stage, and yields a mask.
-"""
+takes one block's features, is gated by the mask of the previous stage, and yields a mask."""
 
 from __future__ import annotations
 
@@ -76,8 +75,7 @@ class SegmentationNetwork(nn.Module):
         """Return the mask of a stage as the gate of the next.
 
         CRN passes the upsampled probability through a second sigmoid, so that its gate lies in [0.5, 0.73] and never
-        closes.
-        """
+        closes."""
         gate = _resize(torch.sigmoid(logit), size)
         return torch.sigmoid(gate) if self.config.double_sigmoid else gate
 
@@ -137,8 +135,7 @@ def segmentation_loss(
 ) -> Tensor:
     """Return the unweighted sum over the stages of the binary cross entropy against the nearest-resized truth (CRN).
 
-    `known` is 0 where the truth is void. `whole` is as in `masked_cross_entropy`.
-    """
+    `known` is 0 where the truth is void. `whole` is as in `masked_cross_entropy`."""
     total = truth.new_zeros(())
     for logit in logits:
         size = logit.shape[-2:]

@@ -44,8 +44,7 @@ class FrameSegmenter:
 class CropSegmenter:
     """DIPNet: all objects as one in the whole frame, a box around them, each object in the box (section 3.3.1).
 
-    With `search_margin` the first pass searches around the previous mask, and elsewhere if nothing is there.
-    """
+    With `search_margin` the first pass searches around the previous mask, and elsewhere if nothing is there."""
 
     def __init__(self, networks: Networks, config: InferenceConfig, device: str) -> None:
         """Take trained networks that are on the device."""

@@ -1,7 +1,6 @@
 """Run functions of DIPNet's stages, each from its config, its data and the folders of the stages that it needs.
 
-Torch is imported inside the functions: planning reads their names only, and torch takes seconds and half a gigabyte.
-"""
+Torch is imported inside the functions: planning reads their names only, and torch takes seconds and half a gigabyte."""
 
 from __future__ import annotations
 

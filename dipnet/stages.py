@@ -1,8 +1,7 @@
 """DIPNet as cached stages: train (each network, each training stage), finetune (one-shot), segment, time.
 
 Their run functions are in `dipnet.stage_runs`. Configs of stages hold what changes their result and nothing else, so
-that variants share what they have in common: an ω sweep shares both trained networks and every fine-tuned one.
-"""
+that variants share what they have in common: an ω sweep shares both trained networks and every fine-tuned one."""
 
 from __future__ import annotations
 
@@ -71,8 +70,7 @@ METHOD = DIPNet()
 def _read(same: Same[DIPNetConfig], multi_object: bool) -> tuple[str, InferenceConfig, InferenceConfig, str]:
     """Return what the stages before segmenting read, the configs of segmenting and of timing it, and all timing reads.
 
-    Only segmenting reads ω, which takes no time, so all ω share one measurement.
-    """
+    Only segmenting reads ω, which takes no time, so all ω share one measurement."""
     before = same.config.model_dump_json(exclude={"omega", "confident_omega"})
     inference = same.config.inference(multi_object=multi_object)
     timed = with_defaults(inference, ("omega", "confident_omega"))

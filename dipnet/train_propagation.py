@@ -39,8 +39,7 @@ def train_propagation(
 ) -> None:
     """Train phase I: identity from one frame of a pair, mask of the other; binary cross entropy on the coarse mask.
 
-    `first` says that no training went before, so that the identity encoder is calibrated if its config says so.
-    """
+    `first` says that no training went before, so that the identity encoder is calibrated if its config says so."""
     batches = network.config.identity_calibration
     if first and batches:
         learned, _ = split(videos, config.held_out)

@@ -1,7 +1,6 @@
 """Make the README's two pictures from the report of a finished home: `python docs/make_pictures.py runs`.
 
-The home is one of the embedded miniature, so that the pictures may be published: real frames have owners.
-"""
+The home is one of the embedded miniature, so that the pictures may be published: real frames have owners."""
 
 import argparse
 from pathlib import Path

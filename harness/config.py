@@ -1,8 +1,7 @@
 """Options as frozen values: any pydantic model that is frozen and forbids unknown keys is a config.
 
 `resolve` turns options read from YAML into such a value, or into one error that names file, key, what was found and
-what is allowed.
-"""
+what is allowed."""
 
 from __future__ import annotations
 
@@ -41,8 +40,7 @@ class Same(Generic[C]):
 def resolve(config_type: type[C], options: Mapping[str, Any], origin: str) -> C:
     """Return the config that `options` describe; keys may be dotted (`one_shot.frame_iterations`).
 
-    `origin` says in errors where the options are: a file and a key in it. Raises StudyError.
-    """
+    `origin` says in errors where the options are: a file and a key in it. Raises StudyError."""
     return resolve_nested(config_type, nested(options, origin), origin)
 
 

@@ -37,8 +37,7 @@ def command_line(*words: object) -> str:
     """Return the shell command that runs `vos-harness WORDS...`, quoted so that it can be pasted.
 
     The console script of this Python environment is named in full unless it is the one on PATH; an environment without
-    it gets `python -m harness`.
-    """
+    it gets `python -m harness`."""
     script = Path(sys.executable).with_name(PROGRAM)
     if not script.is_file():
         program = [sys.executable, "-m", "harness"]

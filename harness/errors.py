@@ -1,8 +1,7 @@
 """The errors that a user can cause.
 
 Each has one message that says which file, what was found, what is expected and what to do. Every class takes a single
-string, so that Ray can carry it between processes.
-"""
+string, so that Ray can carry it between processes."""
 
 
 class HarnessError(Exception):

@@ -30,8 +30,7 @@ def locked(path: Path) -> Iterator[None]:
 def atomic_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a draft next to `path` to write to; rename it to `path` afterwards, or remove it after an exception.
 
-    A reader finds the former file or the whole new one. With `durable`, that also holds after a power cut.
-    """
+    A reader finds the former file or the whole new one. With `durable`, that also holds after a power cut."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         yield draft
@@ -47,8 +46,7 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
 def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield an empty draft folder next to `path`; rename it to `path` afterwards, or remove it after an exception.
 
-    It replaces a folder of that name; without `replace`, an empty one only. Raises OSError if it cannot be written.
-    """
+    It replaces a folder of that name; without `replace`, an empty one only. Raises OSError if it cannot be written."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     draft.mkdir(parents=True)
     try:

@@ -4,8 +4,7 @@ Sources are read, never imported. Only those statements of a module count that a
 own names through `from module import name`; a module that is imported as a whole counts as a whole. Comments,
 docstrings, formatting, the order of imports, `if TYPE_CHECKING` and `if __name__ == "__main__"` do not count. Type
 annotations do not count either, but the classes that annotate the fields of a class are followed: a config reaches the
-configs nested in it. What is imported under a computed name is not seen: raise the stage's version for it.
-"""
+configs nested in it. What is imported under a computed name is not seen: raise the stage's version for it."""
 
 from __future__ import annotations
 
@@ -47,8 +46,7 @@ def code_fingerprint(run: str, modules: list[str]) -> dict[str, str]:
     `modules` ("package.module" or "package.module:Name") count too, with what they import, as far as they are project
     code. Project code is the top-level packages of `run`, of `modules` and of the harness, what lies next to one of
     them outside `site-packages`, and what the distribution of `run` or of the harness installed. Computed once per
-    process. Raises StudyError if `run` does not exist, or a source cannot be parsed.
-    """
+    process. Raises StudyError if `run` does not exist, or a source cannot be parsed."""
     return dict(_fingerprint(run, tuple(modules)))
 
 

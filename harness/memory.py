@@ -12,8 +12,7 @@ def release_memory() -> None:
     """Return freed memory that the C library keeps for later to the system.
 
     Tune runs every trial in a thread of its own, and glibc keeps an arena for each of many threads: a worker that tunes
-    one network after the other would keep all their peaks, gigabytes after an hour. Other C libraries need no call.
-    """
+    one network after the other would keep all their peaks, gigabytes after an hour. Other C libraries need no call."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,7 +1,6 @@
 """What a method offers to the harness: a config, and the stages that fill one cell of a study.
 
-A method is found by its entry point (group `harness.methods`) under the name that studies use.
-"""
+A method is found by its entry point (group `harness.methods`) under the name that studies use."""
 
 from __future__ import annotations
 
@@ -30,16 +29,14 @@ class CellRequest:
 
     sequences: Mapping[str, Data]
     """Sequence name → its Data, whose value is a harness.datasets.Sequence. It holds all masks, but a method may read
-    only that of the first frame.
-    """
+    only that of the first frame."""
 
     multi_object: bool
     """Whether several objects are distinguished (DAVIS17) or there is one foreground (DAVIS16)."""
 
     training: Mapping[str, Data | None]
     """`pretraining` and `offline` → Data whose value is a tuple of Sequences (still images: one frame each); None if
-    that data is not available.
-    """
+    that data is not available."""
 
     missing: Mapping[str, str]
     """Role of every None in `training` → a sentence that says what was looked for."""
@@ -57,8 +54,7 @@ class CellRequest:
     def once(self, read: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` returns, called once for all cells with the same `read`: the options that it depends on.
 
-        This only saves planning time, which matters in studies of thousands of cells: stages of one key are one.
-        """
+        This only saves planning time, which matters in studies of thousands of cells: stages of one key are one."""
         if read not in self.shared:
             self.shared[read] = make()
         made: T = self.shared[read]
@@ -127,8 +123,7 @@ class Method(Protocol):
         """Return the stages that fill the cell; nothing is run. Stages of several cells have the same key.
 
         Raises StudyError for a config that makes no sense on this benchmark, and DataUnavailableError if the available
-        data leaves nothing to train with.
-        """
+        data leaves nothing to train with."""
         ...
 
 

@@ -1,7 +1,6 @@
 """What a report offers to the harness: one method that turns the results of a study into files.
 
-A report is found by its entry point (group `harness.reports`), as methods are; the harness itself knows no report.
-"""
+A report is found by its entry point (group `harness.reports`), as methods are; the harness itself knows no report."""
 
 from __future__ import annotations
 
@@ -25,8 +24,7 @@ class Report(Protocol):
         """Bring `<home>/reports/<study>/` up to date with the results and return its files, the two main pages first.
 
         Results come from MLflow, or from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
-        Raises HarnessError for results that no report can be made of and for a folder that cannot be written.
-        """
+        Raises HarnessError for results that no report can be made of and for a folder that cannot be written."""
         ...
 
 

@@ -1,8 +1,7 @@
 """The contract of a stage: a frozen value that says what to run, with which config, on which data, after what.
 
 A stage does no I/O and is not run here. Its key is the identity of its result: two stages with one key have the same
-result, so the store keeps one folder for both.
-"""
+result, so the store keeps one folder for both."""
 
 from __future__ import annotations
 
@@ -181,8 +180,7 @@ class Task:
     scratch: Path
     """Folder for checkpoints and finished parts, kept from attempt to attempt until the stage is published.
 
-    A kill can come between any two writes, so write under another name and rename.
-    """
+    A kill can come between any two writes, so write under another name and rename."""
 
     config: Any
     needs: Mapping[str, Path]

@@ -1,8 +1,7 @@
 """A study's report on disk: `index.md`, `speed.md`, `index.html`, tables as CSV and LaTeX, figures, contact sheets.
 
 Equal results give equal bytes, except for measured seconds: they appear in the speed page with its tables and figures,
-and in the HTML page. Paths of this machine appear nowhere, unless a recorded reason contains one.
-"""
+and in the HTML page. Paths of this machine appear nowhere, unless a recorded reason contains one."""
 
 from __future__ import annotations
 
@@ -52,8 +51,7 @@ class PaperReport:
         """Bring `<home>/reports/<study>/` up to date with the results, log it to MLflow, and return its files.
 
         `from_store`: read the results from the store without MLflow. `tracking`: read them from the MLflow there.
-        Raises ReportError for unusable results, StoreError if the folder cannot be written.
-        """
+        Raises ReportError for unusable results, StoreError if the folder cannot be written."""
         from harness.tracking import sync  # here, because it loads MLflow, which takes seconds
 
         folder = home / "reports" / study
@@ -74,8 +72,7 @@ REPORT = PaperReport()
 def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[Path]:
     """Write the report of these results in place of the former one and return its files, the two pages first.
 
-    Raises OSError if the folder cannot be written.
-    """
+    Raises OSError if the folder cannot be written."""
     cells = list(cells)
     tables, published = load_tables(), load_published()
     ordered = order_cells(cells, tables.variants)

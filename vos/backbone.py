@@ -1,8 +1,7 @@
 """Backbones as five blocks in a row, Conv1 to Conv5 in ResNet's terms, at strides 2, 4, 8, 16 and 32.
 
 Networks are built of such blocks so that they can act between them and take features from each. Torchvision's models
-are used for their layers and weights.
-"""
+are used for their layers and weights."""
 
 from __future__ import annotations
 
@@ -101,8 +100,7 @@ def torchvision_models() -> ModuleType:
 
     A CPU-only torch from PyPI may meet a torchvision whose operators are built for CUDA. Its import then fails, since
     it registers shape functions for operators that do not exist. Only detection models use these operators; declaring
-    their signatures lets the import pass.
-    """
+    their signatures lets the import pass."""
     try:
         return importlib.import_module("torchvision.models")
     except RuntimeError as error:

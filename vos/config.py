@@ -1,8 +1,7 @@
 """Options that any network method has: how samples vary, how it is trained and fine-tuned, how it is timed.
 
 Sizes are pixels of square inputs. "CRN" is the public code of Motion-Guided Cascaded Refinement Network (CVPR 2018),
-whose training many defaults follow; "paper" is DIPNet's (WACV 2020); "choice" is ours, with a row in DEVIATIONS.md.
-"""
+whose training many defaults follow; "paper" is DIPNet's (WACV 2020); "choice" is ours, with a row in DEVIATIONS.md."""
 
 from __future__ import annotations
 

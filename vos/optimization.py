@@ -1,8 +1,7 @@
 """The loop that trains any network: steps, checkpoints, curves, and a stop at a loss that is not finite.
 
 A step's batch and the network's weights before it decide the weights after it, so a training that was killed and
-continues from its checkpoint ends with the same weights.
-"""
+continues from its checkpoint ends with the same weights."""
 
 from __future__ import annotations
 
@@ -114,8 +113,7 @@ def optimize(
     Takes fewer if the config has a patience and the loss settles.
 
     Raises:
-        TrainingError: The loss is not finite. The checkpoint before it stays, the batch is kept in `run.failures`.
-    """
+        TrainingError: The loss is not finite. The checkpoint before it stays, the batch is kept in `run.failures`."""
     if config.batch < config.accumulate * run.world.size:
         text = f"a batch of {config.batch} for {run.world.size} processes and {config.accumulate} parts"
         raise TrainingError(f"{text}: each needs a sample; give a larger batch or fewer GPUs")

@@ -2,8 +2,7 @@
 
 Every process draws the same batches from the same seeds and processes its share of each. Gradients are summed, so the
 weights are those of one process up to rounding, wherever batch norm is frozen. Drawing takes milliseconds; the networks
-take the time. A checkpoint fits any number of processes.
-"""
+take the time. A checkpoint fits any number of processes."""
 
 from __future__ import annotations
 
@@ -60,8 +59,7 @@ def process_group(size: int, follow: Callable[[World, str], object], device: str
     own. `meeting` is a file by which they find each other, made and removed here.
 
     Raises:
-        ParallelError: Another process failed; its output says why.
-    """
+        ParallelError: Another process failed; its output says why."""
     if size == 1:
         yield World()
         return

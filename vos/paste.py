@@ -2,8 +2,7 @@
 
 A training set of few videos with one striking object each teaches networks to find striking objects, whatever
 identity or coarse mask they are given. With a second object in the picture, which the sample is about as often as its
-own, they cannot do without. Not in DIPNet's paper, whose pre-training data has many objects in one image.
-"""
+own, they cannot do without. Not in DIPNet's paper, whose pre-training data has many objects in one image."""
 
 from __future__ import annotations
 
@@ -36,8 +35,7 @@ def paste(views: Sequence[View], donors: Sequence[View], rng: Generator) -> list
     """Put the donors' object into the views, one donor per view, in front of or behind the views' own object.
 
     The result is about either object with equal probability. Where that object would be hidden in the first view, the
-    views are returned unchanged.
-    """
+    views are returned unchanged."""
     box = Box.around(donors[0].mask == 1)
     if box is None:
         return list(views)

@@ -1,7 +1,6 @@
 """Training samples: clips of frames and masks drawn from videos or stills, varied, and made into tensors.
 
-Everything is drawn from the generator passed in, so that a step's batch depends only on its seed.
-"""
+Everything is drawn from the generator passed in, so that a step's batch depends only on its seed."""
 
 from __future__ import annotations
 
@@ -57,8 +56,7 @@ def clip_sample(
 
     Of a video: different frames out of `clip_window` consecutive ones (repeated if it has fewer), in random order or
     in time order. Of a still image: the image, then itself shifted and rotated. One flip, affine map and change of
-    color for the whole clip.
-    """
+    color for the whole clip."""
     views = _clip(videos, config, side, rng, frames, ordered)
     share = config.augmentation.paste
     if share > 0 and rng.random() < share:

@@ -20,8 +20,7 @@ class Segmenter(Protocol):
 
     What passes is scores, not labels, so that each method merges its objects by its own rule: a pixel belongs to the
     object of the highest score if that is above one half, else to the background. A method that scores the background
-    too returns object / (object + background).
-    """
+    too returns object / (object + background)."""
 
     def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:
         """Take the first frame and its masks; forget any earlier video."""

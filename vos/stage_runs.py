@@ -1,8 +1,7 @@
 """Bodies of the stages that network methods have in common, called by their run functions.
 
 Torch is imported inside the functions: planning reads the names of run functions only, and torch takes seconds and half
-a gigabyte.
-"""
+a gigabyte."""
 
 from __future__ import annotations
 
@@ -27,8 +26,7 @@ def run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[...,
     """Write `network.pt` and `curves.csv` of a training stage; with several GPUs, each has a process of its own.
 
     `new` makes the untrained network from `weights` and `seed`; `learn` trains it on `videos` with `config` and `run`.
-    Both must be picklable.
-    """
+    Both must be picklable."""
     import torch
 
     from vos.checkpoint import save_network

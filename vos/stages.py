@@ -2,8 +2,7 @@
 
 A method calls these functions in its `plan` and gives each stage its config and its run function, which calls the
 functions of `vos.stage_runs`. Configs of stages hold what changes their result and nothing else, so that variants share
-what they have in common. Planning does not import torch.
-"""
+what they have in common. Planning does not import torch."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ def train_stages(
     """Return the last training stage that option and data allow, and notes on the skipped ones.
 
     `last` is a role, or anything else for all of them. `train` makes a stage from its role, its data and the stage that
-    it continues. Raises DataUnavailableError if there is no data for any of them.
-    """
+    it continues. Raises DataUnavailableError if there is no data for any of them."""
     wanted = ["pretraining"] if last == "pretraining" else list(ROLES)
     stage, notes = None, []
     for role in wanted:
@@ -66,8 +64,7 @@ def initial_weights(option: str, backbone: str, before: Stage | None = None) -> 
     """Return what a network starts from, for the stage's config and for its data.
 
     The first is `network` where training continues, else `imagenet`, `none`, or `file`, which is then in the data.
-    Raises StudyError if that file does not exist.
-    """
+    Raises StudyError if that file does not exist."""
     if before is not None:
         return "network", {}
     if backbone == "mini" or option in ("imagenet", "none"):

@@ -1,7 +1,6 @@
 """Seconds per frame as papers count them: one-shot fine-tuning spread over the video, plus segmenting a frame.
 
-Off-line training is not counted. This reproduces the .70 and 1.09 of DIPNet's paper from its 40 s, 20 s and 110 ms.
-"""
+Off-line training is not counted. This reproduces the .70 and 1.09 of DIPNet's paper from its 40 s, 20 s and 110 ms."""
 
 from __future__ import annotations
 
@@ -40,8 +39,7 @@ def measure_seconds(
     """Return the seconds of one video, warmed up and synchronized, as `timing.json` holds them.
 
     The segmenter need not be fine-tuned. Fine-tuning is scaled up from `config.steps` steps, or else measured in full:
-    where the loss decides how many steps there are, or features are computed before the first.
-    """
+    where the loss decides how many steps there are, or features are computed before the first."""
     one_shot = 0.0
     if fine_tuning:
         fine_tuning[0].run(1)

@@ -41,8 +41,7 @@ def split(videos: Sequence[Video], held_out: float) -> tuple[list[Video], list[V
     """Return the videos to train on and those to validate on, which are evenly spread.
 
     Raises:
-        TrainingError: No video would be left to train on.
-    """
+        TrainingError: No video would be left to train on."""
     count = math.ceil(held_out * len(videos))
     if count and count >= len(videos):
         raise TrainingError(f"held_out {held_out}: {len(videos)} videos leave none to train on; give less, or 0")

@@ -52,8 +52,7 @@ class FolderVideo:
         The values of the mask are object ids (0 background, 255 void). A mask of nothing but 0 and 255 is one object.
 
         Raises:
-            DataError: There are no frames, no object in the mask, or their sizes differ.
-        """
+            DataError: There are no frames, no object in the mask, or their sizes differ."""
         self.files = sorted(path for path in Path(frames).glob("*") if path.suffix.lower() in _FRAME_ENDINGS)
         if not self.files:
             raise DataError(

@@ -1,8 +1,7 @@
 """`vos-harness VERB ...`: the command with all its verbs; `python -m harness` is the same.
 
 Exits with status 2 for a named error (study, option, data or environment) and with 130 after Ctrl-C; other statuses are
-those of the verb.
-"""
+those of the verb."""
 
 from __future__ import annotations
 

@@ -62,8 +62,7 @@ def check_sequences(
     """Return problems in the order of sequences and frames: every file is decoded, sizes and ids are compared.
 
     `cache` is the SQLite file of `content_digests`; unchanged files are not decoded again. `done` is called once per
-    file. Raises StoreError if the cache cannot be used, and no DataError.
-    """
+    file. Raises StoreError if the cache cannot be used, and no DataError."""
     return check_files(sequences, cache, done)[0]
 
 

@@ -86,8 +86,7 @@ def compose(root: Path, out: Path, seed: int, done: Callable[[str], object] = la
 
     Its sequences have two to four objects that cross and occlude; train is made from train only, val from val only. The
     same seed and source give the same bytes. `done` is called with the name of each finished sequence. Raises DataError
-    for damaged sources, StoreError if `out` holds something else or cannot be written.
-    """
+    for damaged sources, StoreError if `out` holds something else or cannot be written."""
     training = load_training_sets()["davis16-train"]
     sources = {split: read_tracks(training.dataset, split, root) for split in ("train", "val")}
     text = (
@@ -110,8 +109,7 @@ def plan_composition(base: Track, tracks: list[Track], seed: str) -> Composition
     """Choose what is pasted into a sequence, and where.
 
     All objects are in sight at the start, and each pasted one moves on a line through the base's own object. Raises
-    DataError if nothing fits.
-    """
+    DataError if nothing fits."""
     others = [track for track in tracks if track is not base and _can_be_pasted(track)]
     for number in range(min(Random(seed).choice((1, 2, 2, 3)), len(others)), 0, -1):
         for attempt in range(ATTEMPTS):

@@ -16,8 +16,7 @@ def content_digests(sequences: Iterable[Sequence], cache: Path | None = None) ->
     """Return for each sequence a SHA-256, 64 hex digits, over names, frames, masks, and how the truth is read.
 
     `cache` is an SQLite file shared by any number of processes. Raises DataError naming a file that cannot be read,
-    StoreError if the cache cannot be used.
-    """
+    StoreError if the cache cannot be used."""
     sequences = tuple(sequences)
     content = _contents([path for one in sequences for path in (*one.frames, *one.mask_files)], cache)
     return [_digest(one, content, with_frames=True) for one in sequences]

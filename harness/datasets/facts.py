@@ -34,8 +34,7 @@ def file_facts(
     """Return what `compute` says about each file, from the cache if the file has not changed; uses all cores.
 
     `kind` names the fact with its version. `done` is called once per file; a fact that `keep` rejects is not cached.
-    Raises what `compute` raises, and StoreError if the cache cannot be used.
-    """
+    Raises what `compute` raises, and StoreError if the cache cannot be used."""
     facts: dict[Path, str] = {}
     new: list[tuple[str, str, int, int, str]] = []
     unknown: list[tuple[Path, os.stat_result | None]] = []

@@ -23,8 +23,7 @@ def read_file(path: Path) -> bytes:
 def read_lines(path: Path, border: Path) -> list[str]:
     """Return the lines that are not empty, without surrounding spaces; CRLF and a byte-order mark are tolerated.
 
-    Raises DataError if the list is missing, unreadable, not UTF-8 or empty, or a link out of the folder `border`.
-    """
+    Raises DataError if the list is missing, unreadable, not UTF-8 or empty, or a link out of the folder `border`."""
     require_inside(path, border)
     try:
         text = read_file(path).decode("utf-8-sig")
@@ -63,8 +62,7 @@ def require_name(name: str, origin: Path) -> None:
 def relative_path(text: str, origin: Path) -> Path:
     """Return a path found in the list `origin`, relative to the dataset's folder.
 
-    One leading slash means that folder, as DAVIS writes it. Raises DataError if the path would leave it.
-    """
+    One leading slash means that folder, as DAVIS writes it. Raises DataError if the path would leave it."""
     parts = text.removeprefix("/").split("/")
     if any(part in {"", ".", ".."} or any(character in part for character in "\\\0:") for part in parts):
         raise DataError(
@@ -92,8 +90,7 @@ def require_inside(path: Path, border: Path) -> None:
 def scan(folder: Path, border: Path, endings: tuple[str, ...]) -> list[Path]:
     """Return the sorted files of a folder that have one of the `endings` (lower case); hidden files are skipped.
 
-    Raises DataError if the folder is missing or unreadable, links lead out of `border`, or a name is not UTF-8.
-    """
+    Raises DataError if the folder is missing or unreadable, links lead out of `border`, or a name is not UTF-8."""
     require_inside(folder, border)
     try:
         with os.scandir(folder) as entries:

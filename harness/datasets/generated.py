@@ -31,8 +31,7 @@ def write_generated(out: Path, kind: Generated, text: str, write: Callable[[Path
     """Create the folder `out` with what `write` puts into it and a marker with `text`; return `out`.
 
     If `out` has that marker with that text already (another process may have been first), it is kept as it is. Raises
-    StoreError if `out` holds something else or cannot be written.
-    """
+    StoreError if `out` holds something else or cannot be written."""
     marker = out / MARKERS[kind]
     if _has_text(marker, text):
         return out

@@ -50,8 +50,7 @@ class Located:
 def locate(root: Path, entry: Entry) -> Located:
     """Find the entry's dataset below the data root; if only the set that enlarges it is there, return that one.
 
-    Raises DataError saying what was searched for, where, and what to do.
-    """
+    Raises DataError saying what was searched for, where, and what to do."""
     if not is_folder(root):
         raise DataError(f"{root}: no such folder; give the folder that holds the datasets")
     try:
@@ -117,8 +116,7 @@ def _locate(root: Path, entry: Entry) -> Located | None:
 def _prepare(entry: Entry, sequence: Sequence) -> Sequence | None:
     """Return the sequence as a benchmark uses it, with objects merged and scored frames marked; None to skip it.
 
-    Raises DataError if no object or no frame is left to score.
-    """
+    Raises DataError if no object or no frame is left to score."""
     if not isinstance(entry, Protocol):
         return sequence
     annotated = [index for index, mask in enumerate(sequence.masks) if mask is not None]

@@ -1,8 +1,7 @@
 """Instances in SBD's MATLAB files (MAT 5): one field of one structure, and nothing else of the format.
 
 SciPy reads the whole format, but a damaged file can crash the process there, and it also reads the boundaries, which
-take most of the time. The format is described in "MAT-File Format", The MathWorks.
-"""
+take most of the time. The format is described in "MAT-File Format", The MathWorks."""
 
 from __future__ import annotations
 

@@ -58,8 +58,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     """Return the stored values, height × width: palette indices, gray levels, 0/1 of a 1-bit image, or SBD's instances.
 
     Alpha is dropped, and gray stored as RGB is read as gray. Raises DataError if the file is missing, cannot be
-    decoded, or has colors.
-    """
+    decoded, or has colors."""
     try:
         content = read_file(path)
         if path.suffix == MATLAB:

@@ -100,8 +100,7 @@ class Protocol(Split):
         """Return a SHA-256, 64 hex digits, over all that scores must have in common to be compared.
 
         That is dataset, split, scored frames, boundary tolerance, averaging and the truth itself, but not titles,
-        folders and training sets. Raises DataError naming a mask that cannot be read.
-        """
+        folders and training sets. Raises DataError naming a mask that cannot be read."""
         rules = self.model_dump(mode="json", exclude=_NOT_A_RULE)
         identity = {"rules": rules, "dataset": self.dataset.name, "truth": annotation_digest(sequences, cache)}
         return digest_of(identity)

@@ -8,20 +8,6 @@ from harness.execution.tune import run_stages
 from harness.execution.worker import Job, make_job, work
 
 __all__ = [
-    "Cluster",
-    "Job",
-    "Progress",
-    "ReadyQueue",
-    "TimeSummary",
-    "check_nodes",
-    "check_resources",
-    "failure_lines",
-    "joined_ray",
-    "local_ray",
-    "make_job",
-    "progress",
-    "run_stages",
-    "spans_of",
-    "summarize_time",
-    "work",
-]
+    "Cluster", "Job", "Progress", "ReadyQueue", "TimeSummary", "check_nodes", "check_resources", "failure_lines",
+    "joined_ray", "local_ray", "make_job", "progress", "run_stages", "spans_of", "summarize_time", "work",
+]  # fmt: skip

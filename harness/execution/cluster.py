@@ -1,7 +1,6 @@
 """Ray, started on this machine or joined where it runs (`--address`), and what its nodes have.
 
-Only this file and `harness.execution.tune` import Ray.
-"""
+Only this file and `harness.execution.tune` import Ray."""
 
 from __future__ import annotations
 
@@ -82,8 +81,7 @@ class Cluster:
 def check_resources(stages: Iterable[Stage], gpus: float, memory: float = float("inf")) -> None:
     """Raise ResourceError if a stage needs more than this machine has. Ray itself would wait silently.
 
-    More CPUs than the machine has are no error: the stage gets those that there are and takes longer.
-    """
+    More CPUs than the machine has are no error: the stage gets those that there are and takes longer."""
     check_nodes(stages, (Node(id="", address="this machine", cpus=1.0, gpus=gpus, memory=memory),))
 
 
@@ -153,8 +151,7 @@ def joined_ray(address: str, store: Store, *, gpu: bool = False) -> Iterator[Clu
     """Join the cluster at `address` (`auto`, or `host:port` of its head) from one of its machines.
 
     Every node must have the project, and see the home, with file locks that hold between nodes, or the URL that it
-    shares its stages at. `gpu`: whether the hardware in timings includes a GPU. Raises ResourceError.
-    """
+    shares its stages at. `gpu`: whether the hardware in timings includes a GPU. Raises ResourceError."""
     if "://" in address:
         raise ResourceError(
             f"--address {address}: expected `auto` or host:port; start the command on a node of the cluster"
@@ -195,8 +192,7 @@ def joined_ray(address: str, store: Store, *, gpu: bool = False) -> Iterator[Clu
 def ray_folder() -> Path:
     """Return the folder for Ray's sockets and logs of this process, which no other machine sees.
 
-    It is in the system's temporary folder, or in `/tmp` if the path of that is too long.
-    """
+    It is in the system's temporary folder, or in `/tmp` if the path of that is too long."""
     temp = Path(tempfile.gettempdir())
     return (temp if len(str(temp)) <= _SOCKET_ROOM else Path("/tmp")) / f"vos-ray-{os.getuid()}" / str(os.getpid())
 
@@ -228,8 +224,7 @@ def _nodes(ray: Any) -> Iterator[Node]:
 def _probe_nodes(ray: Any, nodes: tuple[Node, ...], store: Store, gpu: bool) -> dict[str, str]:
     """Return id → hardware of the nodes. Raises ResourceError if one does not see the store and its locks.
 
-    Ray lists a node for seconds after it died: such a node is skipped.
-    """
+    Ray lists a node for seconds after it died: such a node is skipped."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     task = ray.remote(num_cpus=0, max_retries=0)(probe_node)

@@ -50,8 +50,7 @@ class TimeLeft:
     ) -> float | None:
         """Return the seconds until all stages have ended; None until every kind of stage left has been seen once.
 
-        `shares`: key → share done, and `begun`: key → when it was first seen, of the stages that run.
-        """
+        `shares`: key → share done, and `begun`: key → when it was first seen, of the stages that run."""
         total = longest = 0.0
         for key, stage in queue.missing.items():
             if key in queue.done or key in queue.failed or key in queue.skipped:
@@ -108,8 +107,7 @@ def summarize_time(
 ) -> TimeSummary | None:
     """Return where the time went, in seconds since the epoch; None if no stage was run.
 
-    `spans`: begin and end of every stage that was run; `planned`: when the plan was made.
-    """
+    `spans`: begin and end of every stage that was run; `planned`: when the plan was made."""
     ordered = sorted(spans)
     if not ordered:
         return None

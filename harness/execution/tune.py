@@ -1,8 +1,7 @@
 """A plan's missing stages on Ray Tune: one experiment, one trial per stage.
 
 A searcher suggests stages whose needs are published and nothing else. Whether a trial succeeded is read from the store,
-not from Tune: Tune's own results, checkpoints and restore are not used.
-"""
+not from Tune: Tune's own results, checkpoints and restore are not used."""
 
 from __future__ import annotations
 
@@ -49,8 +48,7 @@ def run_stages(
     an attempt at a stage that has no limit of its own; one that takes longer is killed.
 
     `watch` is called about ten times a second. The first SIGINT lets running stages finish and starts no more; the
-    second raises KeyboardInterrupt at once.
-    """
+    second raises KeyboardInterrupt at once."""
     from ray import tune
 
     cluster = cluster or Cluster(nodes=(Node(id="", address="", cpus=cpus),), storage=ray_folder() / "tune")
@@ -100,8 +98,7 @@ def run_stages(
 def _pending_trials(count: int) -> Iterator[None]:
     """Let this many trials wait in Tune's queue, unless the user has set a number.
 
-    As many as can run at once, or some CPUs of a cluster would idle; no more, so that long chains go first.
-    """
+    As many as can run at once, or some CPUs of a cluster would idle; no more, so that long chains go first."""
     if _MAX_PENDING in os.environ:
         yield
         return
@@ -297,8 +294,7 @@ def _watcher(queue: ReadyQueue, store: Store, watch: Callable[[ReadyQueue], None
 def _graceful_interrupt(queue: ReadyQueue, stop: Path) -> Iterator[None]:
     """Let the first SIGINT close the queue and make the file `stop`, and the next one interrupt.
 
-    That holds even if SIGINT was ignored, as it is in what a shell script starts in the background.
-    """
+    That holds even if SIGINT was ignored, as it is in what a shell script starts in the background."""
     before = signal.getsignal(signal.SIGINT)
     interrupt = before if callable(before) else signal.default_int_handler
 

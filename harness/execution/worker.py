@@ -68,8 +68,7 @@ def work(job: Job, *, wait: bool = True) -> bool:
     """Run the stage unless it is published by now; return whether it is published at the end.
 
     Without `wait`, it is not run while another home that shares the store computes it. What the stage raises is
-    recorded in the store and not raised again. What it prints goes to its log. A time limit kills this process.
-    """
+    recorded in the store and not raised again. What it prints goes to its log. A time limit kills this process."""
     store = _store(job.store)
     with store.claim(job.stage.name, job.key, wait=wait) as granted:
         return granted and (store.find(job.stage.name, job.key) is not None or _attempt(job, store))

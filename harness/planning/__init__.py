@@ -9,27 +9,7 @@ from harness.planning.study import Scale, Study, Variant, check_scale, load_scal
 from harness.planning.text import plan_text
 
 __all__ = [
-    "NOT_SCORED",
-    "BenchmarkInputs",
-    "Cell",
-    "Estimate",
-    "Inputs",
-    "Item",
-    "Plan",
-    "Scale",
-    "Sharing",
-    "Study",
-    "Variant",
-    "check_scale",
-    "estimate",
-    "flatten",
-    "gather",
-    "load_scale",
-    "load_study",
-    "make_plan",
-    "parse_options",
-    "plan_json",
-    "plan_text",
-    "sharing",
-    "study_name",
-]
+    "NOT_SCORED", "BenchmarkInputs", "Cell", "Estimate", "Inputs", "Item", "Plan", "Scale", "Sharing", "Study",
+    "Variant", "check_scale", "estimate", "flatten", "gather", "load_scale", "load_study", "make_plan",
+    "parse_options", "plan_json", "plan_text", "sharing", "study_name",
+]  # fmt: skip

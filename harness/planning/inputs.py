@@ -65,8 +65,7 @@ def gather(
     """Return the inputs of these benchmarks under `root`. `cache`: file for what is known of unchanged files.
 
     `report` is called with what is being checked. A benchmark that is not available is skipped if another one is.
-    Raises DataError if none is, if `root` is missing, or with every defect of all that will be read.
-    """
+    Raises DataError if none is, if `root` is missing, or with every defect of all that will be read."""
     root = root.absolute()
     found: dict[str, BenchmarkInputs] = {}
     absent: dict[str, str] = {}

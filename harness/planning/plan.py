@@ -123,8 +123,7 @@ def make_plan(study: Study, inputs: Inputs, store: Store, *, gpus: float = 0.0, 
     """Return the plan of a study; nothing is run.
 
     `gpus`: GPUs for each stage that can use one; `machine`: name of the hardware. Raises StudyError if a config makes
-    no sense on a benchmark, RemoteError if the URL of a shared store cannot be reached.
-    """
+    no sense on a benchmark, RemoteError if the URL of a shared store cannot be reached."""
     with collector_paused():  # nothing made here is garbage; searching it took a fifth of the time of a large plan
         cells = tuple(_cells(study, inputs, gpus, machine))
         stages: dict[str, Stage] = {}

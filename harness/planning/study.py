@@ -102,8 +102,7 @@ def load_study(
     """Return the study in a file, at `scale` or else at its own.
 
     `benchmarks`: those that exist, by name. `options` of the study's method update the scale's, for all variants.
-    Raises StudyError naming file, key, what was found and what is allowed.
-    """
+    Raises StudyError naming file, key, what was found and what is allowed."""
     content = read_yaml(path)
     if "variants" in content:
         content["variants"] = _pairs(content["variants"], f"{path}: variants")

@@ -9,23 +9,7 @@ from harness.results.saved import load_results, save_results
 from harness.results.submission import Submission, check_submission, masks_digest, save_scores
 
 __all__ = [
-    "CellResult",
-    "Origin",
-    "PlanRecord",
-    "Status",
-    "Submission",
-    "check_submission",
-    "collect_results",
-    "explain",
-    "export",
-    "find_cell",
-    "load_plans",
-    "load_results",
-    "masks_digest",
-    "normalized",
-    "referenced_stages",
-    "require_usable",
-    "save_plan",
-    "save_results",
-    "save_scores",
-]
+    "CellResult", "Origin", "PlanRecord", "Status", "Submission", "check_submission", "collect_results", "explain",
+    "export", "find_cell", "load_plans", "load_results", "masks_digest", "normalized", "referenced_stages",
+    "require_usable", "save_plan", "save_results", "save_scores",
+]  # fmt: skip

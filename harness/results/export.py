@@ -4,8 +4,7 @@ A benchmark that only the site can score gets a zip as well.
 
 <out>/<benchmark>/<variant>/<sequence>/<frame>.png     `<variant>-seed<n>` in a study of several seeds
 <out>/<benchmark>/<variant>.zip                        if the truth is not public (DAVIS17 test-dev)
-<out>/export.json                                      content of each folder: scale, data kind, protocol
-"""
+<out>/export.json                                      content of each folder: scale, data kind, protocol"""
 
 from __future__ import annotations
 
@@ -48,8 +47,7 @@ def export(plan: Plan, store: Store, out: Path) -> Iterator[str]:
     """Write the masks of every segmented cell; yield a line about what was written, unchanged or skipped.
 
     Raises DataError for a mask that the site would refuse: missing, of another size than the first frame's, or with an
-    id that the first frame lacks. Raises StoreError as `require_usable` does.
-    """
+    id that the first frame lacks. Raises StoreError as `require_usable` does."""
     require_usable(out)
     known = (read_json(out / INDEX) or {}).get("cells", {})
     try:

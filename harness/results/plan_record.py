@@ -1,7 +1,6 @@
 """Which stages each study is based on, recorded at every run, so that explaining and pruning need no data and no plan.
 
-`<home>/plans/<study>.json` holds the newest plan of each scale and data kind.
-"""
+`<home>/plans/<study>.json` holds the newest plan of each scale and data kind."""
 
 from __future__ import annotations
 
@@ -49,8 +48,7 @@ class PlanRecord:
 def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, Any]) -> None:
     """Record a plan in place of the study's former one of the same scale and data kind.
 
-    Raises StoreError if a file of the study is damaged or of another version: before hours of work, not after.
-    """
+    Raises StoreError if a file of the study is damaged or of another version: before hours of work, not after."""
     study = plan.study.name
     record = PlanRecord(
         study=study,
@@ -87,8 +85,7 @@ def load_plans(home: Path, study: str | None = None) -> Iterator[PlanRecord]:
 def referenced_stages(home: Path) -> dict[str, tuple[str, ...]]:
     """Return key → studies whose recorded plans contain the stage.
 
-    Raises StoreError if a study was run here without a record of its plan: nobody knows what it is based on then.
-    """
+    Raises StoreError if a study was run here without a record of its plan: nobody knows what it is based on then."""
     users: dict[str, dict[str, None]] = defaultdict(dict)
     for record in load_plans(home):
         for key in record.stages:

@@ -1,7 +1,6 @@
 """What a number in a table is based on, down to masks, networks, code and data, and the commands that reproduce it.
 
-Everything is read from the home: neither the data nor the study's file is needed.
-"""
+Everything is read from the home: neither the data nor the study's file is needed."""
 
 from __future__ import annotations
 
@@ -56,8 +55,7 @@ def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tu
 
     `study`: a name or the study's YAML file; one that does not exist any more is found by its file name. `cell`: the
     cell's name, or any part that only one cell has. Raises StudyError if the study was never run here, or if no cell or
-    several match, and lists those that exist.
-    """
+    several match, and lists those that exist."""
     path = Path(study)
     name = study_name(study) if path.suffix not in {".yaml", ".yml"} or path.is_file() else path.stem
     plans = [record for record in load_plans(home, name) if scale in (None, record.scale)]

@@ -16,8 +16,7 @@ FOLDER = "rows"
 def save_results(home: Path, study: str, results: Iterable[CellResult]) -> None:
     """Save results in place of former ones: measured results replace their whole group, submitted ones themselves.
 
-    Facts that were saved about the former results are dropped if anything changes. Raises StoreError.
-    """
+    Facts that were saved about the former results are dropped if anything changes. Raises StoreError."""
     new = list(results)
     groups = {one.group for one in new if not one.submitted}
     ids = {one.id for one in new}
@@ -35,8 +34,7 @@ def save_results(home: Path, study: str, results: Iterable[CellResult]) -> None:
 def load_results(home: Path, study: str, *, from_store: bool = False) -> list[CellResult]:
     """Return the saved results of a study; none if it was never run here. Raises StoreError for a damaged file.
 
-    With `from_store`, the values are read from the score files again; a cell whose scores are gone is waiting.
-    """
+    With `from_store`, the values are read from the score files again; a cell whose scores are gone is waiting."""
     documents = StudyFile(home, FOLDER, study).load().get("results", [])
     results = [CellResult.from_dict(document) for document in documents]
     return [_reread(one) for one in results] if from_store else results
@@ -45,8 +43,7 @@ def load_results(home: Path, study: str, *, from_store: bool = False) -> list[Ce
 def save_facts(home: Path, study: str, **facts: str) -> None:
     """Save facts that hold until the results change.
 
-    `recorded_at`: the tracking server that shows them; `report`: digest of the report that it holds.
-    """
+    `recorded_at`: the tracking server that shows them; `report`: digest of the report that it holds."""
     StudyFile(home, FOLDER, study).update(lambda content: content | facts)
 
 

@@ -1,8 +1,7 @@
 """Submitted masks: masks of any method that someone else made, scored here and compared with a study's results.
 
 The result has the protocol's fingerprint and the data kind like every other. It has no scale, since nobody knows the
-size of the networks that made the masks, no seed and no seconds per frame.
-"""
+size of the networks that made the masks, no seed and no seconds per frame."""
 
 from __future__ import annotations
 
@@ -44,8 +43,7 @@ def check_submission(method: str, study: str, home: Path, protocol: Protocol, tr
     """Return the submission that would be recorded. `truth`: folder of the masks inside the dataset as distributed.
 
     Raises StudyError for an unusable name, DataError if the truth is not part of the dataset: without it, nobody can
-    say which results are comparable.
-    """
+    say which results are comparable."""
     method = method.strip()
     if not any(map(str.isalnum, method)) or not method.isprintable() or len(method) > LONGEST:
         raise StudyError(f"--method {method!r}: a name of at most {LONGEST} characters with a letter or digit expected")
@@ -68,8 +66,7 @@ def save_scores(
 ) -> CellResult:
     """Write the score files of a submission in place of former ones of its method; return the result, not yet recorded.
 
-    `prediction`: the folder of the masks. Raises StoreError if the home cannot be written.
-    """
+    `prediction`: the folder of the masks. Raises StoreError if the home cannot be written."""
     masks = {score.name: str(prediction.absolute() / score.name) for score in scores}
     name, protocol = normalized(submission.method), submission.protocol
     folder = submission.home / "submitted" / submission.study / name / f"{protocol.name}-{submission.data_kind}"
@@ -122,8 +119,7 @@ def find_masks(score_folder: str) -> dict[str, str]:
 def _data_root(protocol: Protocol, truth: Path) -> Path:
     """Return the data root: the folder above the dataset if a study finds the dataset there, else the dataset's own.
 
-    The marks in it decide whether the data is real.
-    """
+    The marks in it decide whether the data is real."""
     dataset = truth.absolute().parent.parent
     try:
         if locate(dataset.parent, protocol).folder == dataset:

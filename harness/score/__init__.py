@@ -8,8 +8,7 @@ Masks that a method has written, `<folder>/<frame name>.png`, against a sequence
 
 Masks in memory, those of the scored frames only, without decoding:
 
-    score_sequence(truth, prediction, sequence.object_ids, name=sequence.name, frames=names, values=rules.values)
-"""
+    score_sequence(truth, prediction, sequence.object_ids, name=sequence.name, frames=names, values=rules.values)"""
 
 from harness.score.folders import score_video
 from harness.score.further import by_attribute, over_length, read_attributes, region_and_boundary
@@ -19,23 +18,7 @@ from harness.score.sequence import SequenceScores, score_sequence
 from harness.score.tables import object_rows, sequence_row, total, write_scores
 
 __all__ = [
-    "MEASURES",
-    "Averaging",
-    "Measure",
-    "ScoringRules",
-    "SequenceScores",
-    "Values",
-    "boundary_measure",
-    "by_attribute",
-    "object_rows",
-    "over_length",
-    "read_attributes",
-    "region_and_boundary",
-    "region_similarity",
-    "rules_of",
-    "score_sequence",
-    "score_video",
-    "sequence_row",
-    "total",
-    "write_scores",
-]
+    "MEASURES", "Averaging", "Measure", "ScoringRules", "SequenceScores", "Values", "boundary_measure",
+    "by_attribute", "object_rows", "over_length", "read_attributes", "region_and_boundary", "region_similarity",
+    "rules_of", "score_sequence", "score_video", "sequence_row", "total", "write_scores",
+]  # fmt: skip

@@ -3,8 +3,7 @@
 Both masks of an object are cut into `LANES` blocks of rows, and block j of the truth becomes bit j of a byte, of the
 prediction bit j + 4. Neighbors in a row or a column are then neighbors in memory, so that shifting both masks by any
 distance is reading at another offset, and the disk that matching needs is a few dozen OR operations on a quarter of the
-object's bytes. Halo rows above and below carry the ends of the neighboring blocks.
-"""
+object's bytes. Halo rows above and below carry the ends of the neighboring blocks."""
 
 from __future__ import annotations
 
@@ -38,8 +37,7 @@ def boundary(seg: Bytes, rows: int, columns: int, stride: int, *, height: int, r
 
     `seg`: `rows` + 1 rows of `stride` bytes, flat, `columns` in use, the last row and the columns beyond free for use
     here. `height`: rows of the object over all blocks. `right`, `bottom`: it ends at the image's border; pixels beyond
-    the border equal those on it, so that only the other direction counts there, and the corner is no boundary.
-    """
+    the border equal those on it, so that only the other direction counts there, and the corner is no boundary."""
     size = rows * stride
     grid = seg.reshape(rows + 1, stride)
     if right:
@@ -65,8 +63,7 @@ def boundary(seg: Bytes, rows: int, columns: int, stride: int, *, height: int, r
 def dilate(edge: Bytes, rows: int, stride: int, size: int) -> Bytes:
     """Return all pixels within `size` of a boundary pixel, separately for each mask; `rows` × `stride`, flat.
 
-    `rows` ≥ `size`, and the last `size` columns of `edge` are 0; those of the result are undefined.
-    """
+    `rows` ≥ `size`, and the last `size` columns of `edge` are 0; those of the result are undefined."""
     halo = size * stride
     length = rows * stride
     whole = length + 2 * halo
@@ -96,8 +93,7 @@ def _disk(size: int) -> tuple[tuple[int, bool, tuple[int, ...]], ...]:
     """Return the steps that grow the rows of a full disk.
 
     Each has the pixels by which to widen a run on both sides, whether its two shifted copies cover the run itself, and
-    the heights at which the disk has a row of the width reached.
-    """
+    the heights at which the disk has a row of the width reached."""
     rows: dict[int, list[int]] = {}
     for shift in range(-size, size + 1):
         rows.setdefault(math.isqrt(size * size - shift * shift), []).append(shift)

@@ -70,8 +70,7 @@ def _count(truth: Raster, prediction: Raster, index: int) -> Counts:
 def _pack(truth: Raster, prediction: Raster, index: int, top: int, height: int, rows: int) -> NDArray[np.uint8]:
     """Return both masks of an object with one byte per pixel, `rows` × stride, flat.
 
-    Block j of `rows` rows is bit j of the truth and bit j + 4 of the prediction.
-    """
+    Block j of `rows` rows is bit j of the truth and bit j + 4 of the prediction."""
     stride = truth.stride
     start, end = top * stride, (top + height) * stride
     length = rows * stride

@@ -42,8 +42,7 @@ class Video:
 def count_frames(video: Video, objects: int, start: int, stop: int) -> list[list[Counts]]:
     """Return the counts of each object in the scored frames `start` to `stop`.
 
-    Raises DataError naming a file that is missing, damaged or does not fit.
-    """
+    Raises DataError naming a file that is missing, damaged or does not fit."""
     counts = []
     for name in video.frames[start:stop]:
         prediction = video.prediction / f"{name}.png"
@@ -67,8 +66,7 @@ def objects_of(video: Video) -> int:
 def score_video(sequence: harness.datasets.Sequence, folder: Path, values: Values) -> SequenceScores:
     """Return the scores of a dataset's sequence whose masks a method has written to `<folder>/<frame name>.png`.
 
-    Raises DataError naming a file that is missing, damaged or does not fit.
-    """
+    Raises DataError naming a file that is missing, damaged or does not fit."""
     objects = max(sequence.object_ids, default=0) if values == "ids" else 1
     if not objects:
         raise DataError(f"{sequence.name}: no object in the first frame's truth, so there is nothing to score")
@@ -90,8 +88,7 @@ def find_videos(
 
     Both folders hold `<sequence>/<frame>.png`. `names`: the sequences there must be; by default the folders in
     `truth`. Predicted frames that the rules skip may be missing; predicted frames without truth are ignored.
-    Raises DataError if one of the two folders is missing or holds no folder.
-    """
+    Raises DataError if one of the two folders is missing or holds no folder."""
     expected = sorted(names) if names is not None else _folders(truth)
     present = _folders(prediction)
     videos, problems = [], {}

@@ -31,8 +31,7 @@ def over_length(
 
     Returns `bins` values in 0..1. The scored frames of a video share its length equally, and a bin weights each frame
     by the part of the bin that it fills: short and long videos weigh the same, and the mean of the bins is the mean
-    over the frames. Raises DataError if there is no sequence.
-    """
+    over the frames. Raises DataError if there is no sequence."""
     edges = np.linspace(0, 1, bins + 1)
     curves = []
     for one in scores:
@@ -51,8 +50,7 @@ def by_attribute(
 ) -> dict[str, Row]:
     """Return the total over the sequences with each attribute, sorted by attribute.
 
-    `attributes`: sequence → its attributes. Raises DataError if a scored sequence is not among them.
-    """
+    `attributes`: sequence → its attributes. Raises DataError if a scored sequence is not among them."""
     members: dict[str, list[SequenceScores]] = {}
     for one in scores:
         if one.name not in attributes:
@@ -68,8 +66,7 @@ def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:
     """Return sequence → its attributes (`OCC`, `FM`, …) from the `db_info.yml` of DAVIS.
 
     The file has a list `sequences` of entries with `name` and `attributes`. Raises DataError naming the file and what
-    it lacks.
-    """
+    it lacks."""
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

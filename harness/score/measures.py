@@ -1,7 +1,6 @@
 """J and F from pixel counts, and their statistics over the frames, as the DAVIS evaluator defines them.
 
-A new measure is one function and one entry of `MEASURES`; score tables, results and reports take it from there.
-"""
+A new measure is one function and one entry of `MEASURES`; score tables, results and reports take it from there."""
 
 from __future__ import annotations
 
@@ -59,8 +58,7 @@ def region_similarity(counts: NDArray[np.integer]) -> NDArray[np.float64]:
 def boundary_measure(counts: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return F, the harmonic mean of boundary precision and recall. `counts`: … × 6, see COUNTS.
 
-    It is 1 if neither mask has a boundary, and 0 if only one has or no boundary pixel matches.
-    """
+    It is 1 if neither mask has a boundary, and 0 if only one has or no boundary pixel matches."""
     n_fg, n_gt, match_fg, match_gt = (counts[..., index] for index in range(2, 6))
     precision = match_fg / np.maximum(n_fg, 1)
     recall = match_gt / np.maximum(n_gt, 1)
@@ -73,8 +71,7 @@ def boundary_measure(counts: NDArray[np.integer]) -> NDArray[np.float64]:
 def decay_edges(frames: int) -> list[int]:
     """Return the indices of the five edges of the four bins; both edges belong to a bin.
 
-    Equals round(linspace(1, frames, 5) + 1e-10) - 1 of the official code, in integers, so that nothing overflows.
-    """
+    Equals round(linspace(1, frames, 5) + 1e-10) - 1 of the official code, in integers, so that nothing overflows."""
     return [((frames - 1) * edge + 2) // DECAY_BINS for edge in range(DECAY_BINS + 1)]
 
 

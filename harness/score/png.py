@@ -2,8 +2,7 @@
 
 Palette and gray images without row filters, or with the one that DAVIS16 has, are read here. Every other PNG (further
 filters, interlacing, 16 bit, alpha, gray of 2 and 4 bit) goes to harness.datasets.pixels.read_mask, which knows them
-all. Both give the same values.
-"""
+all. Both give the same values."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ class _DamageError(Exception):
 def read_raster(path: Path) -> Raster:
     """Return the stored values of a mask: palette indices, gray levels, 0/1 of a 1-bit image; alpha is dropped.
 
-    Raises DataError if the file is missing, damaged, or a color image.
-    """
+    Raises DataError if the file is missing, damaged, or a color image."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -111,8 +109,7 @@ def _inflate(data: bytes, size: int) -> bytes:
 def _undo_sub(rows: bytes, stride: int) -> bytes:
     """Return the values of rows that all hold differences to the left neighbor, modulo 256 (the truth of DAVIS16).
 
-    The filter bytes become 0. Differences of a mask are nearly all 0, so its runs are computed and not its pixels.
-    """
+    The filter bytes become 0. Differences of a mask are nearly all 0, so its runs are computed and not its pixels."""
     changes = _nonzero(rows)  # every filter byte among them: a row starts anew
     steps = np.frombuffer(rows, np.uint8)[changes].astype(np.int64)
     starts = np.flatnonzero(changes % stride == 0)

@@ -72,8 +72,7 @@ def score_all(
     `jobs`: processes including this one; only this one if the system cannot fork. Use more than one only if the calling
     process has no threads of its own. A process that dies costs the videos whose frames it held; they are named.
     Without `keep_going`, the first problem in the order of the videos ends the work and is the only one returned,
-    whatever the number of processes.
-    """
+    whatever the number of processes."""
     _keep_memory()
     lengths = [len(video.frames) for video in videos]
     progress = Progress([[None] * length for length in lengths])
@@ -133,8 +132,7 @@ def _keep_memory() -> None:
     """Make the C library reuse freed memory instead of returning it to the system.
 
     Otherwise a frame's buffers are fetched page by page for every frame, a quarter of the time. glibc takes the largest
-    block ever freed for what the process needs; with other C libraries this does nothing.
-    """
+    block ever freed for what the process needs; with other C libraries this does nothing."""
     reserve = bytearray(RESERVE)
     del reserve
 
@@ -145,8 +143,7 @@ def _share(
     """Work on the pieces together with `jobs` - 1 children.
 
     A free process takes the next token from one pipe. That is atomic, needs no lock that a dead process could keep, and
-    ends by itself.
-    """
+    ends by itself."""
     context = multiprocessing.get_context("fork")
     tokens, filled = os.pipe()
     os.write(filled, b"".join(TOKEN.pack(number) for number in range(len(pieces))))

@@ -56,8 +56,7 @@ def score_sequence(
     `group` is the class, if the total is a mean over classes.
 
     Raises DataError if only one side has a frame, if sizes differ, if a predicted id exceeds the highest one, or if
-    there is no frame or no object.
-    """
+    there is no frame or no object."""
     ids = tuple(range(1, max(object_ids, default=0) + 1))
     if not ids:
         raise DataError(f"{name}: the first frame's truth shows no object, so there is nothing to score")

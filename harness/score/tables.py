@@ -67,8 +67,7 @@ def write_scores(
     objects, frames, all measures, problem. total.json: all measures. `problems`: sequence → why it has no score. Such a
     sequence gets a row with empty numbers and the reason, and every measure of the total is null, with the reason under
     `problem`: a mean over the rest is not the benchmark's number. The returned row is empty then. `alternative`: a
-    second mean, written to `total_over_<alternative>.json`.
-    """
+    second mean, written to `total_over_<alternative>.json`."""
     scores = sorted(scores, key=lambda one: one.name)
     problems = dict(problems or {})
     result = {} if problems else total(scores, averaging)

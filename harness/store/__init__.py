@@ -6,21 +6,6 @@ from harness.store.manifest import MANIFEST, Manifest, read_manifest
 from harness.store.sharing import NONE, SharedStore, check_node, open_store, send_results, store_on_node, url_of
 
 __all__ = [
-    "MANIFEST",
-    "NONE",
-    "Attempt",
-    "Failure",
-    "Garbage",
-    "Manifest",
-    "SharedStore",
-    "Store",
-    "StoreAddress",
-    "check_node",
-    "node_home",
-    "open_store",
-    "read_manifest",
-    "send_results",
-    "store_id",
-    "store_on_node",
-    "url_of",
-]
+    "MANIFEST", "NONE", "Attempt", "Failure", "Garbage", "Manifest", "SharedStore", "Store", "StoreAddress",
+    "check_node", "node_home", "open_store", "read_manifest", "send_results", "store_id", "store_on_node", "url_of",
+]  # fmt: skip

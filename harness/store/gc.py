@@ -86,8 +86,7 @@ def entry(
 def garbage(store: Store, referenced: Collection[str], older: float) -> Iterator[Garbage]:
     """Yield what none of the `referenced` keys holds, and abandoned attempts and folders set aside.
 
-    `older`: age in seconds from which attempts and folders set aside count. Nothing that runs is among it.
-    """
+    `older`: age in seconds from which attempts and folders set aside count. Nothing that runs is among it."""
     for name, key in store.published():
         if key not in referenced and not store.is_running(key):
             path = store.folder(name, key)

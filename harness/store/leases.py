@@ -4,8 +4,7 @@ leases/<key>/<number>     created only if no object of that name exists: whoever
                           there is no higher number and it has not expired. Only its holder renews it.
 
 An expired lease is taken over by creating the next number, in which one of all contenders succeeds. Should its former
-holder publish after all, that does no harm: the first manifest counts.
-"""
+holder publish after all, that does no harm: the first manifest counts."""
 
 from __future__ import annotations
 
@@ -59,8 +58,7 @@ class Leases:
     def held(self, key: str, progress: Callable[[], tuple[float, str]]) -> Iterator[bool]:
         """Hold a stage against all other homes; yield whether it was free. `progress` is shown to the others.
 
-        Requires the stage's lock in this home. Raises RemoteError before it yields, not afterwards.
-        """
+        Requires the stage's lock in this home. Raises RemoteError before it yields, not afterwards."""
         name = self._take(key)
         if name is None:
             yield False

@@ -4,8 +4,7 @@
 <home>/store/work/<key>/              folder, scratch, log.txt, progress.json of a stage that is running
 <home>/store/locks/<key>.lock         held (flock) by the process that runs it; free again the moment that process dies
 <home>/store/failed/<key>.json        why the last attempt failed; removed after a success
-<home>/store/damaged/                 incomplete folders, moved aside
-"""
+<home>/store/damaged/                 incomplete folders, moved aside"""
 
 from __future__ import annotations
 
@@ -88,8 +87,7 @@ class Store:
     """The finished stages of one home, and the locks on those that run.
 
     `harness.store.sharing.SharedStore` is the same store for a home that shares its stages with others. Where sharing
-    makes a difference, the methods of this class do what is right for a home on its own.
-    """
+    makes a difference, the methods of this class do what is right for a home on its own."""
 
     url: str = ""
     """Where the home shares its stages; empty for a home on its own."""
@@ -122,8 +120,7 @@ class Store:
     def load(self, name: str, key: str) -> Manifest | None:
         """Return the manifest of a published stage whose files are all there with their sizes, or None.
 
-        A damaged folder is moved aside: the stage is computed again.
-        """
+        A damaged folder is moved aside: the stage is computed again."""
         folder = self.folder(name, key)
         if not folder.exists():
             return None
@@ -170,8 +167,7 @@ class Store:
     def claim(self, name: str, key: str, *, wait: bool = True) -> Iterator[bool]:  # noqa: ARG002  SharedStore needs them
         """Hold the right to compute a stage; yield whether it was granted. It may be published by then.
 
-        Without `wait`, it is not granted while another home computes the stage.
-        """
+        Without `wait`, it is not granted while another home computes the stage."""
         with self.lock(key):
             yield True
 
@@ -203,8 +199,7 @@ class Store:
     def start(self, key: str, time_limit: float | None = None) -> Attempt:
         """Return an empty folder for an attempt, with the scratch folder of earlier ones. Requires the lock.
 
-        `time_limit`: seconds after which the worker will be killed; recorded to explain why it died.
-        """
+        `time_limit`: seconds after which the worker will be killed; recorded to explain why it died."""
         place = self.root / "work" / key
         folder = place / "folder"
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,7 @@ leases/                                   who works on what: harness/store/lease
 failed/<key>.json                         why it failed on a machine that does not see the driver's home
 damaged/                                  manifests of damaged stages
 
-Everything fetched is hashed against its manifest, and the manifest against its key.
-"""
+Everything fetched is hashed against its manifest, and the manifest against its key."""
 
 from __future__ import annotations
 
@@ -85,8 +84,7 @@ class Mirror:
     def download(self, name: str, key: str, content: bytes, folder: Path) -> Manifest:
         """Download the files of the stage with that manifest into a folder, which it makes anew.
 
-        Raises DamagedError for a manifest or a file that is not what was published, OSError if it cannot be written.
-        """
+        Raises DamagedError for a manifest or a file that is not what was published, OSError if it cannot be written."""
         manifest = _checked(content, name, key)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -1,8 +1,7 @@
 """Objects under a URL: read, created, replaced, listed. Only this file imports fsspec; it knows nothing of stages.
 
 Two things are needed of a file system: an object appears whole or not at all, and one can be created on condition that
-there is none of that name. S3 and its kin, Google's and Azure's stores, and folders (`file:`) have both.
-"""
+there is none of that name. S3 and its kin, Google's and Azure's stores, and folders (`file:`) have both."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ _DRAFT = ".draft-"
 class ObjectStore:
     """The objects under one URL. Names are relative to it, with slashes. Every method raises RemoteError.
 
-    Safe to use from several threads, but not in a forked process.
-    """
+    Safe to use from several threads, but not in a forked process."""
 
     def __init__(self, url: str) -> None:
         """Open a URL without contacting the server. Raises RemoteError for one that no file system can serve."""

@@ -26,8 +26,7 @@ def entries(store: SharedStore) -> Iterator[Entry]:
 def referenced(mirror: Mirror) -> dict[str, tuple[str, ...]]:
     """Return key → studies whose newest plans hold it, of all homes that ever ran with the URL.
 
-    Raises StoreError for a plan that cannot be read: then it is unknown which stages it needs.
-    """
+    Raises StoreError for a plan that cannot be read: then it is unknown which stages it needs."""
     users: dict[str, dict[str, None]] = defaultdict(dict)
     names = [name for name in mirror.objects.sizes("plans") if name.endswith(".json")]
     for name, content in mirror.objects.read_many(names).items():
@@ -43,8 +42,7 @@ def referenced(mirror: Mirror) -> dict[str, tuple[str, ...]]:
 def garbage(store: SharedStore, older: float) -> Iterator[Garbage]:
     """Yield what no study of any home refers to, and what killed or damaged attempts have left.
 
-    `older`: age in seconds from which anything counts. Nothing that runs is among it.
-    """
+    `older`: age in seconds from which anything counts. Nothing that runs is among it."""
     mirror, objects = store.mirror, store.mirror.objects
     users, held = referenced(mirror), store.leases.in_force()
     manifests = mirror.manifests(mirror.published())

@@ -45,14 +45,12 @@ _log = logging.getLogger(__name__)
 class SharedStore(Store):
     """A home that shares its stages: what another home has computed is fetched, what is computed here is sent.
 
-    A URL that cannot be reached stops no work whose result the driver sees: it is sent at the end, or next time.
-    """
+    A URL that cannot be reached stops no work whose result the driver sees: it is sent at the end, or next time."""
 
     def __init__(self, home: Path, objects: ObjectStore, *, run: str, driver: str = "", lasts: float = LASTS) -> None:
         """Open a home. `run`: name of the driver's run; `driver`: id of the driver's home, if it is another one.
 
-        `lasts`: seconds of a lease that is not renewed. Raises StoreError if the home cannot be written.
-        """
+        `lasts`: seconds of a lease that is not renewed. Raises StoreError if the home cannot be written."""
         super().__init__(home)
         own = store_id(self.home)
         self.url = objects.url
@@ -75,8 +73,7 @@ class SharedStore(Store):
         """Hold the right to compute a stage against all homes; yield whether it was granted.
 
         It may be published by then. What is published or has failed at the end is sent to the URL. Raises StoreError
-        if the driver cannot get to know the outcome.
-        """
+        if the driver cannot get to know the outcome."""
         with self.lock(key), ExitStack() as stack:
             fetched = False
             if self.find(name, key) is None:
@@ -145,8 +142,7 @@ class SharedStore(Store):
     def synchronize(self, stages: Iterable[Stage]) -> Synchronized:
         """Fetch those of the stages that are at the URL only, and send those that are in the home only.
 
-        The plans of this home are sent too, so that nobody prunes what they refer to. Raises StoreError.
-        """
+        The plans of this home are sent too, so that nobody prunes what they refer to. Raises StoreError."""
         for path in sorted((self.home / "plans").glob("*.json")):
             self.mirror.objects.replace(f"plans/{store_id(self.home)}/{path.name}", path.read_bytes())
         there = self.mirror.published()
@@ -217,8 +213,7 @@ class SharedStore(Store):
     def _send(self, name: str, key: str, *, contents: bool = False) -> bool:
         """Send a stage unless it is at the URL; return whether what counts there has the same files.
 
-        With `contents`, the files are hashed first. Raises StoreError if they are damaged.
-        """
+        With `contents`, the files are hashed first. Raises StoreError if they are damaged."""
         manifest = self.manifest(name, key)
         damage = "its manifest is gone" if manifest is None else find_damage(manifest, contents=contents)
         if manifest is None or damage:
@@ -248,8 +243,7 @@ def open_store(home: Path, url: str | None = None) -> Store:
     """Open the store of a home: shared at the URL, or at the one of its last run; local if there is neither.
 
     `url`: `NONE` ends the sharing. A URL is tried and then remembered. Raises RemoteError if it cannot be written, or
-    if two machines could compute one stage there; StoreError if the home cannot be written.
-    """
+    if two machines could compute one stage there; StoreError if the home cannot be written."""
     store = Store(home)
     chosen = url_of(store.home) if url is None else "" if url == NONE else url
     if not chosen:

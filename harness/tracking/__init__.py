@@ -14,18 +14,6 @@ from harness.tracking.sync import (
 from harness.tracking.writer import errors, is_remote, tracking_uri
 
 __all__ = [
-    "TIMEOUT",
-    "Recorder",
-    "errors",
-    "failure_message",
-    "is_remote",
-    "load_runs",
-    "log_report",
-    "read_results",
-    "record",
-    "record_submission",
-    "recorded_studies",
-    "recording",
-    "resync",
-    "tracking_uri",
-]
+    "TIMEOUT", "Recorder", "errors", "failure_message", "is_remote", "load_runs", "log_report", "read_results",
+    "record", "record_submission", "recorded_studies", "recording", "resync", "tracking_uri",
+]  # fmt: skip

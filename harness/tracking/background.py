@@ -1,8 +1,7 @@
 """Writes every cell and every training to MLflow as soon as it is complete, while the study runs.
 
 This happens in a thread of the driver, so that a slow or missing tracking server does not delay the study. What is not
-written here is written at the end by `harness.tracking.sync.record`, or later by `resync`.
-"""
+written here is written at the end by `harness.tracking.sync.record`, or later by `resync`."""
 
 from __future__ import annotations
 

@@ -4,8 +4,7 @@ Files of a result that lie in no store on this machine are fetched from its run,
 
 <home>/recorded/score/<run>/           score files of a cell; its analyses in folders of their own
 <home>/recorded/train/<key>/           curves.csv of a training
-each with a manifest.json that holds what MLflow knows about the store's
-"""
+each with a manifest.json that holds what MLflow knows about the store's"""
 
 from __future__ import annotations
 
@@ -33,8 +32,7 @@ def fetch_results(home: Path, study: str, uri: str = "", store: str = "") -> lis
     """Return the results of a study that MLflow holds, of all homes; the last one if a cell was recorded several times.
 
     `uri`: an MLflow other than the home's own. `store`: id of the only store whose results are wanted. Raises what
-    `errors` names, and ResourceError for a run that cannot be understood.
-    """
+    `errors` names, and ResourceError for a run that cannot be understood."""
     client = connect(home, uri)
     found = client.get_experiment_by_name(study)
     of_store = f"tags.store = '{store}'" if store else ""

@@ -15,8 +15,7 @@ FOLDER = "records"
 def save_runs(home: Path, study: str, runs: Iterable[RunSpec]) -> list[RunSpec]:
     """Save runs in place of former ones, by the rule of `save_results`; return all runs of the study.
 
-    A study whose results are all submitted gets a parent run of its own. Raises StoreError.
-    """
+    A study whose results are all submitted gets a parent run of its own. Raises StoreError."""
     new = list(runs)
 
     def change(content: Content) -> Content:

@@ -1,8 +1,7 @@
 """What MLflow is to show of a study, as plain values: a parent run, a run per cell, a run per training stage.
 
 Nothing here knows MLflow. The values are saved next to the store (`<home>/records/<study>.json`), so that MLflow can be
-rebuilt without the data, the plan and the code.
-"""
+rebuilt without the data, the plan and the code."""
 
 from __future__ import annotations
 
@@ -96,8 +95,7 @@ def describe_cells(
 ) -> list[RunSpec]:
     """Return the runs of these cells of a plan (default: all) and of the trainings that they need.
 
-    `results`: those of the cells, if they are known already.
-    """
+    `results`: those of the cells, if they are known already."""
     wanted = plan.cells if cells is None else tuple(cells)
     needed = [closure(cell.targets).keys() for cell in wanted]
     keys = plan.items.keys() if cells is None else frozenset().union(*needed)

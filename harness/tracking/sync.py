@@ -1,8 +1,7 @@
 """Keeps MLflow in step with the store: per study an experiment with a parent run, a run per cell and per training.
 
 The driver is the only writer. MLflow can be deleted and rebuilt by `python -m harness.record resync`. If it cannot be
-reached, the study goes on, and what MLflow missed is recorded later.
-"""
+reached, the study goes on, and what MLflow missed is recorded later."""
 
 from __future__ import annotations
 
@@ -36,8 +35,7 @@ def record(plan: Plan, store: Store, *, timeout: float = TIMEOUT) -> list[CellRe
     """Save the results of a plan and bring MLflow up to date with them; return those of this plan.
 
     Recording twice makes no duplicates, and what has not changed is not written. An MLflow that fails, or a server that
-    takes longer than `timeout` (seconds), is logged as a warning.
-    """
+    takes longer than `timeout` (seconds), is logged as a warning."""
     results = collect_results(plan, store)
     planned = [one for one in results if one.planned]
     study = plan.study.name
@@ -51,8 +49,7 @@ def record(plan: Plan, store: Store, *, timeout: float = TIMEOUT) -> list[CellRe
 def record_submission(home: Path, result: CellResult, params: Mapping[str, str]) -> None:
     """Save the result of submitted masks, in place of the same method's former one, and bring MLflow up to date.
 
-    `params`: further parameters of its run. The study need not have been run. Raises StoreError.
-    """
+    `params`: further parameters of its run. The study need not have been run. Raises StoreError."""
     home = home.absolute()
     save_results(home, result.study, [result])
     runs = save_runs(home, result.study, [describe_result(result, params)])
@@ -62,8 +59,7 @@ def record_submission(home: Path, result: CellResult, params: Mapping[str, str])
 def resync(home: Path, study: str) -> int:
     """Bring MLflow up to date with the saved runs of a study; return the number of runs that had to be written.
 
-    Raises what `errors` names if that is impossible.
-    """
+    Raises what `errors` names if that is impossible."""
     home = home.absolute()
     runs = load_runs(home, study)
     publisher = Publisher(home, study)
@@ -79,8 +75,7 @@ def read_results(home: Path, study: str, *, from_store: bool = False, tracking: 
     They are those that MLflow shows of this home. If it cannot be read or is incomplete, they are the copy next to the
     store, and a warning is logged. `tracking`: those that the MLflow of that URI holds, of all homes. `from_store`: the
     copy, with its values read from the store again; MLflow is not asked. Raises ResourceError or StudyError if
-    `tracking` cannot be read or knows no such study.
-    """
+    `tracking` cannot be read or knows no such study."""
     home = home.absolute()
     if tracking:
         return _fetch_from(tracking, home, study)
@@ -111,8 +106,7 @@ def read_results(home: Path, study: str, *, from_store: bool = False, tracking: 
 def log_report(home: Path, study: str, folder: Path, tracking: str = "") -> None:
     """Put a report into the artifacts of the study's parent run, over the last one.
 
-    `tracking`: into every parent run of the study that the MLflow of that URI holds.
-    """
+    `tracking`: into every parent run of the study that the MLflow of that URI holds."""
     home = home.absolute()
     digest = sha256_of_files(
         {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -12,8 +12,7 @@ T = TypeVar("T")
 def call_with_timeout(seconds: float | None, call: Callable[[], T]) -> T:
     """Return what `call` returns, or raise what it raises; None waits without limit.
 
-    Raises TimeoutError if it takes longer. The call then goes on in a thread that does not keep the process alive.
-    """
+    Raises TimeoutError if it takes longer. The call then goes on in a thread that does not keep the process alive."""
     if seconds is None:
         return call()
     result: list[T] = []

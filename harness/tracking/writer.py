@@ -68,8 +68,7 @@ class Publisher:
     def publish(self, runs: Sequence[RunSpec], *, everything: bool = False) -> int:
         """Make MLflow show each of these runs once, and with `everything` no others of this study and home.
 
-        Returns the number of runs that had to be written. Call it inside `locked` only.
-        """
+        Returns the number of runs that had to be written. Call it inside `locked` only."""
         found = self._found(None if everything else [run.id for run in runs])
         written = 0
         for run in sorted(runs, key=lambda run: (PARENT, TRAINING, CELL).index(run.role)):
@@ -263,8 +262,7 @@ class Publisher:
 def log_report_at(uri: str, home: Path, study: str, folder: Path, digest: str) -> None:
     """Put a report into the parent runs of a study, of all homes, in the MLflow of that URI.
 
-    Runs that hold a report with that digest are skipped.
-    """
+    Runs that hold a report with that digest are skipped."""
     client = connect(home, uri)
     found = client.get_experiment_by_name(study)
     for run in search_runs(client, found.experiment_id, f"tags.role = '{PARENT}'") if found else ():
@@ -314,8 +312,7 @@ def is_remote() -> bool:
 def connect(home: Path, uri: str = "") -> MlflowClient:
     """Return a quiet client of the MLflow of that URI, by default the home's own; it gives up on a silent server soon.
 
-    One process at a time makes a new database.
-    """
+    One process at a time makes a new database."""
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",

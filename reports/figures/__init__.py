@@ -7,11 +7,5 @@ from reports.figures.tradeoff import speed_figures
 from reports.figures.training import read_curves, training_figures
 
 __all__ = [
-    "Figure",
-    "identity_figure",
-    "read_curves",
-    "save",
-    "score_figures",
-    "speed_figures",
-    "training_figures",
-]
+    "Figure", "identity_figure", "read_curves", "save", "score_figures", "speed_figures", "training_figures",
+]  # fmt: skip

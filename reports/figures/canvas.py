@@ -1,8 +1,7 @@
 """Canvas, styles and files of all figures.
 
 Drawn without global state: equal data gives equal bytes, as SVG and as PNG. Every line has its own color (Okabe and
-Ito), dash and marker, so that lines are distinguishable in print and for color-blind readers.
-"""
+Ito), dash and marker, so that lines are distinguishable in print and for color-blind readers."""
 
 from __future__ import annotations
 

@@ -72,8 +72,7 @@ def identity_figure(part: Part, benchmark: str, lineage: Lineage) -> tuple[Figur
 def matching_text(videos: Iterable[Mapping[str, Identities]]) -> str:
     """Return how many vectors match their own object before and after training, as a sentence.
 
-    Counted are the videos with several objects; the text is empty if there are none.
-    """
+    Counted are the videos with several objects; the text is empty if there are none."""
     several = [given for given in videos if len(set(given["after"].objects)) > 1]
     if not several:
         return ""
@@ -102,8 +101,7 @@ def matches_own_object(found: Identities) -> NDArray[np.bool_]:
 def find_identities(part: Part, benchmark: str, lineage: Lineage) -> Mapping[str, Mapping[str, Path]]:
     """Return sequence → `before` or `after` → file, of the first cell that has them.
 
-    A cell's own analyses come first, then those of other studies in the same store.
-    """
+    A cell's own analyses come first, then those of other studies in the same store."""
     for cell in part.select(benchmark):
         if cell.done and (found := _own_analyses(cell) or _in_store(cell, lineage)):
             return found
@@ -123,8 +121,7 @@ def _own_analyses(cell: CellResult) -> Mapping[str, Mapping[str, Path]]:
 def _in_store(cell: CellResult, lineage: Lineage) -> Mapping[str, Mapping[str, Path]]:
     """Return the files of stages that read a video segmented for the cell.
 
-    After training, the network is the one that segmented it; before, one with the same config.
-    """
+    After training, the network is the one that segmented it; before, one with the same config."""
     videos = {stage.identity.data.get("video"): (name, stage) for name, stage in lineage.videos(cell).items()}
     found: dict[str, dict[str, Path]] = {}
     for stage in lineage.identities(cell):

@@ -1,8 +1,7 @@
 """The whole report as one self-contained HTML page: nothing is fetched, and a content security policy forbids it.
 
 Styles, figures, some contact sheets and up to 6 MB of their videos are embedded. The page includes measured seconds, so
-it differs from run to run.
-"""
+it differs from run to run."""
 
 from __future__ import annotations
 
@@ -94,8 +93,7 @@ def table_html(table: Table) -> str:
 def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, limit: int = EMBEDDED) -> set[str]:
     """Return the sheets whose videos the page embeds, up to `limit` bytes.
 
-    The first sheet of every benchmark (its worst sequence) has priority, then the second of each, and so on.
-    """
+    The first sheet of every benchmark (its worst sequence) has priority, then the second of each, and so on."""
     turns: Counter[str] = Counter()
     ranked: list[tuple[int, int, str]] = []
     for path in sheets:

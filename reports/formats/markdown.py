@@ -1,8 +1,7 @@
 """Tables as text: Markdown to read, CSV for further computation.
 
 Measured numbers are upright, with the best bold and the second underlined; quoted numbers are in italics, with their
-source.
-"""
+source."""
 
 from __future__ import annotations
 

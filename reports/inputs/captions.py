@@ -32,8 +32,7 @@ def format_number(value: float, decimals: int = 3) -> str:
 def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
     """Return scale, kind of data and protocol fingerprints of a table on one benchmark or on all, as sentences.
 
-    `masks`: whether the table shows submitted masks, if there are any.
-    """
+    `masks`: whether the table shows submitted masks, if there are any."""
     sizes = "the paper's sizes" if part.scale == "paper" else "smaller networks and shorter training than in the paper"
     scale = f"Scale: {part.scale} ({sizes})." if part.scale else "Scale: submitted masks, at their methods' own sizes."
     cells = part.select(benchmark) if benchmark else part.cells

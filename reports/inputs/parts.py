@@ -1,8 +1,7 @@
 """Parts of a study: sets of cells that are comparable and may share a table.
 
 A cell is variant × benchmark × seed. Cells share a table only if their scale, their data kind and, on each benchmark,
-their protocol's fingerprint are equal.
-"""
+their protocol's fingerprint are equal."""
 
 from __future__ import annotations
 
@@ -82,8 +81,7 @@ def order_cells(cells: Iterable[CellResult], variants: Iterable[str] = ()) -> tu
     """Return the cells in an order that does not depend on the given one.
 
     Measured cells come first, then scale, data kind, variant (those in `variants` first), benchmark and seed decide.
-    Raises ReportError if a cell occurs twice.
-    """
+    Raises ReportError if a cell occurs twice."""
     rank = {variant: place for place, variant in enumerate(variants)}
 
     def key(cell: CellResult) -> tuple[object, ...]:
@@ -102,8 +100,7 @@ def split(cells: Iterable[CellResult], benchmarks: Iterable[str] | None = None) 
     """Return the sets of comparable cells, over the given benchmarks only (default: all).
 
     A cell without a fingerprint (it never ran) joins the first part of its scale and data kind. Submitted masks join
-    the parts of every scale with their data kind and protocol.
-    """
+    the parts of every scale with their data kind and protocol."""
     wanted = None if benchmarks is None else set(benchmarks)
     kept = [cell for cell in cells if wanted is None or cell.benchmark in wanted]
     measured = {(cell.scale, cell.data_kind) for cell in kept if not cell.submitted}

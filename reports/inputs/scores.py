@@ -86,8 +86,7 @@ class Scorebook:
     ) -> Interval | None:
         """Return `cells` − `others`, paired over the seeds and sequences that both have; None if there are none.
 
-        Submitted masks have no seed and pair with every seed.
-        """
+        Submitted masks have no seed and pair with every seed."""
         pairs = [
             (a, b)
             for a in cells
@@ -140,8 +139,7 @@ def read_columns(cell: CellResult, name: str) -> Mapping[str, tuple[str, ...]]:
 def read_frames(cell: CellResult) -> pd.DataFrame:
     """Return `frames.csv` of a cell, the largest file: `sequence` (categories), `object`, `J`, `F`.
 
-    Raises ReportError if it cannot be read.
-    """
+    Raises ReportError if it cannot be read."""
     kinds = {"sequence": "category", "object": "int64", "J": "float64", "F": "float64"}
     path = Path(cell.score_folder) / "frames.csv"
     try:

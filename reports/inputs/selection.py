@@ -17,8 +17,7 @@ def evenly(count: int, most: int) -> list[int]:
 def shown_variants(part: Part, benchmark: str, tables: TableSet, most: int) -> tuple[str, ...]:
     """Return at most `most` variants to draw: submitted ones (up to half), then measured ones by importance.
 
-    Listed variants come first, then references of tables (the paper's value of a sweep), then others evenly spaced.
-    """
+    Listed variants come first, then references of tables (the paper's value of a sweep), then others evenly spaced."""
     here = part.variants_on(benchmark)
     submitted = [variant for variant in here if variant in part.submitted][: most // 2]
     room = most - len(submitted)

@@ -53,8 +53,7 @@ def draw_sheets(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Draw `<folder>/sheets/<benchmark>/<sequence>.png`.
 
-    Returns title → path relative to `folder`, and title → reason for sheets that were not drawn.
-    """
+    Returns title → path relative to `folder`, and title → reason for sheets that were not drawn."""
     drawn: dict[str, str] = {}
     undrawn: dict[str, str] = {}
     protocols = load_protocols()
@@ -90,8 +89,7 @@ def highlights(parts: Iterable[Part], sheets: dict[str, str], scores: Scorebook,
     """Return the sheets of the worst, the middle and the best sequence of each benchmark, as title → path.
 
     The main measure of the first variant that is not the baseline decides; the titles state it. `sheets`: title → path
-    of all that were drawn.
-    """
+    of all that were drawn."""
     chosen: dict[str, str] = {}
     main = main_measure()
     for part in parts:
@@ -116,8 +114,7 @@ def highlights(parts: Iterable[Part], sheets: dict[str, str], scores: Scorebook,
 def sheet(sequence: Sequence, cells: Iterable[CellResult], scores: Scorebook) -> NDArray[np.uint8]:
     """Return the sheet as RGB: a line of frame names, then overlays of the truth and of each of `cells`, one per row.
 
-    Raises DataError if a frame or a mask of the truth cannot be read.
-    """
+    Raises DataError if a frame or a mask of the truth cannot be read."""
     indices = evenly(len(sequence), FRAMES)
     frames = [sequence.frame(index) for index in indices]
     height = round(TILE * frames[0].shape[0] / frames[0].shape[1])
@@ -147,8 +144,7 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Return `frame` (RGB) as a tile of `height` × `width` with the objects of `mask` tinted and outlined.
 
-    Ids 0 and 255 are not drawn. Without a mask of the frame's size, the tile is gray and shows `absent`.
-    """
+    Ids 0 and 255 are not drawn. Without a mask of the frame's size, the tile is gray and shows `absent`."""
     shrinks = frame.shape[1] > width
     tile = cv2.resize(frame, (width - 2, height - 2), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     if mask is None or mask.shape != frame.shape[:2]:

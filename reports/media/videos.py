@@ -42,8 +42,7 @@ def draw_videos(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Write `<folder>/videos/<benchmark>/<sequence>.webm` for the given `sheets/<benchmark>/<sequence>.png`.
 
-    Returns path of a sheet → path of its video, and title → reason for videos that cannot be written.
-    """
+    Returns path of a sheet → path of its video, and title → reason for videos that cannot be written."""
     made: dict[str, str] = {}
     protocols = load_protocols()
     for part in parts:
@@ -67,8 +66,7 @@ def draw_videos(
 def write_video(path: Path, sequence: Sequence, cells: tuple[CellResult, ...]) -> bool:
     """Write all frames of a sequence. Return False if OpenCV cannot write such a video.
 
-    Raises DataError for an unreadable file.
-    """
+    Raises DataError for an unreadable file."""
     first = sequence.frame(0)
     height = round(PANEL * first.shape[0] / first.shape[1] / 2) * 2
     lines = (1 + len(cells) + 1) // 2

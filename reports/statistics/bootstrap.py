@@ -2,8 +2,7 @@
 
 Sequences are drawn with replacement, each with all its objects; several seeds are drawn as well. Intervals are expanded
 percentile intervals (Hesterberg 2015, "What teachers should know about the bootstrap", section 5.2), which do not come
-out too narrow for few sequences. All draws are seeded: equal numbers give equal intervals.
-"""
+out too narrow for few sequences. All draws are seeded: equal numbers give equal intervals."""
 
 from __future__ import annotations
 
@@ -49,8 +48,7 @@ class Interval:
 def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Interval:
     """Return the interval of the weighted mean over sequences and the plain mean over seeds.
 
-    values: seeds × sequences. weights: one per sequence, positive (1, or the number of objects).
-    """
+    values: seeds × sequences. weights: one per sequence, positive (1, or the number of objects)."""
     seeds, count = values.shape
     order = np.lexsort((*values, weights))  # so that nothing depends on the order of the sequences
     values, weights = values[:, order], weights[order]

@@ -1,8 +1,7 @@
 """Verdicts of a study's cells on the paper's claims, and their tables.
 
 A verdict comes from the 95 % interval of the paired difference: reproduced if all of it lies on the claimed side,
-contradicted if all of it lies on the other, inconclusive if it covers both or rests on too few sequences.
-"""
+contradicted if all of it lies on the other, inconclusive if it covers both or rests on too few sequences."""
 
 from __future__ import annotations
 

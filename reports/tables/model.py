@@ -1,8 +1,7 @@
 """Tables as values, free of any format.
 
 A line of a table is measured or quoted, never both. The best and the second value of a column are marked among the
-measured lines that are complete.
-"""
+measured lines that are complete."""
 
 from __future__ import annotations
 
@@ -111,8 +110,7 @@ class Table:
 def rank(lines: Iterable[Line], higher_is_better: Iterable[bool]) -> tuple[Line, ...]:
     """Return the lines with the best and second value of every column marked.
 
-    Values that are equal as printed share a rank; if several are best, none is second.
-    """
+    Values that are equal as printed share a rank; if several are best, none is second."""
     lines = list(lines)
 
     def comparable(line: Line, place: int) -> float | None:

@@ -1,8 +1,7 @@
 """Options beyond the paper: variants that no table of the paper lists, and what each changes.
 
 They bear on none of the paper's numbers. Each is compared with the paper's variant whose options are closest, so that
-the difference shows the effect of the option.
-"""
+the difference shows the effect of the option."""
 
 from __future__ import annotations
 

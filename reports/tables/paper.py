@@ -44,8 +44,7 @@ def build_tables(
 ) -> tuple[tuple[PaperTable, ...], Mapping[str, str]]:
     """Return the tables that the cells allow, one per part, and title → reason for the others.
 
-    The paper's own tables are made even if nothing in them was measured.
-    """
+    The paper's own tables are made even if nothing in them was measured."""
     cells = tuple(cells)
     made: list[PaperTable] = []
     absent: dict[str, str] = {}
@@ -146,8 +145,7 @@ def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) 
 def _unmeasured(spec: TableSpec, parts: tuple[Part, ...]) -> str:
     """Return why nothing in a table was measured; empty if something was.
 
-    A table of the paper needs one of its variants, or submitted masks if it quotes rivals; a comparison needs all.
-    """
+    A table of the paper needs one of its variants, or submitted masks if it quotes rivals; a comparison needs all."""
     if not parts:
         return f"the study has no benchmark {' or '.join(spec.benchmarks)}"
     if spec.published and any(part.submitted for part in parts):

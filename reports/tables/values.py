@@ -50,8 +50,7 @@ def omitted(cells: Iterable[CellResult]) -> str:
 def note_omitted(values: list[Value], notes: list[str]) -> tuple[tuple[Value, ...], tuple[str, ...]]:
     """Return the values and notes of a line, given what the cell of each value goes without.
 
-    It is one note on the line if it is the same for all values, else a note on each value.
-    """
+    It is one note on the line if it is the same for all values, else a note on each value."""
     given = {note for note, value in zip(notes, values, strict=True) if value.number is not None}
     if len(given) == 1:
         return tuple(values), tuple(note for note in given if note)

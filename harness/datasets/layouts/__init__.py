@@ -20,13 +20,6 @@ LAYOUTS: Mapping[str, Layout] = {
 """Name of a layout in `studies/protocols.yaml` → its reader."""
 
 __all__ = [
-    "LAYOUTS",
-    "Layout",
-    "Reader",
-    "Video",
-    "write_davis16",
-    "write_davis17",
-    "write_segtrack",
-    "write_voc",
+    "LAYOUTS", "Layout", "Reader", "Video", "write_davis16", "write_davis17", "write_segtrack", "write_voc",
     "write_youtube_objects",
-]
+]  # fmt: skip

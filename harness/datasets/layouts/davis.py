@@ -29,8 +29,7 @@ FRAMES, MASKS = "JPEGImages/480p", "Annotations/480p"
 def davis16(folder: Path, split: str) -> Mapping[str, Reader]:
     """Read `ImageSets/480p/<split>.txt`, with a frame and its mask per line; one object, masks 0/255.
 
-    The list is authoritative: the checks report a file that is missing. Raises DataError.
-    """
+    The list is authoritative: the checks report a file that is missing. Raises DataError."""
     origin = folder / f"ImageSets/480p/{split}.txt"
     lines = read_lines(origin, folder)
     require_unique(lines, origin)
@@ -46,8 +45,7 @@ def davis16(folder: Path, split: str) -> Mapping[str, Reader]:
 def davis17(folder: Path, split: str) -> Mapping[str, Reader]:
     """Read `ImageSets/2017/<split>.txt`, with a name per line; palette masks whose index is the object.
 
-    If only the first mask is there (test-dev), the other frames have no ground truth. Raises DataError.
-    """
+    If only the first mask is there (test-dev), the other frames have no ground truth. Raises DataError."""
     return {
         name: partial(_davis17, folder, name) for name in read_names(folder / f"ImageSets/2017/{split}.txt", folder)
     }
@@ -77,8 +75,7 @@ def write_davis17(
 ) -> None:
     """Write videos as a split of DAVIS 2017, with masks for the first `annotated` frames (None: for all); on all cores.
 
-    `quality` is JPEG's. `done` is called with the name of each finished video.
-    """
+    `quality` is JPEG's. `done` is called with the name of each finished video."""
 
     def write(name: str) -> None:
         frames, masks = make_folders(folder / FRAMES / name, folder / MASKS / name)

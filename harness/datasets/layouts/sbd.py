@@ -17,8 +17,7 @@ LISTS: Mapping[str, tuple[str, ...]] = {"all": ("train", "val")}
 def sbd(folder: Path, split: str) -> Mapping[str, Reader]:
     """Read `<list>.txt` with a name per line, `img/<name>.jpg`, and `inst/<name>.mat` or, without it, `.png`.
 
-    Values are instances; 255 (in converted files only) is void. Raises DataError.
-    """
+    Values are instances; 255 (in converted files only) is void. Raises DataError."""
     lists = [folder / f"{name}.txt" for name in LISTS.get(split, (split,))]
     names = [name for path in lists for name in read_names(path, folder)]
     require_unique(names, lists[-1])

@@ -28,8 +28,7 @@ def segtrack(folder: Path, split: str) -> Mapping[str, Reader]:
     """Read `ImageSets/<split>.txt` with names, some after a `*`, and `ImageSets/<name>.txt` for each of them.
 
     That file holds the folder of the video in its first line, then the frames without ending; the masks are in
-    `GroundTruth/<folder>/[<object>/]<frame>`. Raises DataError.
-    """
+    `GroundTruth/<folder>/[<object>/]<frame>`. Raises DataError."""
     origin = folder / f"ImageSets/{split}.txt"
     names = [line.lstrip("*").strip() for line in read_lines(origin, folder)]
     _require_names(names, origin)

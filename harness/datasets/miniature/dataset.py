@@ -29,8 +29,7 @@ def write_miniature(out: Path, seed: int) -> Path:
     """Write the miniature of all datasets into the new folder `out`, and return it.
 
     The same seed gives the same bytes. The folder is complete or absent; if it already is the miniature of that seed,
-    it is kept. Raises StoreError if `out` holds something else or cannot be written.
-    """
+    it is kept. Raises StoreError if `out` holds something else or cannot be written."""
     text = f"Rendered by harness.datasets from seed {seed}: no benchmark, its scores compare with no published ones.\n"
     return write_generated(out, "embedded", text, lambda draft: _write_all(draft, seed))
 
@@ -38,8 +37,7 @@ def write_miniature(out: Path, seed: int) -> Path:
 def embedded_data(home: Path, notify: Callable[[str], None]) -> Path:
     """Return the folder of the embedded data of a home, rendered on first use; `notify` gets a line about it.
 
-    Raises StoreError if it cannot be written, DataError if the folder holds something else.
-    """
+    Raises StoreError if it cannot be written, DataError if the folder holds something else."""
     folder = home / "data" / f"embedded-{SEED}"
     try:
         with locked(folder):
