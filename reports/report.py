@@ -15,15 +15,7 @@ from threadpoolctl import threadpool_limits
 from harness.errors import StoreError
 from harness.files import atomic_folder, locked
 from harness.results import CellResult
-from reports.figures import (
-    Figure,
-    identity_figure,
-    read_curves,
-    save,
-    score_figures,
-    speed_figures,
-    training_figures,
-)
+from reports.figures import Figure, identity_figure, read_curves, save, score_figures, speed_figures, training_figures
 from reports.formats import Pictures, as_csv, html_page, index_page, latex, speed_page
 from reports.inputs import (
     Lineage,

@@ -137,11 +137,7 @@ ERRORS: dict[str, tuple[str, Damage, str]] = {
     "list is a pipe": ("davis17", pipe(LIST17), "not a regular file"),
     "list is a link out": ("davis17", link(LIST17, "../../outside/list.txt"), "a link out of the dataset"),
     "absolute path in a list": ("davis16", add(LIST16, "//etc/hostname /Annotations/480p/bear/00001.png\n"), "inside"),
-    "absolute path to a file": (
-        "davis16",
-        add(LIST16, "/etc/hostname /etc/hostname\n"),
-        "cannot be listed",
-    ),
+    "absolute path to a file": ("davis16", add(LIST16, "/etc/hostname /etc/hostname\n"), "cannot be listed"),
     "parent folder in a list": ("davis16", add(LIST16, "/../../outside/00000.jpg /a/b.png\n"), "inside the dataset"),
     "drive in a list": ("davis16", add(LIST16, "C:\\a\\0.jpg C:\\a\\0.png\n"), "inside the dataset"),
     "one path in a line": ("davis16", add(LIST16, "/JPEGImages/480p/bear/00001.jpg\n"), "expected; download the list"),

@@ -19,19 +19,7 @@ from harness.cli.main import main
 from harness.datasets import check_part, find_parts, list_entries, load_protocols, read_mask
 from harness.errors import DataError
 from harness.planning.inputs import gather
-from tests.damage import (
-    ERRORS,
-    FRAME16,
-    LAYOUTS,
-    LIST16,
-    MASK16,
-    MASK17,
-    SBD,
-    TOLERATED,
-    Damage,
-    at,
-    save_short,
-)
+from tests.damage import ERRORS, FRAME16, LAYOUTS, LIST16, MASK16, MASK17, SBD, TOLERATED, Damage, at, save_short
 from tests.test_datasets_check import truncate
 from tests.test_datasets_layouts import make_davis16, make_davis17, make_voc, save_frame, save_gray
 

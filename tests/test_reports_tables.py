@@ -246,9 +246,7 @@ def test_options_beyond_the_paper_meet_their_closest_variant() -> None:
     (part,) = split(order_cells(cells, TABLES.variants))
     made = options_table(part, "davis16-val", TABLES, Scorebook(by_folder={}, averaging={}))
     assert made is not None
-    assert [(line.variant, line.facts) for line in made.lines] == [
-        ("flip", ("DIPNet*, no crop", "test_flip = True")),
-    ]
+    assert [(line.variant, line.facts) for line in made.lines] == [("flip", ("DIPNet*, no crop", "test_flip = True"))]
     assert "no claim of the paper rests on them" in made.caption
 
 

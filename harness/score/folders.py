@@ -122,12 +122,7 @@ def _find_video(truth: Path, prediction: Path, rules: ScoringRules) -> Video:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(f"{prediction / missing[0]}.png: mask missing{more}; one PNG for every scored frame expected")
     return Video(
-        name=truth.name,
-        truth=truth,
-        prediction=prediction,
-        first=names[0],
-        frames=tuple(scored),
-        values=rules.values,
+        name=truth.name, truth=truth, prediction=prediction, first=names[0], frames=tuple(scored), values=rules.values
     )
 
 

@@ -2,15 +2,7 @@
 
 from harness.tracking.background import Recorder, recording
 from harness.tracking.records import load_runs, recorded_studies
-from harness.tracking.sync import (
-    TIMEOUT,
-    failure_message,
-    log_report,
-    read_results,
-    record,
-    record_submission,
-    resync,
-)
+from harness.tracking.sync import TIMEOUT, failure_message, log_report, read_results, record, record_submission, resync
 from harness.tracking.writer import errors, is_remote, tracking_uri
 
 __all__ = [

@@ -14,15 +14,7 @@ from harness.datasets import Sequence, load_benchmark, load_protocols
 from harness.datasets.pixels import read_mask
 from harness.errors import DataError, StudyError
 from harness.results import CellResult
-from reports.inputs import (
-    Part,
-    Scorebook,
-    cells_with_masks,
-    evenly,
-    format_number,
-    main_measure,
-    name_of,
-)
+from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, name_of
 
 FRAMES = 6
 """Columns of a sheet."""

@@ -50,12 +50,7 @@ class Content:
 
 
 def compose(
-    study: str,
-    cells: tuple[CellResult, ...],
-    tables: TableSet,
-    published: Published,
-    claims: Claims,
-    scores: Scorebook,
+    study: str, cells: tuple[CellResult, ...], tables: TableSet, published: Published, claims: Claims, scores: Scorebook
 ) -> Content:
     """Return the content of a study's report."""
     parts = split(cells)

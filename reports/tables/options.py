@@ -35,12 +35,7 @@ def options_table(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
                 label=variant,
                 variant=variant,
                 facts=(tables.label(other) if other else NOTHING, changes(variant, other, part, benchmark)),
-                values=(
-                    *values,
-                    *interval_values(one),
-                    Value(number=p),
-                    Value(number=one.detectable if one else None),
-                ),
+                values=(*values, *interval_values(one), Value(number=p), Value(number=one.detectable if one else None)),
                 notes=tuple(filter(None, [omitted(cells)])),
             )
         )

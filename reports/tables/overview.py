@@ -47,13 +47,7 @@ def missing_table(cells: tuple[CellResult, ...]) -> Table | None:
         Line(
             label=cell.variant,
             variant=cell.variant,
-            facts=(
-                cell.benchmark,
-                str(cell.seed),
-                cell.scale or cell.origin,
-                cell.status,
-                cell.reason or NO_REASON,
-            ),
+            facts=(cell.benchmark, str(cell.seed), cell.scale or cell.origin, cell.status, cell.reason or NO_REASON),
         )
         for cell in cells
         if not cell.filled
