@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from harness.planning.plan import Item
+from harness.report import find_report
 from harness.tracking import read_results, record, tracking_uri
 from harness.tracking.run_spec import TRAININGS, describe_cells
 from harness.tracking.writer import Publisher
@@ -134,3 +135,7 @@ def test_missing_masks_of_another_machine_are_reported(home: Path, tmp_path: Pat
     results = [replace(one, masks={}) for one in read_results(home, "try")]
     write_report(results, "try", tmp_path / "report")
     assert "the masks are in a store that is not on this machine" in (tmp_path / "report" / "index.md").read_text()
+
+
+def test_the_harness_finds_the_report_by_its_entry_point() -> None:
+    assert find_report() is REPORT

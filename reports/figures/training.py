@@ -70,8 +70,7 @@ def _figure(name: str, curves: Sequence[Curve], part: Part) -> Figure:
     return Figure(
         name=f"training-{name}{part.suffix}",
         title=f"{name.capitalize()} of the trainings",
-        caption=f"Running mean of {WINDOW} recorded values if there are more than {2 * WINDOW}.{limit} "
-        f"{describe(part, masks=False)}",
+        caption=f"Long curves: running mean of {WINDOW} recorded values.{limit} {describe(part, masks=False)}",
         canvas=canvas,
     )
 
