@@ -97,7 +97,9 @@ def _block(titles: Sequence[str], rows: Sequence[Sequence[Image]]) -> Image:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m dipnet.contact_sheet", description="Training samples, drawn.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dipnet.contact_sheet", description="Training samples, drawn.", allow_abbrev=False
+    )
     parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the datasets, as given to --data")
     parser.add_argument("training_set", metavar="TRAINING_SET", help="davis16-train, davis17-train or voc")
     parser.add_argument("out", metavar="OUT.png", type=Path)
