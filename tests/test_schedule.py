@@ -16,7 +16,7 @@ import pytest
 from harness.errors import ResourceError
 from harness.execution.cluster import check_resources, local_ray, ray_folder
 from harness.execution.queue import ReadyQueue
-from harness.execution.tune import RETRIES, _gentle_interrupt, run_stages
+from harness.execution.tune import RETRIES, _graceful_interrupt, run_stages
 from harness.stage import Resources, Stage
 from harness.store.local import Failure, Store
 from tests.engine import runs, toy
@@ -192,7 +192,7 @@ def test_the_first_sigint_closes_the_board_and_the_second_interrupts_though_it_w
     found = signal.signal(signal.SIGINT, before)
     taken = board(toy(log, "a"))
     try:
-        with pytest.raises(KeyboardInterrupt), _gentle_interrupt(taken, tmp_path / "stop"):
+        with pytest.raises(KeyboardInterrupt), _graceful_interrupt(taken, tmp_path / "stop"):
             signal.raise_signal(signal.SIGINT)
             assert taken.closed
             assert (tmp_path / "stop").exists()
