@@ -83,7 +83,7 @@ def test_pruning_removes_what_no_study_refers_to_and_nothing_else(store: Store, 
     assert not list((store.root / "damaged").iterdir())
 
 
-def test_pruning_spares_what_is_in_work(store: Store, plan: Plan, stray: Stage) -> None:
+def test_pruning_spares_running_stages(store: Store, plan: Plan, stray: Stage) -> None:
     with store.lock(stray.key):
         assert command(store, "prune", "--yes") == 0
     assert stray.key in published(store)
@@ -112,7 +112,7 @@ def test_pruning_is_refused_where_a_study_left_no_record_of_its_stages(
     assert published(store) == {stray.key}
 
 
-def test_verifying_finds_bytes_that_changed_and_sets_the_folder_aside_for_the_next_run(
+def test_verifying_finds_changed_bytes_and_sets_the_folder_aside(
     store: Store, plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(store, "verify") == 0
