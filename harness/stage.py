@@ -227,6 +227,9 @@ def _code(run: str, types: frozenset[type]) -> tuple[Mapping[str, str], str]:
     return code, digest_of(code)
 
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+
+
 @lru_cache(maxsize=4096)
 def _config_types(same: Same[BaseModel]) -> frozenset[type]:
     """Return the types of a config and of the configs in it: a field may hold a subclass of its annotation."""
@@ -236,11 +239,11 @@ def _config_types(same: Same[BaseModel]) -> frozenset[type]:
         value = work.pop()
         if isinstance(value, BaseModel):
             found.add(type(value))
-            work += vars(value).values()
-        elif isinstance(value, Mapping):
-            work += value.values()
-        elif isinstance(value, list | tuple | set | frozenset):
-            work += value
+            value = tuple(vars(value).values())
+        elif isinstance(value, dict):
+            value = tuple(value.values())
+        if isinstance(value, list | tuple | set | frozenset):
+            work += [inner for inner in value if type(inner) not in _PLAIN]
     return frozenset(found)
 
 

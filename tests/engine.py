@@ -29,7 +29,7 @@ HEIGHT, WIDTH = 48, 64
 
 
 def make_davis16(root: Path, names: tuple[str, ...] = ("a", "b"), frames: int = 5) -> Path:
-    """A square that moves, under `root` in DAVIS 2016's layout; train and val alike."""
+    """A square that moves, under `root` in DAVIS 2016's layout; train and val are identical."""
     davis = root / "DAVIS2016"
     lines = []
     for name in names:
@@ -95,7 +95,7 @@ def run_toy(task: Task) -> None:
     if config.crash and not config.deaths:
         _CRASHES[config.crash]()
     if config.fails:
-        raise ValueError(f"{config.tag} was told to fail")
+        raise ValueError(f"{config.tag} was configured to fail")
     (task.folder / "done.txt").write_text(f"{config.tag} after {sorted(task.needs)}")
 
 

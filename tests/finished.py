@@ -29,8 +29,8 @@ def make(home: Path, data: Path, text: str = STUDY) -> tuple[Plan, Store]:
     protocols = load_protocols()
     study = load_study(home.parent / "study.yaml", protocols)
     store = Store(home)
-    material = gather([protocols[name] for name in study.benchmarks], data, home / "facts.sqlite")
-    return make_plan(study, material, store, machine="a machine"), store
+    inputs = gather([protocols[name] for name in study.benchmarks], data, home / "facts.sqlite")
+    return make_plan(study, inputs, store, machine="a machine"), store
 
 
 def finish(home: Path, data: Path) -> Path:

@@ -137,7 +137,7 @@ def tables(home: Path) -> dict[str, str]:
     return {path.name: path.read_text().replace(str(home), "HOME") for path in sorted(folder.glob("*.md"))}
 
 
-def summary(home: Path, kills: Counter[str], *, alike: bool) -> str:
+def summary(home: Path, kills: Counter[str], *, identical: bool) -> str:
     """What the long form is run for."""
     manifests = [json.loads(path.read_text()) for path in home.glob("store/*/*/manifest.json")]
     again = sum(manifest["provenance"]["attempts"] - 1 for manifest in manifests)
@@ -146,11 +146,11 @@ def summary(home: Path, kills: Counter[str], *, alike: bool) -> str:
         f"\n{kills.total()} kills ({', '.join(f'{kills[kind]} {kind}' for kind in KINDS)}), seed {SEED}\n"
         f"{len(manifests)} stages published, none twice; {again} attempts were cut off and made again\n"
         f"{ids.total()} runs in MLflow, {ids.total() - len(ids)} double\n"
-        f"tables {'the same as those' if alike else 'DIFFERENT from those'} of a run without kills"
+        f"tables {'the same as those' if identical else 'DIFFERENT from those'} of a run without kills"
     )
 
 
-def test_killed_at_random_the_study_ends_with_the_same_tables_and_no_stage_is_published_twice(
+def test_random_kills_change_no_table_and_publish_no_stage_twice(
     place: Path, calm: subprocess.Popen[str], cluster: Machines
 ) -> None:
     choose = random.Random(SEED)
@@ -186,7 +186,7 @@ def test_killed_at_random_the_study_ends_with_the_same_tables_and_no_stage_is_pu
     finally:
         driver.kill()
     assert calm.wait() == 0, (place / "calm.log").read_text()
-    print(summary(place / "wild", kills, alike=tables(place / "wild") == tables(place / "calm")))
+    print(summary(place / "wild", kills, identical=tables(place / "wild") == tables(place / "calm")))
     assert kills.total() == KILLS
     assert seen.items() <= published(place, "wild").items(), "a stage was published again"
     assert published(place, "wild").keys() == published(place, "calm").keys()

@@ -18,7 +18,7 @@ def node(name: str, cpus: float, gpus: float = 0.0, memory: float = 8e9) -> Node
     return Node(id=name, address=name, cpus=cpus, gpus=gpus, memory=memory)
 
 
-def test_a_stage_that_no_node_can_run_is_an_error_though_all_of_them_together_could(tmp_path: Path) -> None:
+def test_a_stage_that_no_single_node_can_run_is_an_error(tmp_path: Path) -> None:
     big = toy(tmp_path / "log", "big", resources=Resources(gpus=2))
     with pytest.raises(ResourceError, match="toy big asks for 2 GPUs, and the largest of 2 nodes has 1"):
         check_nodes([big], (node("a", 4, gpus=1), node("b", 4, gpus=1)))
@@ -26,26 +26,26 @@ def test_a_stage_that_no_node_can_run_is_an_error_though_all_of_them_together_co
 
 def test_gpus_and_memory_must_be_on_one_node(tmp_path: Path) -> None:
     both = toy(tmp_path / "log", "both", resources=Resources(gpus=0.5, memory=16e9))
-    apart = (node("gpu", 4, gpus=1), node("memory", 4, memory=64e9))
+    separate = (node("gpu", 4, gpus=1), node("memory", 4, memory=64e9))
     with pytest.raises(ResourceError, match="16 GB"):
-        check_nodes([both], apart)
-    check_nodes([both], (*apart, node("both", 1, gpus=1, memory=32e9)))
+        check_nodes([both], separate)
+    check_nodes([both], (*separate, node("both", 1, gpus=1, memory=32e9)))
 
 
-def test_what_must_be_alone_goes_to_the_node_with_most_gpus_then_most_cores() -> None:
+def test_exclusive_stages_go_to_the_node_with_most_gpus_then_cores() -> None:
     nodes = node("a", 64), node("b", 8, gpus=1), node("c", 16, gpus=1)
     cluster = Cluster(nodes=nodes, storage=Path("unused"))
     assert cluster.largest.id == "c"
     assert (cluster.cpus, cluster.gpus, cluster.cores) == (88, 2, 64)
 
 
-def test_a_node_that_does_not_see_the_store_is_told(tmp_path: Path) -> None:
+def test_a_node_that_does_not_see_the_store_is_reported(tmp_path: Path) -> None:
     found, _ = probe_node(StoreAddress(home=tmp_path / "elsewhere"), "probe", False)
     assert "does not see" in found
     assert "--home" in found
 
 
-def test_locks_that_do_not_hold_on_a_node_are_told(tmp_path: Path) -> None:
+def test_locks_that_do_not_hold_on_a_node_are_reported(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with store.lock("probe"):
         assert probe_node(store.address, "probe", False)[0] == ""

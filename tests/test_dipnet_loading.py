@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {"masks": run(segment, home, done)}
     for role, stage in segment.needs.items():
         folders[role] = done[stage.key]
-        (folders[role] / MANIFEST).write_text(json.dumps({"identity": stage.identity}))
+        (folders[role] / MANIFEST).write_text(json.dumps({"identity": asdict(stage.identity)}))
     return folders
 
 

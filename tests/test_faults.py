@@ -137,9 +137,7 @@ def mount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True, capture_output=True, text=True)
 
 
-def test_on_a_full_disk_the_cause_is_named_the_rest_is_kept_and_with_room_the_same_command_goes_on(
-    tmp_path: Path, small_disk: Path
-) -> None:
+def test_a_full_disk_is_named_and_the_same_command_continues(tmp_path: Path, small_disk: Path) -> None:
     place = prepare(tmp_path, big="c")
     full = start(place, cpus=1)
     output, _ = full.communicate()

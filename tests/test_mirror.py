@@ -103,7 +103,7 @@ def kill_at(home: Path, url: str, stage: Stage, lasts: float) -> None:
     assert done.returncode == -9
 
 
-def test_the_lease_of_a_killed_worker_holds_against_other_homes_and_not_against_its_own(s3: S3, tmp_path: Path) -> None:
+def test_the_lease_of_a_killed_worker_blocks_other_homes_only(s3: S3, tmp_path: Path) -> None:
     stage, url = toy(tmp_path / "log", "one"), s3.new_url()
     kill_at(tmp_path / "a", url, stage, 3600.0)
     a, b = (shared(tmp_path / home, url, run="again") for home in "ab")
@@ -116,7 +116,7 @@ def test_the_lease_of_a_killed_worker_holds_against_other_homes_and_not_against_
     assert runs(tmp_path / "log") == ["one"]
 
 
-def test_a_lease_that_has_run_out_is_taken_over(url: str, tmp_path: Path) -> None:
+def test_an_expired_lease_is_taken_over(url: str, tmp_path: Path) -> None:
     stage = toy(tmp_path / "log", "one")
     kill_at(tmp_path / "a", url, stage, 0.1)
     b = shared(tmp_path / "b", url)
@@ -124,7 +124,7 @@ def test_a_lease_that_has_run_out_is_taken_over(url: str, tmp_path: Path) -> Non
     assert not b.leases.expired()
 
 
-def test_of_two_who_finish_one_stage_the_first_counts_for_both(url: str, tmp_path: Path) -> None:
+def test_if_two_homes_finish_a_stage_the_first_counts_for_both(url: str, tmp_path: Path) -> None:
     stage = toy(tmp_path / "log", "one")
     a, b = (shared(tmp_path / home, url) for home in "ab")
     with b.claim(stage.name, stage.key) as granted:
@@ -188,7 +188,7 @@ def _cut_manifest(url: str, stage: Stage) -> None:
 @pytest.mark.parametrize(
     "do_damage", [_change_file, _cut_file, _lose_file, _change_config, _lead_out_of_the_home, _cut_manifest]
 )
-def test_what_is_damaged_at_the_url_is_told_and_computed_again(
+def test_damage_at_the_url_is_reported_and_computed_again(
     do_damage: Callable[[str, Stage], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = f"file://{tmp_path / 'shared'}"
@@ -205,7 +205,7 @@ def test_what_is_damaged_at_the_url_is_told_and_computed_again(
     assert damage(b, stage.name, stage.key) is None
 
 
-def test_a_server_that_is_down_stops_no_work_and_gets_the_results_when_it_is_back(s3: S3, tmp_path: Path) -> None:
+def test_a_server_that_is_down_gets_the_results_when_it_is_back(s3: S3, tmp_path: Path) -> None:
     stage, other = toy(tmp_path / "log", "one"), toy(tmp_path / "log", "two")
     url = s3.new_url()
     a, b = (shared(tmp_path / home, url) for home in "ab")
@@ -223,7 +223,7 @@ def test_a_server_that_is_down_stops_no_work_and_gets_the_results_when_it_is_bac
     assert runs(tmp_path / "log") == ["two", "one"]
 
 
-def test_a_worker_whose_driver_does_not_see_its_home_tells_it_of_failures_and_of_results_not_sent(
+def test_a_worker_whose_home_the_driver_cannot_see_sends_its_outcome(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"file://{tmp_path / 'shared'}"
@@ -241,7 +241,7 @@ def test_a_worker_whose_driver_does_not_see_its_home_tells_it_of_failures_and_of
     assert driver.failure(fails.key) is None
     failure = driver.failure(fails.key, since=begun)
     assert failure is not None
-    assert "told to fail" in failure.error
+    assert "configured to fail" in failure.error
     assert driver.is_published(works.name, works.key)
     assert driver.find(works.name, works.key) is None
     driver.fetch([works])
@@ -259,12 +259,12 @@ def test_a_damaged_stage_of_the_home_is_not_sent(tmp_path: Path) -> None:
     assert not a.mirror.published()
 
 
-def test_the_key_can_be_told_from_what_is_kept(tmp_path: Path) -> None:
+def test_the_key_follows_from_the_recorded_identity(tmp_path: Path) -> None:
     stage = toy(tmp_path / "log", "two", {"network": toy(tmp_path / "log", "one")}, seconds=0.1)
     assert Identity.from_dict(json.loads(json.dumps(asdict(stage.identity)))).key == stage.key
 
 
-def test_pruned_at_the_url_is_what_no_home_s_study_refers_to_and_nothing_that_is_in_work(tmp_path: Path) -> None:
+def test_pruning_at_the_url_spares_referenced_and_running_stages(tmp_path: Path) -> None:
     url = f"file://{tmp_path / 'shared'}"
     used, unused, begun = (toy(tmp_path / "log", tag) for tag in ("used", "unused", "begun"))
     a, b = (shared(tmp_path / home, url) for home in "ab")

@@ -36,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_davis16(tmp_path_factory.mktemp("data"))
 
 
-def material(root: Path, cache: Path, *names: str) -> Inputs:
+def inputs_of(root: Path, cache: Path, *names: str) -> Inputs:
     protocols = load_protocols()
     return gather([protocols[name] for name in names or ("davis16-val", "davis17-val")], root, cache)
 
@@ -44,14 +44,14 @@ def material(root: Path, cache: Path, *names: str) -> Inputs:
 def plan(tmp_path: Path, root: Path, text: str = STUDY, **options: Any) -> Plan:
     (tmp_path / "study.yaml").write_text(text)
     study = load_study(tmp_path / "study.yaml", load_protocols())
-    return make_plan(study, material(root, tmp_path / "facts.sqlite"), Store(tmp_path / "home"), **options)
+    return make_plan(study, inputs_of(root, tmp_path / "facts.sqlite"), Store(tmp_path / "home"), **options)
 
 
 def test_variants_that_differ_in_omega_share_training_and_one_shot(tmp_path: Path, root: Path) -> None:
     made = plan(tmp_path, root)
     kinds = [item.stage.name for item in made.items.values()]
     assert kinds.count("train") == 2
-    assert kinds.count("tune") == 2  # two sequences, one each
+    assert kinds.count("finetune") == 2  # two sequences, one each
     assert kinds.count("segment") == 2 * 3  # first mask, ω 0.95 twice the same, ω 0.5
     assert kinds.count("time") == 2  # first mask; ω takes no time
     assert made.unshared - len(made.items) > 10
@@ -65,21 +65,21 @@ def test_needs_come_before_what_needs_them(tmp_path: Path, root: Path) -> None:
         seen.add(key)
 
 
-def test_a_benchmark_that_is_not_at_hand_is_left_out_where_another_is(tmp_path: Path, root: Path) -> None:
+def test_an_unavailable_benchmark_is_skipped_if_another_is_available(tmp_path: Path, root: Path) -> None:
     made = plan(tmp_path, root)
     left = {cell.name for cell in made.cells if cell.reason}
     assert left == {f"{variant.name}/davis17-val/0" for variant in made.study.variants}
     assert any("davis17-val skipped" in text for text in made.omissions)
 
 
-def test_training_without_data_is_left_out_in_words(tmp_path: Path, root: Path) -> None:
+def test_training_without_data_is_reported_as_omitted(tmp_path: Path, root: Path) -> None:
     made = plan(tmp_path, root)
     cell = next(cell for cell in made.cells if cell.name == "full/davis16-val/0")
     assert "pre-training skipped" in cell.omitted[0]
     assert "PASCAL VOC" in cell.omitted[0]
 
 
-def test_a_cell_that_the_data_leaves_nothing_to_train_with_is_left_out(tmp_path: Path, root: Path) -> None:
+def test_a_cell_without_any_training_data_is_skipped(tmp_path: Path, root: Path) -> None:
     text = STUDY.replace("full: {crop: false}", "full: {crop: false, training: pretraining}")
     cell = next(cell for cell in plan(tmp_path, root, text).cells if cell.name == "full/davis16-val/0")
     assert not cell.targets
@@ -88,9 +88,9 @@ def test_a_cell_that_the_data_leaves_nothing_to_train_with_is_left_out(tmp_path:
 
 def test_a_root_without_any_of_the_benchmarks_is_an_error(tmp_path: Path, root: Path) -> None:
     with pytest.raises(DataError, match="DAVIS 2017"):
-        material(root, tmp_path / "facts.sqlite", "davis17-val")
+        inputs_of(root, tmp_path / "facts.sqlite", "davis17-val")
     with pytest.raises(DataError, match="absent"):
-        material(tmp_path / "absent", tmp_path / "facts.sqlite")
+        inputs_of(tmp_path / "absent", tmp_path / "facts.sqlite")
 
 
 def test_damaged_data_is_an_error_before_anything_is_planned(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_changed_option_is_named_with_both_values(tmp_path: Path, store: Store
     assert why(toy(tmp_path / "log", "a", seconds=0.5), store) == "config changed: seconds 0.0 → 0.5"
 
 
-def test_an_earlier_stage_that_differs_in_more_than_six_options_is_another_stage(tmp_path: Path, root: Path) -> None:
+def test_an_earlier_stage_with_many_other_options_is_unrelated(tmp_path: Path, root: Path) -> None:
     one = "name: try\nmethod: dipnet\nbenchmarks: [davis16-val]\nvariants: {v: {phases: propagation, crop: false}}\n"
     store = Store(tmp_path / "home")
     for key, item in plan(tmp_path, root, one).items.items():
@@ -153,9 +153,7 @@ def test_an_earlier_stage_that_differs_in_more_than_six_options_is_another_stage
     assert reasons["segment"] == "config changed: omega 0.95 → 0.5"
 
 
-def test_the_reason_is_told_against_a_stage_of_the_same_label_though_another_is_nearer(
-    tmp_path: Path, store: Store
-) -> None:
+def test_the_reason_prefers_an_earlier_stage_of_the_same_label(tmp_path: Path, store: Store) -> None:
     done(toy(tmp_path / "log", "a", seconds=0.1, prints="x"), store)
     done(replace(toy(tmp_path / "log", "a", seconds=0.1), label="toy b"), store)
     assert (

@@ -1,4 +1,4 @@
-"""A plan is told in groups to people, and whole to scripts, with what it will take and what sharing saves."""
+"""A plan as text groups stages, and as JSON has all of them; both say what it takes and what sharing saves."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def publish(plan: Plan, store: Store, seconds: float) -> None:
         store.publish(item.stage.name, key, item.stage.label, item.stage.identity, {"seconds": seconds})
 
 
-def told(plan: Plan, *, every: bool = False) -> str:
+def text_of(plan: Plan, *, every: bool = False) -> str:
     return "\n".join(plan_text(plan, cpus=2, every=every))
 
 
-def test_many_stages_are_told_in_groups_of_one_reason(tmp_path: Path, root: Path) -> None:
+def test_many_stages_are_grouped_by_reason(tmp_path: Path, root: Path) -> None:
     plan, _ = make(tmp_path, root)
-    output = told(plan)
+    output = text_of(plan)
     assert "6 × segment (new): copy first mask, davis16-val/a; copy first mask, davis16-val/b …" in output
-    assert len(output.splitlines()) < 20 < len(told(plan, every=True).splitlines())
+    assert len(output.splitlines()) < 20 < len(text_of(plan, every=True).splitlines())
 
 
 def test_changed_options_are_groups_of_their_own(tmp_path: Path, root: Path) -> None:
@@ -67,21 +67,21 @@ def test_changed_options_are_groups_of_their_own(tmp_path: Path, root: Path) -> 
     changed, _ = make(tmp_path, root, STUDY.replace("omega: 0.5}", "omega: 0.4, training: offline}"))
     reasons = {item.why for item in changed.items.values() if item.stage.name == "segment" and item.why}
     assert reasons == {"config changed: omega 0.5 → 0.4"}
-    assert "config changed: omega 0.5 → 0.4" in told(changed)
+    assert "config changed: omega 0.5 → 0.4" in text_of(changed)
 
 
 def test_every_stage_is_named_where_asked(tmp_path: Path, root: Path) -> None:
     plan, _ = make(tmp_path, root)
-    output = told(plan, every=True)
+    output = text_of(plan, every=True)
     assert all(item.stage.label in output for item in plan.items.values())
 
 
-def test_what_is_expected_and_saved_is_told_in_seconds(tmp_path: Path, root: Path) -> None:
+def test_expected_and_saved_time_is_printed_in_seconds(tmp_path: Path, root: Path) -> None:
     plan, store = make(tmp_path, root)
-    assert "expected: unknown" in told(plan)
+    assert "expected: unknown" in text_of(plan)
     publish(plan, store, 60.0)
     more, _ = make(tmp_path, root, STUDY + "  omega-0.10: {crop: false, omega: 0.1}\n")
-    output = told(more)
+    output = text_of(more)
     assert "expected: about 2 min on 2 CPUs; 0.05 CPU-hours (3 of 3 stages estimated from earlier ones)" in output
     assert re.search(r"sharing saves \d+ of \d+ stages, and \d+ min of stages take the place of the \d+ min", output)
 
@@ -92,7 +92,7 @@ def test_where_some_stages_are_unknown_the_time_is_a_least_one(tmp_path: Path, r
     (store.start(score).folder / "x").write_text("")
     store.publish("score", score, "score", plan.items[score].stage.identity, {"seconds": 60.0})
     again, _ = make(tmp_path, root)
-    assert "expected: at least" in told(again)
+    assert "expected: at least" in text_of(again)
 
 
 def test_the_wall_time_is_bound_by_cores_and_by_the_longest_chain(tmp_path: Path, root: Path) -> None:
@@ -120,7 +120,7 @@ def test_scripts_get_what_the_page_describes(tmp_path: Path, root: Path) -> None
     plan, _ = make(tmp_path, root)
     content = json.loads(json.dumps(plan_json(plan, cpus=2)))
     assert content["schema"] == SCHEMA
-    described = page[page.index("Schema 1") : page.index("## What a number")]
+    described = page[page.index("The schema number is 1") : page.index("## Where a number comes from")]
     for part in (content, content["totals"], content["expected"], content["sharing"], content["cells"][0]):
         assert [name for name in part if f"`{name}`" not in described] == []
     assert [name for name in content["stages"][0] if f"`{name}`" not in described] == []

@@ -34,12 +34,12 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ObjectStore("gs://bucket/prefix")
 
 
-def test_a_folder_that_is_not_mounted_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_mounted_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RemoteError, match="is it mounted"):
         ObjectStore(f"file://{tmp_path}/share/store").check()
 
 
-def test_a_missing_bucket_missing_keys_and_a_dead_server_are_told(
+def test_missing_bucket_missing_keys_and_dead_server_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with s3_server() as server:

@@ -1,4 +1,4 @@
-"""Stages on Ray: needs first, deaths retried, failures kept apart."""
+"""Stages on Ray: needs first, deaths retried, failures recorded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from harness.errors import ResourceError
 from harness.execution.cluster import check_resources, local_ray, ray_folder
 from harness.execution.queue import ReadyQueue
-from harness.execution.tune import RETRIES, _gentle_interrupt, run_stages
+from harness.execution.tune import RETRIES, _graceful_interrupt, run_stages
 from harness.stage import Resources, Stage
 from harness.store.local import Failure, Store
 from tests.engine import runs, toy
@@ -34,7 +34,7 @@ def chain(log: Path, *tags: str) -> list[Stage]:
     return stages
 
 
-def board(*stages: Stage) -> ReadyQueue:
+def queue(*stages: Stage) -> ReadyQueue:
     return ReadyQueue(missing={stage.key: stage for stage in stages}, expected={})
 
 
@@ -45,7 +45,7 @@ class Outcome:
     store: Store
     runs: list[str]
     stages: dict[str, Stage]
-    board: ReadyQueue
+    queue: ReadyQueue
     interrupted: ReadyQueue
     """Of a second run, of i1, i2, … i9 for a while each, that got a SIGINT when one was running."""
 
@@ -82,16 +82,16 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         toy(log, "disk", crash="disk"),
     ]
     with local_ray(cpus=2, gpus=0):
-        board = run_stages(stages, store, cpus=2)
+        queue = run_stages(stages, store, cpus=2)
         slow = [toy(log, f"i{number}", seconds=0.5) for number in range(1, 10)]
         interrupted = run_stages(slow, store, cpus=2, watch=_interrupt_once(log))
     by_tag = {stage.config.tag: stage for stage in (*stages, *slow)}  # type: ignore[attr-defined]
-    return Outcome(store, runs(log), by_tag, board, interrupted)
+    return Outcome(store, runs(log), by_tag, queue, interrupted)
 
 
 def _interrupt_once(log: Path) -> Callable[[ReadyQueue], None]:
-    def watch(board: ReadyQueue) -> None:
-        if not board.closed and any(tag[0] == "i" for tag in runs(log)):
+    def watch(queue: ReadyQueue) -> None:
+        if not queue.closed and any(tag[0] == "i" for tag in runs(log)):
             os.kill(os.getpid(), signal.SIGINT)
 
     return watch
@@ -105,14 +105,14 @@ def test_stages_run_after_what_they_need_each_once(outcome: Outcome) -> None:
 
 
 def test_a_failed_stage_stops_what_needs_it_and_nothing_else(outcome: Outcome) -> None:
-    assert outcome.tags(outcome.board.skipped) == {"after", "last"}
-    assert set(outcome.board.skipped.values()) == {outcome.stages["bad"].key}
-    assert outcome.tags(outcome.board.failed) == {"bad", "doomed", "memory", "disk"}
-    assert outcome.tags(outcome.board.done) == {"a1", "a2", "a3", "b1", "b2", "killed", "hang", "alone"}
+    assert outcome.tags(outcome.queue.skipped) == {"after", "last"}
+    assert set(outcome.queue.skipped.values()) == {outcome.stages["bad"].key}
+    assert outcome.tags(outcome.queue.failed) == {"bad", "doomed", "memory", "disk"}
+    assert outcome.tags(outcome.queue.done) == {"a1", "a2", "a3", "b1", "b2", "killed", "hang", "alone"}
 
 
 def test_what_a_stage_raises_is_kept_and_not_tried_again(outcome: Outcome) -> None:
-    assert outcome.failure("bad").error == "ValueError: bad was told to fail"
+    assert outcome.failure("bad").error == "ValueError: bad was configured to fail"
     assert outcome.runs.count("bad") == 1
 
 
@@ -126,15 +126,15 @@ def test_retries_are_bounded_and_the_death_is_recorded(outcome: Outcome) -> None
     assert "died" in outcome.failure("doomed").error
 
 
-def test_every_new_try_is_told_with_its_cause(outcome: Outcome) -> None:
-    tried = [(outcome.tags([key]).pop(), cause) for key, cause in outcome.board.retried]
+def test_every_retry_is_reported_with_its_cause(outcome: Outcome) -> None:
+    tried = [(outcome.tags([key]).pop(), cause) for key, cause in outcome.queue.retried]
     counts = Counter(tag for tag, _ in tried)
     assert counts == {"killed": 1, "doomed": RETRIES, "hang": 1}
     assert dict(tried)["doomed"] == "crashed (Segmentation fault)"
 
 
 def test_a_stage_that_hangs_in_c_is_killed_after_its_time_limit(outcome: Outcome) -> None:
-    causes = {outcome.tags([key]).pop(): cause for key, cause in outcome.board.retried}
+    causes = {outcome.tags([key]).pop(): cause for key, cause in outcome.queue.retried}
     assert causes["hang"] == "killed, as it took longer than its time limit of 1 s"
     assert outcome.provenance("hang")["attempts"] == 2
 
@@ -157,13 +157,13 @@ def test_a_full_disk_is_named_and_nothing_half_is_published(outcome: Outcome) ->
     assert not outcome.store.folder("toy", outcome.stages["disk"].key).exists()
 
 
-def test_a_stage_for_itself_runs_when_nothing_else_does(outcome: Outcome) -> None:
-    others = [outcome.provenance(tag) for tag in outcome.tags(outcome.board.done) - {"alone"}]
+def test_an_exclusive_stage_runs_when_nothing_else_does(outcome: Outcome) -> None:
+    others = [outcome.provenance(tag) for tag in outcome.tags(outcome.queue.done) - {"alone"}]
     assert [tag for tag in outcome.runs if tag[0] != "i"][-1] == "alone"
     assert max(one["started"] + one["seconds"] for one in others) <= outcome.provenance("alone")["started"]
 
 
-def test_after_an_interrupt_what_runs_is_finished_and_nothing_more_is_started(outcome: Outcome) -> None:
+def test_after_an_interrupt_running_stages_finish_and_no_more_start(outcome: Outcome) -> None:
     begun = {tag for tag in outcome.runs if tag[0] == "i"}
     assert outcome.interrupted.closed
     assert 1 <= len(begun) <= 3  # two at once, one perhaps on its way; those that Tune had queued are not begun
@@ -171,28 +171,26 @@ def test_after_an_interrupt_what_runs_is_finished_and_nothing_more_is_started(ou
     assert not outcome.interrupted.running
 
 
-def test_a_worker_that_ray_kills_for_want_of_memory_is_told_so(
+def test_a_worker_that_ray_kills_for_memory_is_reported_so(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")  # as if the machine's memory were full
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
     store, hungry = Store(tmp_path / "home"), toy(log, "hungry", seconds=60)
     with local_ray(cpus=1, gpus=0):
-        board = run_stages([hungry], store, cpus=1)
-    assert board.failed == {hungry.key}
+        queue = run_stages([hungry], store, cpus=1)
+    assert queue.failed == {hungry.key}
     failure = store.failure(hungry.key)
     assert failure is not None
     assert failure.error == f"the worker process died {RETRIES + 1} times: out of memory, killed by Ray"
 
 
 @pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN])
-def test_the_first_sigint_closes_the_board_and_the_second_interrupts_though_it_was_ignored_before(
-    log: Path, tmp_path: Path, before: Any
-) -> None:
+def test_the_first_sigint_closes_the_queue_and_the_second_interrupts(log: Path, tmp_path: Path, before: Any) -> None:
     found = signal.signal(signal.SIGINT, before)
-    taken = board(toy(log, "a"))
+    taken = queue(toy(log, "a"))
     try:
-        with pytest.raises(KeyboardInterrupt), _gentle_interrupt(taken, tmp_path / "stop"):
+        with pytest.raises(KeyboardInterrupt), _graceful_interrupt(taken, tmp_path / "stop"):
             signal.raise_signal(signal.SIGINT)
             assert taken.closed
             assert (tmp_path / "stop").exists()
@@ -202,9 +200,9 @@ def test_the_first_sigint_closes_the_board_and_the_second_interrupts_though_it_w
         signal.signal(signal.SIGINT, found)
 
 
-def test_the_longest_chain_is_handed_out_first(log: Path) -> None:
+def test_the_longest_chain_is_taken_first(log: Path) -> None:
     long, short = chain(log, "l1", "l2", "l3"), chain(log, "s1", "s2")
-    taken = board(*short, *long)
+    taken = queue(*short, *long)
     assert [taken.take(), taken.take(), taken.take()] == [long[0], short[0], None]
 
 
@@ -231,8 +229,8 @@ def test_a_stage_that_another_run_holds_waits_until_it_is_published(log: Path) -
     assert taken.done == {held.key}
 
 
-def test_a_closed_board_hands_out_nothing_more(log: Path) -> None:
-    taken = board(*chain(log, "a"), *chain(log, "b"))
+def test_nothing_is_taken_from_a_closed_queue(log: Path) -> None:
+    taken = queue(*chain(log, "a"), *chain(log, "b"))
     assert taken.take() is not None
     taken.closed = True
     assert taken.take() is None

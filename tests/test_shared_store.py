@@ -41,7 +41,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     shutil.rmtree(temp, ignore_errors=True)
 
 
-def test_nodes_without_a_common_folder_fill_the_driver_s_home_and_another_home_has_nothing_left_to_run(
+def test_nodes_without_a_common_folder_fill_the_home_of_the_driver(
     cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_davis16(tmp_path / "data", ("a", "b", "c", "d", "e", "f"))
@@ -84,7 +84,7 @@ def test_two_runs_of_two_homes_at_once_do_each_stage_once(tmp_path: Path, monkey
     assert published(tmp_path, "a").keys() == published(tmp_path, "b").keys()
 
 
-def test_a_url_that_cannot_be_had_ends_the_command_before_anything_is_made(
+def test_an_unreachable_url_ends_the_command_before_anything_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "study.yaml").write_text(STUDY.replace("sleepy", "first-mask").replace("{seconds: 0.5}", "{}"))

@@ -38,27 +38,27 @@ def ablation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     protocols = load_protocols()
     study = load_study(ROOT / "studies" / "ablation.yaml", protocols)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
-    material = gather([protocols[name] for name in asked], place / "data", place / "facts.sqlite")
+    inputs = gather([protocols[name] for name in asked], place / "data", place / "facts.sqlite")
     store = Store(place / "home")
     seen: dict[str, Stage] = {}
-    for item in make_plan(study, material, store).items.values():
+    for item in make_plan(study, inputs, store).items.values():
         seen.setdefault(item.stage.run, item.stage)
     assert set(seen) <= set(SECONDS)
     for number, (run, stage) in enumerate(seen.items()):
         key = f"{number:064d}"
         (store.start(key).folder / "x").write_text("")
         store.publish(stage.name, key, "earlier", replace(stage.identity, config={}), {"seconds": SECONDS[run]})
-    plan = make_plan(study, material, store)
+    plan = make_plan(study, inputs, store)
     return {"plan": plan, "sharing": sharing(plan)}
 
 
-def test_the_ablation_takes_at_most_a_quarter_of_what_cells_one_by_one_would(ablation: dict[str, Any]) -> None:
+def test_the_ablation_takes_at_most_a_quarter_of_unshared_cells(ablation: dict[str, Any]) -> None:
     found: Sharing = ablation["sharing"]
     assert all(item.seconds is not None for item in ablation["plan"].items.values())
     assert found.seconds <= found.cell_by_cell_seconds / 4
 
 
-def test_the_omega_sweep_of_the_ablation_shares_every_trained_and_tuned_network(ablation: dict[str, Any]) -> None:
+def test_the_omega_sweep_shares_every_trained_and_tuned_network(ablation: dict[str, Any]) -> None:
     networks = [
         {need.key for stage in cell.segment.values() for need in stage.needs.values()}
         for cell in ablation["plan"].cells

@@ -121,7 +121,7 @@ def test_a_failure_keeps_error_traceback_and_log_until_a_success(store: Store, l
     assert not work(make_job(stage, store, 1, ""))
     failure = store.failure(stage.key)
     assert failure is not None
-    assert failure.error == "ValueError: a was told to fail"
+    assert failure.error == "ValueError: a was configured to fail"
     assert "run_toy" in failure.traceback
     assert "words-from-a-child-process" in failure.log
     place = store.start(stage.key)

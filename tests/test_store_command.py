@@ -112,7 +112,7 @@ def test_pruning_is_refused_if_a_study_has_no_plan_record(
     assert published(store) == {stray.key}
 
 
-def test_verify_finds_changed_bytes_and_sets_the_folder_aside(
+def test_verifying_finds_changed_bytes_and_sets_the_folder_aside(
     store: Store, plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(store, "verify") == 0

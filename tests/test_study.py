@@ -86,7 +86,7 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("variants:", "variants: [", ["study.yaml", "line"]),
     ],
 )
-def test_a_wrong_study_is_one_error_that_names_file_key_and_what_is_allowed(
+def test_a_wrong_study_is_one_error_with_file_key_and_what_is_allowed(
     tmp_path: Path, old: str, new: str, words: list[str]
 ) -> None:
     assert old in GOOD

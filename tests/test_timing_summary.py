@@ -28,5 +28,5 @@ def test_the_parts_add_up_to_the_whole_time(spans: list[tuple[float, float]]) ->
     assert min(summary.stages, summary.between) >= -1e-9
 
 
-def test_a_run_without_stages_has_nothing_to_tell() -> None:
+def test_a_run_without_stages_has_no_summary() -> None:
     assert summarize_time([], begun=0, planned=1, ended=2) is None

@@ -4,7 +4,7 @@
 
 Ratios are printed, and the driver's own CPU seconds, which depend less on what else the machine does. The aims: at most
 1.3 times a trial for a stage, at least 1.9 times the work with two nodes. Both nodes are this machine, so that starting
-the workers of two takes it twice as long as of one, which two machines would not: rates are told from then on too.
+the workers of two takes it twice as long as of one, which two machines would not: rates are printed from then on too.
 BENCH_STAGES and BENCH_SLEEPERS make it smaller: ratios then say little, as what happens once weighs more."""
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def _stages(folder: Path, count: int) -> Cost:
     store = Store(folder / "home")
     stages = [toy(folder / "log.txt", f"t{number}") for number in range(count)]
     begin = time.perf_counter(), time.process_time()
-    board = run_stages(stages, store, cpus=CPUS)
-    assert len(board.done) == count
+    queue = run_stages(stages, store, cpus=CPUS)
+    assert len(queue.done) == count
     return _each(begin, count)
 
 
@@ -95,10 +95,10 @@ def _sleeping(address: str, folder: Path, count: int) -> Sleep:
         warm = [toy(folder / "log.txt", f"w{number}") for number in range(2 * cluster.cpus)]
         run_stages(warm, store, cpus=CPUS, cluster=cluster)
         begin = time.perf_counter()
-        board = run_stages(stages, store, cpus=CPUS, cluster=cluster)
+        queue = run_stages(stages, store, cpus=CPUS, cluster=cluster)
         seconds = time.perf_counter() - begin
         ends = sorted((store.folder(one.name, one.key) / MANIFEST).stat().st_mtime for one in stages)
-    assert len(board.done) == count
+    assert len(queue.done) == count
     first, rest = ends[cluster.cpus - 1], len(ends) - cluster.cpus
     return seconds, rest / (ends[-1] - first)
 

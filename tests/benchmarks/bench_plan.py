@@ -53,13 +53,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_study_and_plan(benchmark, place):
     """Reading the study and planning it, in a process that has imported everything."""
     protocols = load_protocols()
-    material = gather(
+    inputs = gather(
         [protocols[name] for name in ("davis16-val", "davis17-val")], place / "data", place / "home/facts.sqlite"
     )
 
     def plan():
         begin = time.process_time()
-        made = make_plan(load_study(place / "study.yaml", protocols), material, Store(place / "home"))
+        made = make_plan(load_study(place / "study.yaml", protocols), inputs, Store(place / "home"))
         return made, time.process_time() - begin
 
     made, cpu = benchmark.pedantic(plan, rounds=1)
