@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,12 +13,10 @@ from PIL import Image
 import dipnet
 from dipnet.stages import METHOD
 from harness.config import resolve
-from harness.datasets.pixels import read_mask
 from harness.errors import StoreError, StudyError
 from harness.method import CellRequest
 from harness.stage import Data
 from harness.store import MANIFEST
-from tests.engine import ROOT
 from tests.test_dipnet_stages import TINY, VIDEOS, run
 from tests.videos import Squares
 from vos import segment_video
@@ -49,23 +46,6 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def masks(segmenter: Segmenter) -> np.ndarray:
     return np.stack(list(segment_video(VIDEO, segmenter)))
-
-
-def test_the_documented_example_segments_a_folder_of_frames(
-    stages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "frames").mkdir()
-    for index in range(3):
-        Image.fromarray(VIDEO.frame(index)).save(tmp_path / "frames" / f"{index:05d}.png")
-    Image.fromarray(VIDEO.mask(0)).save(tmp_path / "first_mask.png")
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
-    for network in ("propagation", "segmentation"):
-        example = example.replace(f"runs/store/train/{network.upper()}_KEY", str(stages[network]))
-    monkeypatch.chdir(tmp_path)
-    exec(compile(example, "docs/python.md", "exec"), {})
-    found = [read_mask(file) for file in sorted((tmp_path / "masks").iterdir())]
-    assert [mask.shape for mask in found] == [(60, 80)] * 3
-    assert np.array_equal(found[0], VIDEO.mask(0))
 
 
 def test_loaded_networks_give_the_masks_of_their_study(stages: dict[str, Path]) -> None:
