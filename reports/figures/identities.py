@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from harness.results import CellResult
 from reports.figures.canvas import COLORS, MARKERS, STYLES, Figure, panels
@@ -153,7 +154,8 @@ def spread(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE  # here, because it takes a second to load
 
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors), np.float64)
+    with threadpool_limits(1):  # OpenMP, now loaded, would wait for its threads in each of 1,000 tiny steps
+        return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors), np.float64)
 
 
 def draw(axes: Axes, found: Identities, title: str) -> None:
