@@ -21,7 +21,6 @@ PHASES = ("before", "after")
 """States of the network that the vectors come from: before and after training."""
 
 FILE = "identities.npz"
-"""File that a stage of identity vectors writes."""
 
 PREFERRED = "soapbox"
 """The paper's example; if the data lacks it, a video with the most objects is drawn."""
@@ -42,11 +41,10 @@ class Identities:
 
 def identity_figure(part: Part, benchmark: str, lineage: Lineage) -> tuple[Figure | None, str]:
     """Return the figure of one benchmark's video, or the reason for its absence."""
-    found = find_identities(part, benchmark, lineage)
-    both = {name: given for name, given in found.items() if set(PHASES) <= given.keys()}
-    if not both:
+    found = sorted(find_identities(part, benchmark, lineage).items())
+    loaded = {name: {one: load(given[one]) for one in PHASES} for name, given in found if len(given) == len(PHASES)}
+    if not loaded:
         return None, "no identity vectors of a network before and after training were recorded"
-    loaded = {name: {phase: load(given[phase]) for phase in PHASES} for name, given in sorted(both.items())}
     enough = {name: given for name, given in loaded.items() if len(given["after"].vectors) >= MIN_VECTORS}
     if not enough:
         return None, "the videos with identity vectors are too short"
@@ -167,11 +165,9 @@ def draw(axes: Axes, found: Identities, title: str) -> None:
         share = (found.frames[inside] - first) / max(1, last - first)
         base = np.array(to_rgb(_color(place)))
         shades = 1 - (1 - base) * (0.25 + 0.75 * share[:, None])
-        marker = MARKERS[place % STYLES]
-        edges = [(*base, 0.6)]
-        axes.scatter(
-            points[inside, 0], points[inside, 1], c=shades, edgecolors=edges, marker=marker, s=16, linewidths=0.4
-        )
+        x, y = points[inside].T
+        marker, edges = MARKERS[place % STYLES], [(*base, 0.6)]
+        axes.scatter(x, y, c=shades, edgecolors=edges, marker=marker, s=16, linewidths=0.4)
     axes.set_title(title, fontsize=9, loc="left")
     axes.set_xticks([])
     axes.set_yticks([])
