@@ -111,8 +111,9 @@ def draw_figures(parts: Iterable[Part], tables: TableSet, scores: Scorebook) -> 
         drawn += score_figures(part, tables, scores)
         for benchmark in part.benchmarks:
             identities, why = identity_figure(part, benchmark, lineage)
-            drawn += [identities] if identities else []
-            if why:
+            if identities:
+                drawn.append(identities)
+            else:
                 undrawn[f"t-SNE of identity vectors (figure 7): {part.title(benchmark)}{part.suffix}"] = why
         trainings = training_figures(part, read_curves(part, lineage))
         drawn += trainings
