@@ -13,7 +13,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from harness.errors import StoreError
-from harness.files import atomic_folder, locked
+from harness.files import atomic_folder, locked, read_json
 from harness.results import CellResult
 from reports.figures import Figure, identity_figure, read_curves, save, score_figures, speed_figures, training_figures
 from reports.formats import Pictures, as_csv, html_page, index_page, latex, speed_page
@@ -89,19 +89,15 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
                 videos=videos,
                 missing_videos=missing_videos,
             )
-            texts = {
-                "index.md": index_page(content, pictures),
-                "speed.md": speed_page(content, published, pictures),
-                "index.html": html_page(content, pictures, draft),
-            }
+            texts = {"index.md": index_page(content, pictures), "speed.md": speed_page(content, published, pictures)}
+            texts["index.html"] = html_page(content, pictures, draft)
             for table in (*content.steady, *content.seconds):
                 texts[f"tables/{table.name}.csv"] = as_csv(table)
                 texts[f"tables/{table.name}.tex"] = latex(table)
             (draft / "tables").mkdir()
             for name, text in texts.items():
                 (draft / name).write_text(text, encoding="utf-8", newline="\n")
-            drawings = (path.relative_to(draft).as_posix() for path in images)
-            names = [*texts, *drawings, *sheets.values(), *videos.values()]
+            names = [*texts, *(f"figures/{path.name}" for path in images), *sheets.values(), *videos.values()]
             (draft / STAMP).write_text(json.dumps({"made_from": made_from(cells), "files": names}), encoding="utf-8")
     return [folder / name for name in names]
 
@@ -128,12 +124,9 @@ def draw_figures(parts: Iterable[Part], tables: TableSet, scores: Scorebook) -> 
 
 def unchanged(folder: Path, cells: Iterable[CellResult]) -> list[Path]:
     """Return the files of the report in `folder` if it is complete and up to date with results and code, else none."""
-    try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-        files = [folder / name for name in stamp["files"]]
-        same = stamp["made_from"] == made_from(cells)
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # no stamp, or one of another version: the report is written again
+    stamp = read_json(folder / STAMP) or {}
+    files = [folder / name for name in stamp.get("files", ())]
+    same = stamp.get("made_from") == made_from(cells)
     return files if same and all(file.is_file() for file in files) else []
 
 

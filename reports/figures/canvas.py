@@ -23,11 +23,9 @@ STYLES = len(COLORS)
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One drawing with its text."""
+    """One drawing with its text; `name` is that of its files."""
 
     name: str
-    """Name of its files."""
-
     title: str
     caption: str
     canvas: Canvas
@@ -72,7 +70,6 @@ def save(figure: Figure, folder: Path) -> tuple[Path, Path]:
 
 
 def _dress(axes: Axes, x: str, y: str) -> None:
-    """Add labels and a grid, remove the frame."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.25, linewidth=0.5)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from harness.results import CellResult
 from reports.figures.canvas import COLORS, MARKERS, STYLES, Figure, panels
@@ -20,7 +21,6 @@ PHASES = ("before", "after")
 """States of the network that the vectors come from: before and after training."""
 
 FILE = "identities.npz"
-"""File that a stage of identity vectors writes."""
 
 PREFERRED = "soapbox"
 """The paper's example; if the data lacks it, a video with the most objects is drawn."""
@@ -41,11 +41,10 @@ class Identities:
 
 def identity_figure(part: Part, benchmark: str, lineage: Lineage) -> tuple[Figure | None, str]:
     """Return the figure of one benchmark's video, or the reason for its absence."""
-    found = find_identities(part, benchmark, lineage)
-    both = {name: given for name, given in found.items() if set(PHASES) <= given.keys()}
-    if not both:
+    found = sorted(find_identities(part, benchmark, lineage).items())
+    loaded = {name: {one: load(given[one]) for one in PHASES} for name, given in found if len(given) == len(PHASES)}
+    if not loaded:
         return None, "no identity vectors of a network before and after training were recorded"
-    loaded = {name: {phase: load(given[phase]) for phase in PHASES} for name, given in sorted(both.items())}
     enough = {name: given for name, given in loaded.items() if len(given["after"].vectors) >= MIN_VECTORS}
     if not enough:
         return None, "the videos with identity vectors are too short"
@@ -153,7 +152,8 @@ def spread(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE  # here, because it takes a second to load
 
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors), np.float64)
+    with threadpool_limits(1):  # OpenMP, now loaded, would wait for its threads in each of 1,000 tiny steps
+        return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors), np.float64)
 
 
 def draw(axes: Axes, found: Identities, title: str) -> None:
@@ -165,11 +165,9 @@ def draw(axes: Axes, found: Identities, title: str) -> None:
         share = (found.frames[inside] - first) / max(1, last - first)
         base = np.array(to_rgb(_color(place)))
         shades = 1 - (1 - base) * (0.25 + 0.75 * share[:, None])
-        marker = MARKERS[place % STYLES]
-        edges = [(*base, 0.6)]
-        axes.scatter(
-            points[inside, 0], points[inside, 1], c=shades, edgecolors=edges, marker=marker, s=16, linewidths=0.4
-        )
+        x, y = points[inside].T
+        marker, edges = MARKERS[place % STYLES], [(*base, 0.6)]
+        axes.scatter(x, y, c=shades, edgecolors=edges, marker=marker, s=16, linewidths=0.4)
     axes.set_title(title, fontsize=9, loc="left")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -54,11 +54,8 @@ def omega_figure(part: Part, scores: Scorebook) -> Figure | None:
     sweep = omega_sweep(part)
     most = 0
     for place, benchmark in enumerate(part.benchmarks):
-        points = []
-        for variant, omega in sweep.items():
-            found = scores.mean(part.select(benchmark, variant), main.name)
-            if found:
-                points.append((omega, found.estimate, found.low, found.high))
+        found = [(omega, scores.mean(part.select(benchmark, variant), main.name)) for variant, omega in sweep.items()]
+        points = [(omega, one.estimate, one.low, one.high) for omega, one in found if one]
         if points:
             x, y, low_ends, high_ends = zip(*sorted(points), strict=True)
             shifted = np.array(x) + DODGE * place
@@ -119,23 +116,16 @@ def frame_scores(cell: CellResult) -> Iterator[SequenceScores]:
     """Yield J and F of every object and frame of a cell, from `frames.csv`, without counts and frame names."""
     lines = read_frames(cell)
     sequences, objects = lines["sequence"].cat.codes.to_numpy(), lines["object"].to_numpy()
-    changes = np.flatnonzero((np.diff(sequences) != 0) | (np.diff(objects) != 0)) + 1
-    starts = [0, *changes.tolist()] if len(lines) else []
-    spans: dict[int, dict[int, slice]] = {}
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        spans.setdefault(int(sequences[start]), {})[int(objects[start])] = slice(start, end)
-    measures = [lines[name].to_numpy() for name in ("J", "F")]
-    names = lines["sequence"].cat.categories.tolist()
-    for code, found in spans.items():
-        region, boundary = (np.stack([values[span] for span in found.values()]) for values in measures)
-        yield SequenceScores(
-            name=str(names[code]),
-            object_ids=tuple(found),
-            frames=(),
-            counts=np.zeros((*region.shape, 6), np.int64),
-            J=region,
-            F=boundary,
-        )
+    starts = np.flatnonzero(np.diff(sequences, prepend=-1) | np.diff(objects, prepend=0))
+    videos: dict[str, list[int]] = {}
+    for place, start in enumerate(starts):
+        videos.setdefault(lines["sequence"].iloc[start], []).append(place)
+    by_object = [np.split(lines[name].to_numpy(), starts[1:]) for name in ("J", "F")]
+    for name, places in videos.items():
+        region, boundary = (np.stack([values[place] for place in places]) for values in by_object)
+        counts = np.zeros((*region.shape, 6), np.int64)
+        ids = tuple(int(objects[starts[place]]) for place in places)
+        yield SequenceScores(name=name, object_ids=ids, frames=(), counts=counts, J=region, F=boundary)
 
 
 def _drawn(part: Part, benchmark: str, tables: TableSet, name: str) -> Iterator[tuple[str, list[CellResult]]]:

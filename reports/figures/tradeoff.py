@@ -17,6 +17,9 @@ PANELS = {
 }
 """Benchmark → table of its published points, unit of its seconds, and where the text has them if the table has not."""
 
+SIZE = 6.5
+"""Height of the names of points."""
+
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top."""
 
@@ -89,24 +92,22 @@ OFFSETS = ((6, -2.5), (0, 6), (0, -11), (6, 5), (6, -10), (0, 13), (0, -18), (14
 """Candidate offsets of a name from its point, in points, in order of preference; mirrored to the left as well."""
 
 
-def name_points(
-    axes: Axes, points: Sequence[tuple[str, float, float]], taken: Sequence[tuple[float, float]], size: float = 6.5
-) -> None:
+def name_points(axes: Axes, points: Sequence[tuple[str, float, float]], taken: Sequence[tuple[float, float]]) -> None:
     """Write the names of `points` (name, x, y) next to them, clear of names and points; `taken`: further points."""
     scale = 72 / axes.figure.dpi
     shown = [axes.transData.transform(spot) * scale for spot in (*((x, y) for _, x, y in points), *taken)]
     boxes = [(x - 3.5, y - 3.5, x + 3.5, y + 3.5) for x, y in shown]
     for (name, x, y), (left, bottom) in zip(points, shown, strict=False):
-        width = 0.62 * size * len(name)
+        width = 0.62 * SIZE * len(name)
         tries: list[tuple[float, int, int, float, Box]] = []
         for across, up in (*OFFSETS, *((-dx, dy) for dx, dy in OFFSETS)):
             start = left + across - (width / 2 if across == 0 else width if across < 0 else 0)
-            box = (start, bottom + up, start + width, bottom + up + size)
+            box = (start, bottom + up, start + width, bottom + up + SIZE)
             tries.append((sum(_overlap(box, other) for other in boxes), len(tries), across, up, box))
         _, _, across, up, box = min(tries)
         boxes.append(box)
         side = {0: "center", 1: "left", -1: "right"}[(across > 0) - (across < 0)]
-        look: dict[str, Any] = {"textcoords": "offset points", "fontsize": size, "fontstyle": "italic"}
+        look: dict[str, Any] = {"textcoords": "offset points", "fontsize": SIZE, "fontstyle": "italic"}
         axes.annotate(name, (x, y), xytext=(across, up), ha=side, **look)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
@@ -27,16 +26,20 @@ class Curve:
     """Label of the stage."""
 
     name: str
-    """`loss`, or the name of another recorded value."""
-
     steps: NDArray[np.float64]
     values: NDArray[np.float64]
 
 
 def read_curves(part: Part, lineage: Lineage) -> tuple[Curve, ...]:
     """Return the curves of the trainings in the store behind the part's cells."""
-    trainings = (stage for stage in lineage.trainings(part.cells) if stage.name == "train")
-    return tuple(curve for stage in trainings for curve in _curves(stage.label, stage.folder / "curves.csv"))
+    curves = []
+    for stage in lineage.trainings(part.cells):
+        if stage.name == "train":
+            points = pd.read_csv(stage.folder / "curves.csv", float_precision="round_trip")
+            for name, own in points.groupby("name", sort=False):
+                steps, values = (own[column].to_numpy(np.float64) for column in ("step", "value"))
+                curves.append(Curve(training=stage.label, name=str(name), steps=steps, values=values))
+    return tuple(curves)
 
 
 def training_figures(part: Part, curves: Sequence[Curve]) -> tuple[Figure, ...]:
@@ -56,8 +59,7 @@ def _figure(name: str, curves: Sequence[Curve], part: Part) -> Figure:
         for place, curve in enumerate(given[:STYLES]):
             label = curve.training.removeprefix(f"train {network}, ")
             smooth = smoothed(curve.values)
-            look = style(place) | {"markevery": max(1, len(smooth) // 5)}
-            axes.plot(curve.steps[: len(smooth)], smooth, label=label, **look)
+            axes.plot(curve.steps, smooth, label=label, markevery=max(1, len(smooth) // 5), **style(place))
         omitted += max(0, len(given) - STYLES)
         if all((curve.values > 0).all() for curve in given):
             axes.set_yscale("log")
@@ -88,14 +90,3 @@ def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - WINDOW, 0)
     return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
-
-
-def _curves(training: str, path: Path) -> list[Curve]:
-    found: Mapping[str, list[tuple[float, float]]] = defaultdict(list)
-    with path.open(newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            found[line["name"]].append((float(line["step"]), float(line["value"])))
-    return [
-        Curve(training=training, name=name, steps=np.array(points)[:, 0], values=np.array(points)[:, 1])
-        for name, points in found.items()
-    ]

@@ -77,10 +77,8 @@ def table_html(table: Table) -> str:
     """Return heading, caption, table and footnotes."""
     titles = "".join(f"<th>{escape(title)}</th>" for title in table.text_columns)
     titles += "".join(f'<th class="number">{escape(title)}</th>' for title in table.columns)
-    out = [
-        f'<h2 id="{escape(table.name)}">{escape(table.title)}</h2>',
-        f'<p class="caption">{_caption(table.caption)}</p>',
-    ]
+    out = [f'<h2 id="{escape(table.name)}">{escape(table.title)}</h2>']
+    out += [f'<p class="caption">{_caption(table.caption)}</p>']
     out += [f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>']
     out += [_line(line, table) for line in table.lines]
     out += ["</tbody></table></div>"]
@@ -95,14 +93,13 @@ def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, lim
 
     The first sheet of every benchmark (its worst sequence) has priority, then the second of each, and so on."""
     turns: Counter[str] = Counter()
-    ranked: list[tuple[int, int, str]] = []
-    for path in sheets:
-        if path in videos:
-            benchmark = path.rpartition("/")[0]
-            ranked.append((turns[benchmark], len(ranked), path))
-            turns[benchmark] += 1
+    rank: dict[str, int] = {}
+    for path in filter(videos.__contains__, sheets):
+        benchmark = path.rpartition("/")[0]
+        rank[path] = turns[benchmark]
+        turns[benchmark] += 1
     inside: set[str] = set()
-    for _, _, path in sorted(ranked):
+    for path in sorted(rank, key=rank.__getitem__):
         size = (folder / videos[path]).stat().st_size
         if size <= limit:
             inside.add(path)
@@ -141,10 +138,8 @@ def _caption(text: str) -> str:
 
 
 def _list(title: str, entries: Mapping[str, str]) -> list[str]:
-    if not entries:
-        return []
-    lines = (f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in entries.items())
-    return [f"<h2>{title}</h2><ul>", *lines, "</ul>"]
+    lines = [f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in entries.items()]
+    return [f"<h2>{title}</h2><ul>", *lines, "</ul>"] if lines else []
 
 
 def _figure(figure: Figure, folder: Path) -> str:

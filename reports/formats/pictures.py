@@ -13,13 +13,8 @@ class Pictures:
     """Pictures of a report; their files lie in its folder."""
 
     figures: Sequence[Figure]
-    """Figures without seconds."""
-
     speed_figures: Sequence[Figure]
     """Figures of measured seconds, which differ from run to run."""
-
-    missing_figures: Mapping[str, str]
-    """Title → why there is no figure."""
 
     sheets: Mapping[str, str]
     """Title → path of a contact sheet in the report's folder."""
@@ -27,11 +22,11 @@ class Pictures:
     highlights: Mapping[str, str]
     """Title → path of the sheets of the worst, the middle and the best sequences."""
 
-    missing_sheets: Mapping[str, str]
-    """Title → why there is no sheet."""
-
     videos: Mapping[str, str]
     """Path of a sheet → path of its video."""
 
+    missing_figures: Mapping[str, str]
+    """Title → reason, as in the next two."""
+
+    missing_sheets: Mapping[str, str]
     missing_videos: Mapping[str, str]
-    """Title → why there is no video."""

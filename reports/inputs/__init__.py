@@ -8,7 +8,6 @@ from reports.inputs.published import Published, Quoted, load_published
 from reports.inputs.scores import Scorebook, has_file, read_columns, read_frames, read_scorebook
 from reports.inputs.selection import cells_with_masks, evenly, shown_variants
 from reports.inputs.spec import (
-    ColumnSpec,
     RowSpec,
     TableSet,
     TableSpec,
@@ -19,7 +18,7 @@ from reports.inputs.spec import (
 )
 
 __all__ = [
-    "FROM_MASKS", "IDENTITIES", "NO_BENCHMARK", "SECONDS", "Claim", "Claims", "ColumnSpec", "Lineage", "Part",
+    "FROM_MASKS", "IDENTITIES", "NO_BENCHMARK", "SECONDS", "Claim", "Claims", "Lineage", "Part",
     "Published", "Quoted", "ReportError", "RowSpec", "Scorebook", "TableSet", "TableSpec", "cells_with_masks",
     "claims_file", "combined_measure", "coverage", "describe", "evenly", "format_number", "has_file",
     "headline_measures", "label_of", "load_claims", "load_published", "load_tables", "main_measure", "name_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -23,37 +23,31 @@ class Lineage:
 
     def trainings(self, cells: Iterable[CellResult]) -> tuple[Manifest, ...]:
         """Return the stages behind these cells that recorded curves, sorted by label."""
-        found = {stage.key: stage for cell in cells for stage in self._behind(cell)}
-        curves = (stage for stage in found.values() if (stage.folder / "curves.csv").is_file())
-        return tuple(sorted(curves, key=lambda stage: (stage.label, stage.key)))
+        found: dict[tuple[Path, str], Manifest] = {}
+        for score in filter(None, map(self._score, cells)):
+            work = list(score.identity.needs.values())
+            while work:
+                place = (_store(score), work.pop())
+                if place not in found and (stage := self._find(*place)):
+                    found[place] = stage
+                    work += stage.identity.needs.values()
+        curves = {stage.key: stage for stage in found.values() if (stage.folder / "curves.csv").is_file()}
+        return tuple(sorted(curves.values(), key=lambda stage: (stage.label, stage.key)))
 
     def videos(self, cell: CellResult) -> Mapping[str, Manifest]:
         """Return sequence → the stage that segmented it for this cell."""
-        score = self._score(cell)
-        needs = score.identity.needs.items() if score else ()
-        return {name: stage for name, key in sorted(needs) if score and (stage := self._find(_store(score), key))}
+        if (score := self._score(cell)) is None:
+            return {}
+        needs = sorted(score.identity.needs.items())
+        return {name: stage for name, key in needs if (stage := self._find(_store(score), key))}
 
     def identities(self, cell: CellResult) -> tuple[Manifest, ...]:
         """Return all stages with identity vectors in the store that holds the cell's scores."""
         score = self._score(cell)
-        found = map(self._read, self._folders(_store(score) / IDENTITIES)) if score else ()
-        return tuple(stage for stage in found if stage)
+        return tuple(filter(None, map(self._read, self._folders(_store(score) / IDENTITIES)))) if score else ()
 
     def _score(self, cell: CellResult) -> Manifest | None:
         return self._read(Path(cell.score_folder)) if cell.done and cell.score_folder else None
-
-    def _behind(self, cell: CellResult) -> Iterator[Manifest]:
-        """Yield the stages that the cell's scores need, directly or not."""
-        score = self._score(cell)
-        seen: set[str] = set()
-        work = list(score.identity.needs.values()) if score else []
-        while work:
-            key = work.pop()
-            stage = self._find(_store(score), key) if score and key not in seen else None
-            seen.add(key)
-            if stage:
-                yield stage
-                work += stage.identity.needs.values()
 
     def _search(self, store: Path, key: str) -> Manifest | None:
         return next((stage for folder in self._folders(store) if (stage := self._read(folder / key))), None)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import zip_longest
 
 from harness.errors import HarnessError
 from harness.results import CellResult
@@ -34,7 +33,6 @@ class Part:
     cells: tuple[CellResult, ...]
     number: int = 1
     total: int = 1
-    """How many parts the cells were split into."""
 
     @property
     def suffix(self) -> str:
@@ -70,11 +68,11 @@ class Part:
 
     @cached_property
     def _index(self) -> Mapping[tuple[str, str], tuple[CellResult, ...]]:
-        found: dict[tuple[str, str], list[CellResult]] = {}
+        found: dict[tuple[str, str], tuple[CellResult, ...]] = {}
         for cell in self.cells:
-            found.setdefault((cell.benchmark, cell.variant), []).append(cell)
-            found.setdefault((cell.benchmark, ""), []).append(cell)
-        return {key: tuple(cells) for key, cells in found.items()}
+            for key in ((cell.benchmark, cell.variant), (cell.benchmark, "")):
+                found[key] = (*found.get(key, ()), cell)
+        return found
 
 
 def order_cells(cells: Iterable[CellResult], variants: Iterable[str] = ()) -> tuple[CellResult, ...]:
@@ -96,13 +94,12 @@ def order_cells(cells: Iterable[CellResult], variants: Iterable[str] = ()) -> tu
     return tuple(cells)
 
 
-def split(cells: Iterable[CellResult], benchmarks: Iterable[str] | None = None) -> tuple[Part, ...]:
+def split(cells: Iterable[CellResult], benchmarks: Collection[str] | None = None) -> tuple[Part, ...]:
     """Return the sets of comparable cells, over the given benchmarks only (default: all).
 
     A cell without a fingerprint (it never ran) joins the first part of its scale and data kind. Submitted masks join
     the parts of every scale with their data kind and protocol."""
-    wanted = None if benchmarks is None else set(benchmarks)
-    kept = [cell for cell in cells if wanted is None or cell.benchmark in wanted]
+    kept = [cell for cell in cells if benchmarks is None or cell.benchmark in benchmarks]
     measured = {(cell.scale, cell.data_kind) for cell in kept if not cell.submitted}
     kinds = {kind for _, kind in measured}
     only_submitted = {("", cell.data_kind) for cell in kept if cell.submitted and cell.data_kind not in kinds}
@@ -110,11 +107,9 @@ def split(cells: Iterable[CellResult], benchmarks: Iterable[str] | None = None) 
     for scale, kind in sorted(measured | only_submitted, key=lambda place: (not place[0], place)):
         same = [cell for cell in kept if cell.data_kind == kind and (cell.scale == scale or cell.submitted)]
         names = sorted({cell.benchmark for cell in same})
-        prints = [
-            sorted({cell.protocol for cell in same if cell.benchmark == name and cell.protocol}) for name in names
-        ]
-        for turn, protocols in enumerate(zip_longest(*prints) if any(prints) else [(None,) * len(names)]):
-            chosen = {name: protocol for name, protocol in zip(names, protocols, strict=True) if protocol}
+        prints = {name: sorted({cell.protocol for cell in same if cell.benchmark == name} - {""}) for name in names}
+        for turn in range(max(1, *map(len, prints.values()))):
+            chosen = {name: given[turn] for name, given in prints.items() if turn < len(given)}
             members = tuple(
                 cell for cell in same if (chosen.get(cell.benchmark) == cell.protocol if cell.protocol else turn == 0)
             )

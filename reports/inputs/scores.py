@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import fsum
 from pathlib import Path
 
@@ -27,7 +28,6 @@ class Scores:
     """Measure → sequence → value; only sequences that have one."""
 
     objects: Mapping[str, int]
-    """Sequence → number of its objects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +87,8 @@ class Scorebook:
         """Return `cells` − `others`, paired over the seeds and sequences that both have; None if there are none.
 
         Submitted masks have no seed and pair with every seed."""
-        pairs = [
-            (a, b)
-            for a in cells
-            for b in others
-            if a.done and b.done and (a.seed == b.seed or a.submitted or b.submitted)
-        ]
+        done = ((a, b) for a, b in product(cells, others) if a.done and b.done)
+        pairs = [(a, b) for a, b in done if a.seed == b.seed or a.submitted or b.submitted]
         values = []
         for a, b in pairs:
             ours, theirs = self.sequences(a, measure), self.sequences(b, measure)
@@ -160,11 +156,9 @@ def _scores(cell: CellResult) -> Scores:
     columns = read_columns(cell, "sequences.csv")
     names = columns["sequence"]
     objects = columns.get("objects", ("1",) * len(names))
-    return Scores(
-        measures={
-            measure: {name: float(text) for name, text in zip(names, columns[measure], strict=True) if text}
-            for measure in MEASURES
-            if measure in columns
-        },
-        objects={name: int(text or 1) for name, text in zip(names, objects, strict=True)},
-    )
+    measures = {
+        measure: {name: float(text) for name, text in zip(names, columns[measure], strict=True) if text}
+        for measure in MEASURES
+        if measure in columns
+    }
+    return Scores(measures=measures, objects={name: int(text or 1) for name, text in zip(names, objects, strict=True)})

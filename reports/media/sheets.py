@@ -16,20 +16,11 @@ from harness.errors import DataError, StudyError
 from harness.results import CellResult
 from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, name_of
 
-FRAMES = 6
-"""Columns of a sheet."""
-
-SHEETS = 24
-"""Maximum number of sheets per benchmark; of more sequences, evenly spaced ones are drawn."""
-
-TILE = 176
-"""Width of a frame, pixels; smaller frames are enlarged."""
-
-LABEL = 150
-"""Width of the labels, pixels."""
-
-LINE = 18
-"""Height of a line of text, pixels."""
+FRAMES = 6  # columns of a sheet
+SHEETS = 24  # at most, per benchmark; of more sequences, evenly spaced ones are drawn
+TILE = 176  # width of a frame, pixels; smaller frames are enlarged
+LABEL = 150  # width of the labels, pixels
+LINE = 18  # height of a line of text, pixels
 
 COLORS = (
     *((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167)),
@@ -64,11 +55,11 @@ def draw_sheets(
                     known = [one for one in sequences if any(one.name in cell.masks for cell in cells)]
                     chosen = [known[index] for index in evenly(len(known), SHEETS)]
                     for sequence in chosen:
-                        path = folder / "sheets" / title / f"{sequence.name}.png"
-                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path = f"sheets/{title}/{sequence.name}.png"
+                        (folder / path).parent.mkdir(parents=True, exist_ok=True)
                         picture = Image.fromarray(sheet(sequence, cells, scores))
-                        picture.save(path, format="PNG", compress_level=4)  # as small as with 6, in half of the time
-                        drawn[f"{title}, {sequence.name}"] = path.relative_to(folder).as_posix()
+                        picture.save(folder / path, compress_level=4)  # as small as with 6, in half of the time
+                        drawn[f"{title}, {sequence.name}"] = path
                     if len(chosen) < len(sequences):
                         undrawn[title] = f"{len(chosen)} of {len(sequences)} sequences drawn, evenly spaced"
                 except (DataError, StudyError):
@@ -90,11 +81,8 @@ def highlights(parts: Iterable[Part], sheets: dict[str, str], scores: Scorebook,
             variants = part.variants_on(benchmark)
             variant = next((name for name in variants if name != baseline), variants[0])
             values = scores.by_sequence(part, benchmark, main.name)
-            ranked = sorted(
-                (given[variant], name)
-                for name, given in values.items()
-                if variant in given and f"{title}, {name}" in sheets
-            )
+            shown = (name for name, given in values.items() if variant in given and f"{title}, {name}" in sheets)
+            ranked = sorted((values[name][variant], name) for name in shown)
             for place, index in {"worst": 0, "middle": len(ranked) // 2, "best": len(ranked) - 1}.items():
                 if ranked and (place == "worst" or index > 0):
                     value, name = ranked[index]
@@ -146,21 +134,14 @@ def overlay(
         return _framed(gray)
     ids = cv2.resize(mask, (width - 2, height - 2), interpolation=cv2.INTER_NEAREST)
     result = tile.astype(np.float32)
-    for identity in np.unique(ids):
-        if identity not in (0, VOID):
-            result[ids == identity] = 0.5 * result[ids == identity] + 0.5 * np.array(_color(int(identity)))
+    colors = {int(one): COLORS[(int(one) - 1) % len(COLORS)] for one in np.unique(ids) if one not in (0, VOID)}
+    for one, color in colors.items():
+        result[ids == one] = 0.5 * result[ids == one] + 0.5 * np.array(color)
     out = result.round().astype(np.uint8)
-    for identity in np.unique(ids):
-        if identity not in (0, VOID):
-            inside = (ids == identity).astype(np.uint8)
-            contours, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(out, contours, -1, _color(int(identity)), 1)
+    for one, color in colors.items():
+        contours, _ = cv2.findContours((ids == one).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(out, contours, -1, color, 1)
     return _framed(out)
-
-
-def _color(identity: int) -> tuple[int, int, int]:
-    """Return the RGB of an object id, 1 and up; colors repeat after eight."""
-    return COLORS[(identity - 1) % len(COLORS)]
 
 
 def _framed(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:

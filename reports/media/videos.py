@@ -18,17 +18,10 @@ from harness.results import CellResult
 from reports.inputs import Part, cells_with_masks, name_of
 from reports.media.sheets import overlay, predicted
 
-PANEL = 320
-"""Width of one video in the grid, pixels."""
-
-PANELS = 4
-"""Maximum number of panels, the truth and the first variants, in a grid of two columns."""
-
-RATE = 12
-"""Frames per second."""
-
-HEAD = 4096
-"""Bytes at the start of a file that describe its track."""
+PANEL = 320  # width of one video in the grid, pixels
+PANELS = 4  # at most, the truth and the first variants, in a grid of two columns
+RATE = 12  # frames per second
+HEAD = 4096  # bytes at the start of a file that describe its track
 
 TRACK = b"\x73\xc5\x88"
 """Start of WebM's TrackUID (Matroska, RFC 9559, section 5.1.4.1.2), eight bytes that FFmpeg draws at random."""
@@ -53,13 +46,12 @@ def draw_videos(
             cells = cells_with_masks(part, benchmark, baseline)
             root = next(cell.data_root for cell in cells if cell.data_root)  # the sheet was drawn from it
             for sequence in load_benchmark(protocols[benchmark], Path(root)):
-                name = f"{place}/{sequence.name}"
-                if f"sheets/{name}.png" in sheets:
-                    path = folder / f"videos/{name}.webm"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    if not write_video(path, sequence, cells[: PANELS - 1]):
+                sheet, video = f"sheets/{place}/{sequence.name}.png", f"videos/{place}/{sequence.name}.webm"
+                if sheet in sheets:
+                    (folder / video).parent.mkdir(parents=True, exist_ok=True)
+                    if not write_video(folder / video, sequence, cells[: PANELS - 1]):
                         return made, {"videos": "this build of OpenCV cannot write VP8"}
-                    made[f"sheets/{name}.png"] = f"videos/{name}.webm"
+                    made[sheet] = video
     return made, {}
 
 
@@ -115,9 +107,9 @@ def panels(sequence: Sequence, index: int, cells: tuple[CellResult, ...], height
     frame = sequence.frame(index)
     truth = sequence.mask(index) if sequence.masks[index] is not None else None
     shown = [("truth", overlay(frame, truth, height, "no truth", PANEL))]
-    shown += [
-        (name_of(cell), overlay(frame, predicted(cell, sequence, index), height, "no mask", PANEL)) for cell in cells
-    ]
+    for cell in cells:
+        mask = predicted(cell, sequence, index)
+        shown += [(name_of(cell), overlay(frame, mask, height, "no mask", PANEL))]
     picture = np.full((lines * height, 2 * PANEL, 3), 255, np.uint8)
     for place, (label, tile) in enumerate(shown):
         cv2.putText(tile, label, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)

@@ -31,18 +31,17 @@ class Interval:
     """An estimate with its 95 % interval."""
 
     estimate: float
-    low: float | None
-    """Lower end. With a single sequence it is None, as are `high`, `p` and `detectable`."""
-
-    high: float | None
-    p: float | None
-    """Two-sided p-value of the true value being 0: Student's t with the bootstrap's standard error; for differences."""
-
-    detectable: float | None
-    """Smallest true value that this many sequences with this scatter show with a probability of 80 %."""
-
     sequences: int
     seeds: int
+    low: float | None = None
+    """Lower end. With a single sequence it is None, as are `high`, `p` and `detectable`."""
+
+    high: float | None = None
+    p: float | None = None
+    """Two-sided p-value of the true value being 0: Student's t with the bootstrap's standard error; for differences."""
+
+    detectable: float | None = None
+    """Smallest true value that this many sequences with this scatter show with a probability of 80 %."""
 
 
 def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Interval:
@@ -54,7 +53,7 @@ def interval(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Inter
     values, weights = values[:, order], weights[order]
     estimate = float((values.mean(axis=0) * weights).sum() / weights.sum())
     if count < 2:
-        return Interval(estimate=estimate, low=None, high=None, p=None, detectable=None, sequences=count, seeds=seeds)
+        return Interval(estimate=estimate, sequences=count, seeds=seeds)
     drawn_sequences, drawn_seeds = _draws(count, "sequences"), _draws(seeds, "seeds")
     by_seed = (drawn_sequences @ (values * weights).T) / (drawn_sequences @ weights)[:, None]
     means = np.einsum("ij,ij->i", by_seed, drawn_seeds) / seeds

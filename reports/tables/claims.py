@@ -31,15 +31,11 @@ NO_FACTORS = {"analyses"}
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Verdict of one part on a claim."""
+    """Verdict of one part on a claim, one of VERDICTS, with the reason if it is inconclusive or missing."""
 
     claim: Claim
     verdict: str
-    """One of VERDICTS."""
-
     why: str = ""
-    """Reason for an inconclusive or missing verdict."""
-
     interval: Interval | None = None
     confounded: str = ""
     """Further differences between the two variants, as text; empty if there are none."""
@@ -108,7 +104,7 @@ def claims_tables(claims: Claims, part: Part, scores: Scorebook) -> tuple[Table 
         f"{METHOD} {describe(part)}",
         facts=("verdict", "source", "benchmark", "measure", "remark"),
         columns=("paper", "ours", "from", "to"),
-        lines=tuple(_judged_line(verdict) for verdict in judged),
+        lines=tuple(_line(verdict) for verdict in judged),
         first="claim",
     )
     rest = Table(
@@ -117,7 +113,7 @@ def claims_tables(claims: Claims, part: Part, scores: Scorebook) -> tuple[Table 
         caption=f"The paper's difference is in italics. {describe(part)}",
         facts=("source", "benchmark", "measure", "reason"),
         columns=("paper",),
-        lines=tuple(_open_line(verdict) for verdict in others),
+        lines=tuple(_line(verdict) for verdict in others),
         first="claim",
     )
     return top if judged else None, rest if others else None
@@ -130,26 +126,16 @@ def summary(verdicts: Iterable[Verdict]) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in names) + "."
 
 
-def _judged_line(verdict: Verdict) -> Line:
+def _line(verdict: Verdict) -> Line:
     claim = verdict.claim
     remarks = [verdict.why, f"confounded by {verdict.confounded}" if verdict.confounded else ""]
     remark = "; ".join(filter(None, remarks)) or NOTHING
-    return Line(
-        label=claim.text,
-        variant=claim.name,
-        facts=(verdict.verdict, claim.source, claim.benchmark, claim.measure_title, remark),
-        values=(Value(number=claim.expected, quoted=True), *interval_values(verdict.interval)),
-    )
-
-
-def _open_line(verdict: Verdict) -> Line:
-    claim = verdict.claim
-    return Line(
-        label=claim.text,
-        variant=claim.name,
-        facts=(claim.source, claim.benchmark, claim.measure_title, verdict.why),
-        values=(Value(number=claim.expected, quoted=True),),
-    )
+    facts = (claim.source, claim.benchmark, claim.measure_title)
+    paper = Value(number=claim.expected, quoted=True)
+    if verdict.verdict == NOT_MEASURED:
+        return Line(label=claim.text, variant=claim.name, facts=(*facts, verdict.why), values=(paper,))
+    values = (paper, *interval_values(verdict.interval))
+    return Line(label=claim.text, variant=claim.name, facts=(verdict.verdict, *facts, remark), values=values)
 
 
 def _unmeasured(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellResult, ...]) -> str:

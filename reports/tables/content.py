@@ -18,11 +18,9 @@ from reports.tables.paper import build_tables, submitted_table
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Tables under a heading."""
+    """Tables under a heading; `name` is its anchor."""
 
     name: str
-    """Name of its anchor."""
-
     title: str
     tables: tuple[Table, ...]
 
@@ -35,8 +33,6 @@ class Content:
     cells: tuple[CellResult, ...]
     parts: tuple[Part, ...]
     sections: tuple[Section, ...]
-    """Sections in order; the claims come first."""
-
     absent: Mapping[str, str]
     """Title → why the table is not made."""
 
@@ -59,10 +55,11 @@ def compose(
     for one in made:
         paper += [one.table, submitted_table(one, published), differences(one, scores)]
     judged = [claims_tables(claims, part, scores) for part in parts]
-    options = [options_table(part, name, tables, scores) for part in parts for name in part.benchmarks]
+    places = [(part, benchmark) for part in parts for benchmark in part.benchmarks]
+    options = [options_table(*place, tables, scores) for place in places]
     details, no_details = detail_tables(parts, scores)
-    intervals = (table for part in parts for table in means(part, tables, scores))
-    everything = (table for part in parts for table in all_cells(part, tables))
+    intervals = (means(*place, tables, scores) for place in places)
+    everything = (all_cells(*place, tables) for place in places)
     no_claims = {} if any(top for top, _ in judged) else {"The paper's claims": "the study measures none of them"}
     no_options = {} if any(options) else {"Options beyond the paper": "all of the study's variants are in the paper"}
     return Content(

@@ -111,9 +111,8 @@ def _means(values: Mapping[str, list[float]]) -> Mapping[str, float]:
 
 
 def _line(label: str, facts: tuple[str, ...], values: Mapping[str, float], variants: tuple[str, ...]) -> Line:
-    return Line(
-        label=label, variant=label, facts=facts, values=tuple(Value(number=values.get(one)) for one in variants)
-    )
+    numbers = tuple(Value(number=values.get(one)) for one in variants)
+    return Line(label=label, variant=label, facts=facts, values=numbers)
 
 
 def _table(unit: str, facts: tuple[str, ...], lines: list[Line], part: Part, benchmark: str) -> Table | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, label_of
-from reports.statistics import holm
 from reports.tables.model import Line, Table, Value
 from reports.tables.paper import PaperTable
-from reports.tables.values import interval_values
+from reports.tables.values import DIFFERENCE, difference_values, interval_values
 
 METHOD = "95 % intervals from a seeded bootstrap over sequences (with all their objects) and seeds."
 
@@ -18,37 +17,33 @@ MEAN_OVER = {
 """Averaging of a benchmark → sentence; published scorers differ."""
 
 
-def means(part: Part, tables: TableSet, scores: Scorebook) -> tuple[Table, ...]:
-    """Return one table per benchmark: the headline measures of every variant with their intervals."""
-    made = []
+def means(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Table | None:
+    """Return the headline measures of every variant with their intervals; None without scores."""
     shown = headline_measures()
-    columns = tuple(title for measure in shown for title in (measure.title, "from", "to"))
-    for benchmark in part.benchmarks:
-        kind = scores.averaging.get(benchmark, "sequences")
-        plain = () if kind == "sequences" else shown
-        lines = []
-        for variant in part.variants:
-            cells = part.select(benchmark, variant)
-            found = [scores.mean(cells, measure.name) for measure in shown]
-            known = next((one for one in found if one), None)
-            if known:
-                values = [value for one in found for value in interval_values(one)]
-                values += [Value(number=scores.plain_mean(cells, measure.name)) for measure in plain]
-                facts = (str(known.sequences), str(known.seeds))
-                label = label_of(variant, part, tables)
-                lines.append(Line(label=label, variant=variant, facts=facts, values=tuple(values)))
-        if lines:
-            made.append(
-                Table(
-                    name=f"intervals-{benchmark}{part.suffix}",
-                    title=f"Means with intervals: {part.title(benchmark)}",
-                    caption=f"{MEAN_OVER[kind]} {METHOD} {describe(part, benchmark)}",
-                    facts=("sequences", "seeds"),
-                    columns=(*columns, *(f"{measure.title} over sequences" for measure in plain)),
-                    lines=tuple(lines),
-                )
-            )
-    return tuple(made)
+    kind = scores.averaging.get(benchmark, "sequences")
+    plain = () if kind == "sequences" else shown
+    lines = []
+    for variant in part.variants_on(benchmark):
+        cells = part.select(benchmark, variant)
+        found = [scores.mean(cells, measure.name) for measure in shown]
+        known = next((one for one in found if one), None)
+        if known:
+            values = [value for one in found for value in interval_values(one)]
+            values += [Value(number=scores.plain_mean(cells, measure.name)) for measure in plain]
+            facts = (str(known.sequences), str(known.seeds))
+            label = label_of(variant, part, tables)
+            lines.append(Line(label=label, variant=variant, facts=facts, values=tuple(values)))
+    if not lines:
+        return None
+    columns = [title for measure in shown for title in (measure.title, "from", "to")]
+    return Table(
+        name=f"intervals-{benchmark}{part.suffix}",
+        title=f"Means with intervals: {part.title(benchmark)}",
+        caption=f"{MEAN_OVER[kind]} {METHOD} {describe(part, benchmark)}",
+        facts=("sequences", "seeds"),
+        columns=(*columns, *(f"{measure.title} over sequences" for measure in plain)),
+        lines=tuple(lines),
+    )
 
 
 def differences(made: PaperTable, scores: Scorebook) -> Table | None:
@@ -66,19 +61,10 @@ def differences(made: PaperTable, scores: Scorebook) -> Table | None:
     if not found:
         return None
     reference = next((line.label for line in table.lines if line.variant == spec.reference), spec.reference)
-    corrected = iter(holm([one.p for _, _, one in found if one.p is not None]))
+    numbers = difference_values([one for *_, one in found])
     lines = tuple(
-        Line(
-            label=line.label,
-            variant=line.variant,
-            facts=(title, str(one.sequences)),
-            values=(
-                *interval_values(one),
-                Value(number=next(corrected) if one.p is not None else None),
-                Value(number=one.detectable),
-            ),
-        )
-        for line, title, one in found
+        Line(label=line.label, variant=line.variant, facts=(title, str(one.sequences)), values=values)
+        for (line, title, one), values in zip(found, numbers, strict=True)
     )
     return Table(
         name=f"{table.name}-differences",
@@ -87,6 +73,6 @@ def differences(made: PaperTable, scores: Scorebook) -> Table | None:
         "Detectable: the smallest difference that this many sequences show with a probability of 80 %. "
         f"{describe(part, masks=any(line.submitted for line, _, _ in found))}",
         facts=("column", "sequences"),
-        columns=("difference", "from", "to", "p", "detectable"),
+        columns=DIFFERENCE,
         lines=lines,
     )

@@ -24,14 +24,12 @@ class Value:
     number: float | None = None
     decimals: int = 3
     text: str = NOTHING
-    """Text in place of a missing number."""
-
     rank: int = 0
     """1 best, 2 second, 0 neither."""
 
     notes: tuple[str, ...] = ()
     comparable: bool = False
-    """Whether it takes part in the ranking."""
+    """Whether it takes part in the ranking; never true of a quoted number."""
 
     quoted: bool = False
     """Whether it is a published number in a measured line."""
@@ -48,8 +46,6 @@ class Line:
 
     label: str
     origin: str = MEASURED
-    """MEASURED or QUOTED."""
-
     source: str = ""
     """Paper and table of a quoted line; FROM_MASKS for a measured line of submitted masks."""
 
@@ -76,8 +72,6 @@ class Table:
     """One table of a report."""
 
     name: str
-    """Name of its files."""
-
     title: str
     caption: str
     """Scale, data kind, protocol and coverage, among others."""
@@ -112,19 +106,14 @@ def rank(lines: Iterable[Line], higher_is_better: Iterable[bool]) -> tuple[Line,
 
     Values that are equal as printed share a rank; if several are best, none is second."""
     lines = list(lines)
-
-    def comparable(line: Line, place: int) -> float | None:
-        value = line.values[place]
-        ranked = line.origin == MEASURED and value.comparable and value.number is not None
-        return round(value.number, value.decimals) if ranked and value.number is not None else None
-
     for place, higher in enumerate(higher_is_better):
-        numbers = [comparable(line, place) for line in lines]
+        column = [line.values[place] for line in lines]
+        numbers = [round(v.number, v.decimals) if v.comparable and v.number is not None else None for v in column]
         ordered = sorted((number for number in numbers if number is not None), reverse=higher)
         best = ordered[:2] if len(set(ordered)) > 1 else []
         for index, number in enumerate(numbers):
             if number in best:
-                values = lines[index].values
-                marked = replace(values[place], rank=best.index(number) + 1)
-                lines[index] = replace(lines[index], values=(*values[:place], marked, *values[place + 1 :]))
+                values = list(lines[index].values)
+                values[place] = replace(values[place], rank=best.index(number) + 1)
+                lines[index] = replace(lines[index], values=tuple(values))
     return tuple(lines)

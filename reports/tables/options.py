@@ -6,11 +6,10 @@ the difference shows the effect of the option."""
 from __future__ import annotations
 
 from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, main_measure
-from reports.statistics import holm
 from reports.tables.claims import differing_options, flat
 from reports.tables.intervals import METHOD
-from reports.tables.model import NOTHING, Line, Table, Value
-from reports.tables.values import cell_value, expected_sequences, interval_values, omitted
+from reports.tables.model import NOTHING, Line, Table
+from reports.tables.values import DIFFERENCE, cell_value, difference_values, expected_sequences, omitted
 
 
 def options_table(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Table | None:
@@ -24,21 +23,14 @@ def options_table(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
             found.append((variant, other, scores.difference(cells, others, main.name) if other else None))
     if not found:
         return None
-    corrected = iter(holm([one.p for _, _, one in found if one and one.p is not None]))
+    numbers = difference_values([one for *_, one in found])
     lines = []
-    for variant, other, one in found:
+    for (variant, other, _), difference in zip(found, numbers, strict=True):
         cells = part.select(benchmark, variant)
-        p = next(corrected) if one and one.p is not None else None
-        values = [cell_value(cells, measure.name, expected) for measure in shown]
-        lines.append(
-            Line(
-                label=variant,
-                variant=variant,
-                facts=(tables.label(other) if other else NOTHING, changes(variant, other, part, benchmark)),
-                values=(*values, *interval_values(one), Value(number=p), Value(number=one.detectable if one else None)),
-                notes=tuple(filter(None, [omitted(cells)])),
-            )
-        )
+        facts = (tables.label(other) if other else NOTHING, changes(variant, other, part, benchmark))
+        values = (*(cell_value(cells, measure.name, expected) for measure in shown), *difference)
+        notes = tuple(filter(None, [omitted(cells)]))
+        lines.append(Line(label=variant, variant=variant, facts=facts, values=values, notes=notes))
     return Table(
         name=f"beyond-{benchmark}{part.suffix}",
         title=f"Options beyond the paper: {part.title(benchmark)}",
@@ -46,7 +38,7 @@ def options_table(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
         f"{main.title}, from the paper's variant with the closest options, paired by sequence. {METHOD} "
         f"p: Holm-corrected within this table. {describe(part, benchmark)}",
         facts=("compared with", "differs in"),
-        columns=(*(measure.heading for measure in shown), "difference", "from", "to", "p", "detectable"),
+        columns=(*(measure.heading for measure in shown), *DIFFERENCE),
         lines=tuple(lines),
     )
 
@@ -69,6 +61,5 @@ def changes(variant: str, other: str, part: Part, benchmark: str) -> str:
     cell, base = (part.select(benchmark, one)[0] for one in (variant, other))
     options = flat(cell.options)
     keys = differing_options(cell, base)
-    return (
-        ", ".join(f"{key} = {options[key]}" if key in options else f"{key} at its default" for key in keys) or "nothing"
-    )
+    texts = (f"{key} = {options[key]}" if key in options else f"{key} at its default" for key in keys)
+    return ", ".join(texts) or "nothing"

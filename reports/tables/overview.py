@@ -10,7 +10,7 @@ from reports.inputs import Part, Published, TableSet, TableSpec, coverage, descr
 from reports.tables.model import NOTHING, QUOTED, Line, Table, Value, rank
 from reports.tables.values import cell_value, expected_sequences, note_omitted, omitted
 
-SECONDS_DECIMALS = 4
+DIGITS = 4  # of seconds
 
 NO_REASON = "no reason was recorded"
 
@@ -43,15 +43,11 @@ def coverage_table(cells: tuple[CellResult, ...]) -> Table | None:
 
 def missing_table(cells: tuple[CellResult, ...]) -> Table | None:
     """Return every cell without numbers, or without seconds, with the reason; None if there is none."""
-    lines = tuple(
-        Line(
-            label=cell.variant,
-            variant=cell.variant,
-            facts=(cell.benchmark, str(cell.seed), cell.scale or cell.origin, cell.status, cell.reason or NO_REASON),
-        )
-        for cell in cells
-        if not cell.filled
-    )
+    lines = []
+    for cell in cells:
+        if not cell.filled:
+            facts = (cell.benchmark, str(cell.seed), cell.scale or cell.origin, cell.status, cell.reason or NO_REASON)
+            lines.append(Line(label=cell.variant, variant=cell.variant, facts=facts))
     if not lines:
         return None
     return Table(
@@ -60,13 +56,8 @@ def missing_table(cells: tuple[CellResult, ...]) -> Table | None:
         caption="Cells that are not done have no numbers; cells that are done lack what the reason says.",
         facts=("benchmark", "seed", "scale", "status", "reason"),
         columns=(),
-        lines=lines,
+        lines=tuple(lines),
     )
-
-
-def all_cells(part: Part, tables: TableSet) -> tuple[Table, ...]:
-    """Return one table per benchmark: every variant with every measure."""
-    return tuple(_all_cells(part, benchmark, tables) for benchmark in part.benchmarks)
 
 
 def speed(part: Part, tables: TableSet) -> Table:
@@ -79,16 +70,9 @@ def speed(part: Part, tables: TableSet) -> Table:
             cells = part.select(benchmark, variant)
             seconds, hardware = _seconds(cells)
             timed += hardware
-            reasons = tuple(dict.fromkeys(cell.reason for cell in cells if cell.reason))
-            values.append(
-                Value(
-                    number=seconds,
-                    decimals=SECONDS_DECIMALS,
-                    text="not timed",
-                    comparable=len(machines) == 1 and variant != tables.baseline,  # copying is not segmenting
-                    notes=() if hardware else reasons,
-                )
-            )
+            notes = () if hardware else tuple(dict.fromkeys(cell.reason for cell in cells if cell.reason))
+            ranked = len(machines) == 1 and variant != tables.baseline  # copying is not segmenting
+            values.append(Value(number=seconds, decimals=DIGITS, text="not timed", comparable=ranked, notes=notes))
         facts = (", ".join(sorted(set(timed))) or NOTHING,)
         lines.append(Line(label=label_of(variant, part, tables), variant=variant, facts=facts, values=tuple(values)))
     return Table(
@@ -109,7 +93,7 @@ def paper_speed(spec: TableSpec, part: Part, tables: TableSet, published: Publis
     for variant, label in [(tables.baseline, ""), *((row.variant, row.label) for row in spec.rows)]:
         cells = part.select(benchmark, variant)
         seconds, hardware = _seconds(cells)
-        value = Value(number=seconds, decimals=SECONDS_DECIMALS, text="not timed" if cells else "not run")
+        value = Value(number=seconds, decimals=DIGITS, text="not timed" if cells else "not run")
         facts = (", ".join(sorted(set(hardware))) or NOTHING,)
         lines.append(Line(label=label or tables.label(variant), variant=variant, facts=facts, values=(value,)))
     for row in (published.row(key) for key in spec.published):
@@ -135,15 +119,15 @@ def _seconds(cells: tuple[CellResult, ...]) -> tuple[float | None, list[str]]:
     return mean, [hardware for _, hardware in timed]
 
 
-def _all_cells(part: Part, benchmark: str, tables: TableSet) -> Table:
+def all_cells(part: Part, benchmark: str, tables: TableSet) -> Table:
+    """Return every variant on a benchmark with every measure."""
     expected = expected_sequences(part)[benchmark]
     lines = []
     for variant in part.variants_on(benchmark):
         cells = part.select(benchmark, variant)
         without = omitted(cells)
-        values, notes = note_omitted(
-            [cell_value(cells, measure, expected) for measure in MEASURES], [without] * len(MEASURES)
-        )
+        found = [cell_value(cells, measure, expected) for measure in MEASURES]
+        values, notes = note_omitted(found, [without] * len(found))
         seeds = ", ".join(str(cell.seed) for cell in cells)
         status = ", ".join(sorted({cell.status for cell in cells}))
         count = f"{max(cell.sequences if cell.done else 0 for cell in cells)}/{expected}"

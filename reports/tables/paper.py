@@ -9,7 +9,6 @@ from harness.results import CellResult, normalized
 from harness.score import MEASURES
 from reports.inputs import (
     FROM_MASKS,
-    ColumnSpec,
     Part,
     Published,
     Quoted,
@@ -30,12 +29,10 @@ NO_PART = Part(scale="", data_kind="", protocols={}, cells=())
 
 @dataclass(frozen=True, kw_only=True)
 class PaperTable:
-    """A table of tables.yaml with what it was made of."""
+    """A table of tables.yaml with what it was made of; the part is empty if nothing was measured."""
 
     spec: TableSpec
     part: Part
-    """Empty if nothing was measured."""
-
     table: Table
 
 
@@ -52,7 +49,8 @@ def build_tables(
         parts = split(cells, spec.benchmarks)
         reason = _unmeasured(spec, parts)
         if reason and spec.always:
-            made.append(PaperTable(spec=spec, part=NO_PART, table=_quoted_table(spec, tables, published, reason)))
+            table = _table(spec, NO_PART, tables, published, reason)
+            made.append(PaperTable(spec=spec, part=NO_PART, table=table))
         elif reason:
             absent[spec.title] = reason
         else:
@@ -71,11 +69,8 @@ def submitted_table(paper: PaperTable, published: Published) -> Table | None:
             given = row.values.get(column.benchmark, {}).get(column.measure) if row else None
             if row and given is not None:
                 difference = None if value.number is None else value.number - given
-                values = (
-                    replace(value, rank=0),
-                    Value(number=given, quoted=True),
-                    Value(number=difference, decimals=4),
-                )
+                ours, theirs = replace(value, rank=0), Value(number=given, quoted=True)
+                values = (ours, theirs, Value(number=difference, decimals=4))
                 lines.append(replace(line, facts=(column.heading, published.cite(row)), values=values, notes=()))
     if not lines:
         return None
@@ -90,35 +85,24 @@ def submitted_table(paper: PaperTable, published: Published) -> Table | None:
     )
 
 
-def _table(spec: TableSpec, part: Part, tables: TableSet, published: Published) -> Table:
+def _table(spec: TableSpec, part: Part, tables: TableSet, published: Published, reason: str = "") -> Table:
+    """Return a table; `reason`: why nothing in it was measured."""
     lines = _lines(spec, part, tables, published)
-    variants = [line.variant for line in lines if line.variant]
-    cells = [cell for variant in variants for name in spec.benchmarks for cell in part.select(name, variant)]
+    if reason:
+        absent = (Value(text="not run", notes=(reason,)),) * len(spec.columns)
+        lines = [replace(line, values=absent) if line.origin == MEASURED else line for line in lines]
+        caption = f"Nothing in this table was measured: {reason}."
+    else:
+        variants = [line.variant for line in lines if line.variant]
+        cells = [cell for variant in variants for name in spec.benchmarks for cell in part.select(name, variant)]
+        caption = f"{describe(part, masks=any(line.submitted for line in lines))} {coverage(cells)}"
     return Table(
         name=f"{spec.name}{part.suffix}",
         title=spec.title if part.total == 1 else f"{spec.title} (part {part.number} of {part.total})",
-        caption=f"{spec.about} {describe(part, masks=any(line.submitted for line in lines))} {coverage(cells)}",
+        caption=f"{spec.about} {caption}",
         facts=tuple(spec.facts.values()),
         columns=tuple(column.heading for column in spec.columns),
         lines=rank(lines, [MEASURES[column.measure].higher_is_better for column in spec.columns]),
-        origins=True,
-    )
-
-
-def _quoted_table(spec: TableSpec, tables: TableSet, published: Published, reason: str) -> Table:
-    """Return a table of the paper of which nothing was measured."""
-    absent = Value(text="not run", notes=(reason,))
-    lines = [
-        replace(line, values=(absent,) * len(spec.columns)) if line.origin == MEASURED else line
-        for line in _lines(spec, NO_PART, tables, published)
-    ]
-    return Table(
-        name=spec.name,
-        title=spec.title,
-        caption=f"{spec.about} Nothing in this table was measured: {reason}.",
-        facts=tuple(spec.facts.values()),
-        columns=tuple(column.heading for column in spec.columns),
-        lines=tuple(lines),
         origins=True,
     )
 
@@ -167,16 +151,11 @@ def _values(variant: str, spec: TableSpec, part: Part) -> list[Value]:
 
 def _measured(variant: str, row: RowSpec, spec: TableSpec, part: Part, tables: TableSet) -> Line:
     star = variant[len(row.pattern) - 1 :] if row.pattern.endswith("*") else variant
-    values, notes = note_omitted(
-        _values(variant, spec, part), [omitted(part.select(column.benchmark, variant)) for column in spec.columns]
-    )
-    return Line(
-        label=row.label.replace("{}", star) or tables.label(variant),
-        variant=variant,
-        facts=tuple(row.facts.get(key, NOTHING) for key in spec.facts),
-        values=values,
-        notes=notes,
-    )
+    without = [omitted(part.select(column.benchmark, variant)) for column in spec.columns]
+    values, notes = note_omitted(_values(variant, spec, part), without)
+    label = row.label.replace("{}", star) or tables.label(variant)
+    facts = tuple(row.facts.get(key, NOTHING) for key in spec.facts)
+    return Line(label=label, variant=variant, facts=facts, values=values, notes=notes)
 
 
 def _submitted(variant: str, spec: TableSpec, part: Part, tables: TableSet, quoted: Quoted | None = None) -> Line:
@@ -191,15 +170,10 @@ def _submitted(variant: str, spec: TableSpec, part: Part, tables: TableSet, quot
 
 
 def _quoted(row: Quoted, spec: TableSpec, published: Published) -> Line:
-    def value(column: ColumnSpec) -> Value:
+    text = "not available" if row.unavailable else NOTHING
+    values = []
+    for column in spec.columns:
         number = row.values.get(column.benchmark, {}).get(column.measure)
-        text = "not available" if row.unavailable else NOTHING
-        return Value(number=number, decimals=MEASURES[column.measure].digits, text=text)
-
-    return Line(
-        label=row.method,
-        origin=QUOTED,
-        source=published.cite(row),
-        facts=tuple(row.facts.get(key, NOTHING) for key in spec.facts),
-        values=tuple(value(column) for column in spec.columns),
-    )
+        values.append(Value(number=number, decimals=MEASURES[column.measure].digits, text=text))
+    facts = tuple(row.facts.get(key, NOTHING) for key in spec.facts)
+    return Line(label=row.method, origin=QUOTED, source=published.cite(row), facts=facts, values=tuple(values))

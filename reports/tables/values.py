@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import fsum
 
 from harness.results import CellResult
 from harness.score import MEASURES
 from reports.inputs import Part
-from reports.statistics import Interval
+from reports.statistics import Interval, holm
 from reports.tables.model import Value
 
 
@@ -37,9 +37,20 @@ def cell_value(cells: tuple[CellResult, ...], measure: str, expected: int) -> Va
 
 def interval_values(found: Interval | None) -> tuple[Value, Value, Value]:
     """Return estimate, lower end and upper end."""
-    if found is None:
-        return Value(), Value(), Value()
-    return Value(number=found.estimate), Value(number=found.low), Value(number=found.high)
+    estimate, low, high = (found.estimate, found.low, found.high) if found else (None, None, None)
+    return Value(number=estimate), Value(number=low), Value(number=high)
+
+
+DIFFERENCE = ("difference", "from", "to", "p", "detectable")
+"""Titles of the columns of `difference_values`."""
+
+
+def difference_values(found: Sequence[Interval | None]) -> Iterator[tuple[Value, ...]]:
+    """Yield estimate, ends, p-value (Holm-corrected over all that are given) and smallest detectable value of each."""
+    corrected = iter(holm([one.p for one in found if one and one.p is not None]))
+    for one in found:
+        p = next(corrected) if one and one.p is not None else None
+        yield *interval_values(one), Value(number=p), Value(number=one.detectable if one else None)
 
 
 def omitted(cells: Iterable[CellResult]) -> str:
