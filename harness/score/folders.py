@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +39,20 @@ class Video:
 
     values: Values
 
+    @cached_property
+    def objects(self) -> int:
+        """Number of objects in the first frame's truth. Raises DataError if it has none."""
+        if self.values != "ids":
+            return 1
+        path = self.truth / f"{self.first}.png"
+        values = read_raster(path).flat()
+        highest = int(values[values != VOID].max(initial=0))
+        if not highest:
+            raise DataError(f"{path}: no object in the first frame's truth, so there is nothing to score")
+        return highest
 
-def count_frames(video: Video, objects: int, start: int, stop: int) -> list[list[Counts]]:
+
+def count_frames(video: Video, start: int, stop: int) -> list[list[Counts]]:
     """Return the counts of each object in the scored frames `start` to `stop`.
 
     Raises DataError naming a file that is missing, damaged or does not fit."""
@@ -47,20 +60,8 @@ def count_frames(video: Video, objects: int, start: int, stop: int) -> list[list
     for name in video.frames[start:stop]:
         prediction = video.prediction / f"{name}.png"
         masks = read_raster(video.truth / f"{name}.png"), read_raster(prediction)
-        counts.append(count_frame(*masks, objects, values=video.values, origin=str(prediction)))
+        counts.append(count_frame(*masks, video.objects, values=video.values, origin=str(prediction)))
     return counts
-
-
-def objects_of(video: Video) -> int:
-    """Return the number of objects in the first frame's truth. Raises DataError if it has none."""
-    if video.values != "ids":
-        return 1
-    path = video.truth / f"{video.first}.png"
-    values = read_raster(path).flat()
-    highest = int(values[values != VOID].max(initial=0))
-    if not highest:
-        raise DataError(f"{path}: no object in the first frame's truth, so there is nothing to score")
-    return highest
 
 
 def score_video(sequence: harness.datasets.Sequence, folder: Path, values: Values) -> SequenceScores:
