@@ -7,17 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import harness.datasets
 from harness.errors import DataError
 from harness.score.counts import Counts
 from harness.score.png import read_raster
 from harness.score.raster import from_array
 from harness.score.rules import ScoringRules, Values
 from harness.score.sequence import VOID, SequenceScores, count_frame, from_counts
-
-if TYPE_CHECKING:
-    import harness.datasets
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.context import ForkProcess
 from typing import NamedTuple
 
 from harness.errors import HarnessError
@@ -93,7 +93,7 @@ def _share(videos: Sequence[Video], waiting: deque[Piece], jobs: int) -> Iterato
 
     Each child has a pipe of its own: there is no lock that a dead process could keep."""
     context = multiprocessing.get_context("fork")
-    children: list[BaseProcess] = []
+    children: list[ForkProcess] = []
     pipes: list[Connection] = []
     gc.freeze()  # a collection in a child would otherwise copy every page that holds objects
     try:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from harness.datasets.protocol import Averaging, Protocol
 
 Values = Literal["ids", "binary", "foreground"]
 """Meaning of mask values. `ids`: object ids, 255 void in the truth. `binary`: any value but 0 is object 1
 (DAVIS16: 1-bit, 0/1, 0/255, a palette). `foreground`: all objects count as one, of id 1; 255 is void in the truth."""
-
-Averaging = Literal["objects", "sequences", "classes"]
-"""Units whose unweighted mean is the total. `objects`: all objects of all sequences (DAVIS17). `sequences`: sequences,
-each the mean of its objects (DAVIS16). `classes`: classes, each the mean of its sequences (YouTube-Objects)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +24,9 @@ class ScoringRules:
 
     values: Values = "ids"
     averaging: Averaging = "objects"
+    """Units whose unweighted mean is the total: `objects` of all sequences (DAVIS17), `sequences`, each the mean of its
+    objects (DAVIS16), or `classes`, each the mean of its sequences (YouTube-Objects)."""
+
     alternative: Averaging | None = None
     """A second mean to report, if published scorers differ."""
 
@@ -34,8 +35,8 @@ class ScoringRules:
         return range(self.skip_first, frames - self.skip_last)
 
 
-def rules_of(protocol: Any) -> ScoringRules:
-    """Return the rules of a protocol of harness.datasets."""
+def rules_of(protocol: Protocol) -> ScoringRules:
+    """Return the scoring rules of a protocol."""
     values: Values = "foreground" if protocol.merge_objects else "ids" if protocol.multi_object else "binary"
     return ScoringRules(
         skip_first=protocol.skip_first,

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 from harness.config import Config
 from harness.datasets import Protocol
-from harness.score import Averaging, Values, rules_of, score_video, write_scores
-from harness.stage import Data, Stage
-
-if TYPE_CHECKING:
-    from harness.stage import Task
+from harness.datasets.protocol import Averaging
+from harness.score import Values, rules_of, score_video, write_scores
+from harness.stage import Data, Stage, Task
 
 
 class ScoreConfig(Config):
