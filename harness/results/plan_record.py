@@ -64,7 +64,8 @@ def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, 
     )
 
     def change(content: Content) -> Content:
-        others = [one for one in content.get("plans", []) if not _same_group(one, record)]
+        group = record.scale, record.data_kind
+        others = [one for one in content.get("plans", []) if (one["scale"], one["data_kind"]) != group]
         return {"plans": [*others, asdict(record)]}
 
     for folder in ("rows", "records"):
@@ -103,10 +104,6 @@ def _was_run(home: Path, study: str) -> bool:
     """Return whether a study has results of its own; submitted masks are based on no stage."""
     results = load_results(home, study)
     return not results or any(not one.submitted for one in results)
-
-
-def _same_group(document: Mapping[str, Any], record: PlanRecord) -> bool:
-    return (document["scale"], document["data_kind"]) == (record.scale, record.data_kind)
 
 
 def _keys(cell: Cell) -> dict[str, Any]:

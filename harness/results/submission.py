@@ -103,11 +103,8 @@ def masks_digest(result: CellResult) -> str:
     )
 
 
-def find_masks(score_folder: str) -> dict[str, str]:
+def find_masks(folder: Path) -> dict[str, str]:
     """Return sequence → folder of the masks that were scored into a score folder; empty if there is no such score."""
-    folder = Path(score_folder)
-    if not score_folder:
-        return {}
     if (submitted := read_json(folder / MASKS)) is not None:
         return submitted
     manifest = read_manifest(folder)

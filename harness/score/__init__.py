@@ -11,14 +11,14 @@ Masks in memory, those of the scored frames only, without decoding:
     score_sequence(truth, prediction, sequence.object_ids, name=sequence.name, frames=names, values=rules.values)"""
 
 from harness.score.folders import score_video
-from harness.score.further import by_attribute, over_length, read_attributes
+from harness.score.further import over_length, read_attributes
 from harness.score.measures import MEASURES, Measure, boundary_measure, region_similarity
 from harness.score.rules import ScoringRules, Values, rules_of
 from harness.score.sequence import SequenceScores, score_sequence
 from harness.score.tables import object_rows, sequence_row, total, write_scores
 
 __all__ = [
-    "MEASURES", "Measure", "ScoringRules", "SequenceScores", "Values", "boundary_measure", "by_attribute",
+    "MEASURES", "Measure", "ScoringRules", "SequenceScores", "Values", "boundary_measure",
     "object_rows", "over_length", "read_attributes", "region_similarity", "rules_of", "score_sequence", "score_video",
     "sequence_row", "total", "write_scores",
 ]  # fmt: skip

@@ -1,9 +1,8 @@
-"""Measures beyond mean, recall and decay: J&F, over the length of the video, by attribute of the sequences."""
+"""Measures over the length of the video, and the attributes of sequences, over which reports take means."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +10,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from harness.datasets.protocol import Averaging
 from harness.errors import DataError
 from harness.score.sequence import SequenceScores
-from harness.score.tables import Row, total
 
 LENGTH_BINS = 100
 
@@ -38,23 +35,6 @@ def over_length(
     if not curves:
         raise DataError("no sequence was scored, so there is no curve over the length")
     return np.asarray(np.mean(curves, axis=0))
-
-
-def by_attribute(
-    scores: Iterable[SequenceScores], attributes: Mapping[str, Iterable[str]], averaging: Averaging
-) -> dict[str, Row]:
-    """Return the total over the sequences with each attribute, sorted by attribute.
-
-    `attributes`: sequence → its attributes. Raises DataError if a scored sequence is not among them."""
-    members: dict[str, list[SequenceScores]] = defaultdict(list)
-    for one in scores:
-        if one.name not in attributes:
-            raise DataError(
-                f"{one.name}: no attributes are given for this sequence; read the dataset's own db_info.yml"
-            )
-        for attribute in attributes[one.name]:
-            members[attribute].append(one)
-    return {attribute: total(members[attribute], averaging) for attribute in sorted(members)}
 
 
 def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:

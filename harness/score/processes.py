@@ -41,17 +41,16 @@ def score_all(
 ) -> tuple[list[SequenceScores], dict[str, str]]:
     """Return the scores of the videos in the order given, and name → reason for those without a score.
 
-    `jobs`: processes that score; only this one if the system cannot fork. Use more than one only if the calling process
-    has no threads of its own. A process that dies costs the videos whose frames it held; they are named. Without
-    `keep_going`, the first problem in the order of the videos ends the work and is the only one returned, whatever the
-    number of processes."""
+    `jobs`: processes that score; use more than one only if the calling process has no threads of its own. A process
+    that dies costs the videos whose frames it held; they are named. Without `keep_going`, the first problem in the
+    order of the videos ends the work and is the only one returned, whatever the number of processes."""
     _keep_memory()
     pieces = [
         [Piece(index, start, start + FRAMES) for start in range(0, len(video.frames), FRAMES)]
         for index, video in enumerate(videos)
     ]
     waiting = deque(piece for own in pieces for piece in own)
-    jobs = min(jobs, len(waiting)) if "fork" in multiprocessing.get_all_start_methods() else 1
+    jobs = min(jobs, len(waiting))
     outcomes: dict[Piece, Outcome] = {}
     for piece, outcome in _share(videos, waiting, jobs) if jobs > 1 else _work(videos, waiting):
         outcomes[piece] = outcome
