@@ -10,7 +10,6 @@ import pytest
 
 from harness.errors import DataError
 from harness.score import (
-    ScoringRules,
     SequenceScores,
     boundary_measure,
     over_length,
@@ -186,12 +185,6 @@ def test_a_sequence_without_scores_has_a_reason_and_no_total(tmp_path):
     whole = json.loads((tmp_path / "total.json").read_text())
     assert whole["J_mean"] is None
     assert "cat" in whole["problem"]
-
-
-def test_scored_frames_leave_out_what_the_rules_say():
-    assert list(ScoringRules().scored(5)) == [1, 2, 3]
-    assert list(ScoringRules(skip_last=0).scored(3)) == [1, 2]
-    assert not ScoringRules().scored(2)
 
 
 def test_the_curve_over_the_length_weighs_short_and_long_videos_alike():

@@ -91,19 +91,14 @@ def referenced_stages(home: Path) -> dict[str, tuple[str, ...]]:
     for record in load_plans(home):
         for key in record.stages:
             users[key][record.study] = None
-    run = {study for study in studies_in(home, "rows") if _was_run(home, study)}
-    if unknown := sorted(run - set(studies_in(home, FOLDER))):
+    results = {study: load_results(home, study) for study in studies_in(home, "rows")}
+    measured = {study for study, own in results.items() if not all(one.submitted for one in own)}
+    if unknown := sorted(measured - set(studies_in(home, FOLDER))):
         raise StoreError(
             f"{home}: studies without a record of their stages: {', '.join(unknown)}; "
             f"run them again, or delete {home / 'rows'}/<study>.json of those that are no longer needed"
         )
     return {key: tuple(studies) for key, studies in users.items()}
-
-
-def _was_run(home: Path, study: str) -> bool:
-    """Return whether a study has results of its own; submitted masks are based on no stage."""
-    results = load_results(home, study)
-    return not results or any(not one.submitted for one in results)
 
 
 def _keys(cell: Cell) -> dict[str, Any]:

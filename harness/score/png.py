@@ -21,9 +21,6 @@ from harness.score.raster import Raster, from_array
 
 GRAY, PALETTE = 0, 3
 FILTER_NONE, FILTER_SUB = 0, 1
-SMALL = 1 << 15
-"""Bytes of compressed pixels, far more than a mask has, that cannot grow beyond 34 MB (deflate gains 1,032 at most)."""
-
 MOST_PIXELS = 1 << 28
 """Largest image that is decoded, so that a damaged header cannot exhaust the memory."""
 
@@ -94,8 +91,6 @@ def _inflate(data: bytes, size: int) -> bytes:
     """Return `size` bytes, or a different number if the data is wrong. Raises _DamageError."""
     library, failure = _inflater()
     try:
-        if len(data) <= SMALL:
-            return bytes(library.decompress(data, zlib.MAX_WBITS, size + 64))  # room to spare spares a copy
         stream = library.decompressobj()
         rows = stream.decompress(data, size + 1)  # not more, whatever the file would grow to
         return bytes(rows) if stream.eof else b""

@@ -21,9 +21,6 @@ FRAMES = 16
 
 DIED = "a scoring process died before it was finished (out of memory?); use fewer --jobs"
 
-RESERVE = 16 << 20
-"""Bytes, several times those of a frame of 1080p; never written, so they occupy no memory."""
-
 Outcome = list[list[Counts]] | str
 """Counts of every frame and object of a piece, or an error message."""
 
@@ -77,7 +74,7 @@ def _keep_memory() -> None:
 
     Otherwise a frame's buffers are fetched page by page for every frame, a quarter of the time. glibc takes the largest
     block ever freed for what the process needs; with other C libraries this does nothing."""
-    reserve = bytearray(RESERVE)
+    reserve = bytearray(16 << 20)  # several frames of 1080p; never written, so it occupies no memory
     del reserve
 
 

@@ -13,7 +13,7 @@ from harness.errors import DataError
 from harness.score.counts import Counts, count_objects
 from harness.score.measures import boundary_measure, region_similarity
 from harness.score.raster import Raster, from_array
-from harness.score.rules import Values
+from harness.score.values import Values
 
 Mask = NDArray[np.uint8]
 VOID = 255

@@ -8,7 +8,7 @@ from functools import cache
 from harness.config import Config
 from harness.datasets import Protocol
 from harness.datasets.protocol import Averaging
-from harness.score import Values, rules_of, score_video, write_scores
+from harness.score import Values, score_video, values_of, write_scores
 from harness.stage import Data, Stage, Task
 
 
@@ -35,8 +35,7 @@ def score_stage(protocol: Protocol, segments: Mapping[str, Stage], sequences: Ma
 
 @cache
 def _config(protocol: Protocol) -> ScoreConfig:
-    rules = rules_of(protocol)
-    return ScoreConfig(values=rules.values, averaging=rules.averaging, alternative=rules.alternative)
+    return ScoreConfig(values=values_of(protocol), averaging=protocol.averaging, alternative=protocol.alternative)
 
 
 def score(task: Task) -> None:

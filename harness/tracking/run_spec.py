@@ -101,7 +101,7 @@ def describe_cells(
     `results`: those of the cells, if they are known already."""
     wanted = plan.cells if cells is None else tuple(cells)
     needed = [closure(cell.targets).keys() for cell in wanted]
-    keys = dict.fromkeys(key for reached in needed for key in reached)
+    keys = plan.items if cells is None else dict.fromkeys(key for reached in needed for key in reached)
     if results is None:
         results = collect_results(replace(plan, cells=wanted, items={key: plan.items[key] for key in keys}), store)
     trainings = {run.id: run for key in keys if (run := describe_training(plan, store, key)) is not None}
