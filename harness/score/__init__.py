@@ -18,7 +18,7 @@ from harness.score.tables import object_rows, sequence_row, total, write_scores
 from harness.score.values import Values, values_of
 
 __all__ = [
-    "MEASURES", "Measure", "SequenceScores", "Values", "boundary_measure",
-    "object_rows", "over_length", "read_attributes", "region_similarity", "score_sequence", "score_video", "sequence_row",
-    "total", "values_of", "write_scores",
+    "MEASURES", "Measure", "SequenceScores", "Values", "boundary_measure", "object_rows", "over_length",
+    "read_attributes", "region_similarity", "score_sequence", "score_video", "sequence_row", "total", "values_of",
+    "write_scores",
 ]  # fmt: skip
