@@ -141,7 +141,7 @@ def test_a_cell_is_written_as_soon_as_it_is_complete(tmp_path: Path, data: Path,
     with recording(plan, store, 60.0) as recorder:
         for stage in first.targets:
             board.finish(stage.key, published=True)
-            recorder.watch(board)
+            recorder.watch(board.ended, board.done)
         while len(cells := so_far(home, "cell")) < 2:
             time.sleep(0.1)
         (study,) = so_far(home, "study")

@@ -10,10 +10,8 @@ import pytest
 
 from harness.errors import DataError
 from harness.score import (
-    ScoringRules,
     SequenceScores,
     boundary_measure,
-    by_attribute,
     over_length,
     read_attributes,
     region_similarity,
@@ -189,12 +187,6 @@ def test_a_sequence_without_scores_has_a_reason_and_no_total(tmp_path):
     assert "cat" in whole["problem"]
 
 
-def test_scored_frames_leave_out_what_the_rules_say():
-    assert list(ScoringRules().scored(5)) == [1, 2, 3]
-    assert list(ScoringRules(skip_last=0).scored(3)) == [1, 2]
-    assert not ScoringRules().scored(2)
-
-
 def test_the_curve_over_the_length_weighs_short_and_long_videos_alike():
     curve = over_length([scores_of("long", [[1.0] * 30 + [0.0] * 30]), scores_of("short", [[1.0, 0.0, 0.0, 0.0]])], "J")
     assert curve.shape == (100,)
@@ -210,16 +202,10 @@ def test_the_mean_of_the_curve_is_the_mean_over_the_frames(frames):
     assert over_length([scores_of("a", values)], "JF").mean() == pytest.approx(0.75 * values.mean())
 
 
-def test_means_by_attribute_are_over_the_sequences_that_have_it(tmp_path):
+def test_attributes_are_read_by_sequence(tmp_path):
     path = tmp_path / "db_info.yml"
     path.write_text("sequences:\n- {name: a, attributes: [FM, OCC]}\n- {name: b, attributes: [OCC]}\n")
-    rows = by_attribute([scores_of("a", [[1.0]]), scores_of("b", [[0.5]])], read_attributes(path), "sequences")
-    assert {name: row["J_mean"] for name, row in rows.items()} == {"FM": 1.0, "OCC": 0.75}
-
-
-def test_a_sequence_without_attributes_given_is_an_error():
-    with pytest.raises(DataError, match="dog"):
-        by_attribute([scores_of("dog", [[1.0]])], {"cat": ()}, "objects")
+    assert read_attributes(path) == {"a": ("FM", "OCC"), "b": ("OCC",)}
 
 
 @pytest.mark.parametrize(

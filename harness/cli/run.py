@@ -259,7 +259,7 @@ def run_missing(plan: Plan, session: Session) -> ReadyQueue:
 
         def watch(queue: ReadyQueue) -> None:
             display.watch(queue)
-            recorder.watch(queue)
+            recorder.watch(queue.ended, queue.done)
 
         queue = run_stages(
             plan.missing,

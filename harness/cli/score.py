@@ -12,7 +12,7 @@ from harness.cli.arguments import add_home
 from harness.console import command_line
 from harness.errors import DataError, StoreError, StudyError
 from harness.hardware import cores
-from harness.score import MEASURES, ScoringRules, SequenceScores, rules_of, sequence_row, total, write_scores
+from harness.score import MEASURES, SequenceScores, sequence_row, total, write_scores
 from harness.score.folders import find_videos
 from harness.score.processes import score_all
 from harness.score.tables import Row
@@ -57,14 +57,13 @@ def execute(options: argparse.Namespace) -> int:
     if bool(options.record) != bool(options.method):
         raise StudyError("--record and --method NAME go together")
     protocol = _find_protocol(options.protocol)
-    rules = rules_of(protocol)
     submission = None
     if options.record:
         from harness.results import check_submission  # imports the engine, which scoring does not need
 
         submission = check_submission(options.method, options.study, options.home, protocol, options.truth)
     names = _listed_names(options.truth, protocol)
-    videos, problems = find_videos(options.truth, options.pred, rules, names)
+    videos, problems = find_videos(options.truth, options.pred, protocol, names)
     if problems and not options.keep_going:
         raise DataError(_problem_lines(problems))
     scores, failed = score_all(videos, options.jobs, keep_going=options.keep_going)
@@ -73,24 +72,22 @@ def execute(options: argparse.Namespace) -> int:
         raise DataError(_problem_lines(problems))
     if options.out is not None:
         try:
-            write_scores(options.out, scores, rules.averaging, alternative=rules.alternative, problems=problems)
+            write_scores(options.out, scores, protocol.averaging, alternative=protocol.alternative, problems=problems)
         except OSError as error:
             raise StoreError(f"{options.out}: cannot be written ({error.strerror}); choose another folder") from None
-    _show(protocol, scores, {} if problems else total(scores, rules.averaging), problems)
+    _show(protocol, scores, {} if problems else total(scores, protocol.averaging), problems)
     if submission is not None and problems:
         print("not recorded: a result needs every sequence", file=sys.stderr)
     elif submission is not None:
-        _record(submission, scores, rules, options)
+        _record(submission, scores, options)
     return 1 if problems else 0
 
 
-def _record(
-    submission: Submission, scores: list[SequenceScores], rules: ScoringRules, options: argparse.Namespace
-) -> None:
+def _record(submission: Submission, scores: list[SequenceScores], options: argparse.Namespace) -> None:
     from harness.results import masks_digest, save_scores
     from harness.tracking import record_submission
 
-    result = save_scores(submission, scores, rules, options.pred)
+    result = save_scores(submission, scores, options.pred)
     masks = {"masks": str(options.pred.absolute()), "masks_sha256": masks_digest(result)}
     record_submission(submission.home, result, masks)
     report = command_line("report", options.study, "--home", options.home)

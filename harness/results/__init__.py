@@ -1,15 +1,14 @@
 """What a study has come to: cells, provenance, submissions, export."""
 
-from harness.results.cell import CellResult, Origin, Status, normalized
+from harness.results.cell import CellResult, normalized
 from harness.results.collect import collect_results
 from harness.results.export import export, require_usable
-from harness.results.plan_record import PlanRecord, load_plans, referenced_stages, save_plan
+from harness.results.plan_record import referenced_stages, save_plan
 from harness.results.provenance import explain, find_cell
 from harness.results.saved import load_results, save_results
 from harness.results.submission import Submission, check_submission, masks_digest, save_scores
 
 __all__ = [
-    "CellResult", "Origin", "PlanRecord", "Status", "Submission", "check_submission", "collect_results", "explain",
-    "export", "find_cell", "load_plans", "load_results", "masks_digest", "normalized", "referenced_stages",
-    "require_usable", "save_plan", "save_results", "save_scores",
+    "CellResult", "Submission", "check_submission", "collect_results", "explain", "export", "find_cell", "load_results",
+    "masks_digest", "normalized", "referenced_stages", "require_usable", "save_plan", "save_results", "save_scores",
 ]  # fmt: skip

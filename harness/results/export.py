@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.datasets import Sequence, read_mask, require_name, write_mask
+from harness.datasets import Sequence, read_mask, write_mask
 from harness.errors import DataError, StoreError
 from harness.files import atomic_file, atomic_folder, read_json, write_json
 from harness.fingerprint import digest_of
@@ -56,16 +56,17 @@ def export(plan: Plan, store: Store, out: Path) -> Iterator[str]:
                 continue
             place = _place(cell, plan)
             entry = _entry(cell, plan)
-            folders = {name: store.find(stage.name, stage.key) for name, stage in cell.segment.items()}
-            if missing := [name for name, folder in folders.items() if folder is None]:
-                yield f"{place}: not exported, {len(missing)} of {len(folders)} sequences are not segmented yet"
+            found = {name: store.find(stage.name, stage.key) for name, stage in cell.segment.items()}
+            folders = {name: folder for name, folder in found.items() if folder is not None}
+            if missing := len(found) - len(folders):
+                yield f"{place}: not exported, {missing} of {len(found)} sequences are not segmented yet"
                 continue
             if known.get(place) == entry and all(target.exists() for target in _targets(out, place, cell, plan)):
                 yield f"{place}: {len(folders)} sequences, unchanged"
                 continue
             known.pop(place, None)
             write_json(out / INDEX, {"study": plan.study.name, "cells": known}, indent=1)
-            frames = _write(out, place, cell, plan, {name: folder for name, folder in folders.items() if folder})
+            frames = _write(out, place, cell, plan, folders)
             known[place] = entry
             write_json(out / INDEX, {"study": plan.study.name, "cells": known}, indent=1)
             yield f"{place}: {len(folders)} sequences, {frames} masks"
@@ -75,7 +76,6 @@ def export(plan: Plan, store: Store, out: Path) -> Iterator[str]:
 
 def _place(cell: Cell, plan: Plan) -> str:
     name = cell.variant.name if len(plan.study.seeds) == 1 else f"{cell.variant.name}-seed{cell.seed}"
-    require_name(name, Path(INDEX))
     return f"{cell.benchmark}/{name}"
 
 
@@ -102,12 +102,9 @@ def _write(out: Path, place: str, cell: Cell, plan: Plan, folders: dict[str, Pat
     sequences = plan.inputs.benchmarks[cell.benchmark].sequences
     target, *zips = _targets(out, place, cell, plan)
     with atomic_folder(target) as masks:
-
-        def copy(name: str) -> int:
-            return _copy(sequences[name].value, folders[name] / "masks", masks / name)
-
         with ThreadPoolExecutor(cores()) as pool:
-            frames = sum(pool.map(copy, folders))
+            copy = pool.map(lambda name: _copy(sequences[name].value, folders[name] / "masks", masks / name), folders)
+            frames = sum(copy)
         for path in zips:
             with atomic_file(path) as draft:
                 _zip(masks, draft)

@@ -64,7 +64,8 @@ def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, 
     )
 
     def change(content: Content) -> Content:
-        others = [one for one in content.get("plans", []) if not _same_group(one, record)]
+        group = record.scale, record.data_kind
+        others = [one for one in content.get("plans", []) if (one["scale"], one["data_kind"]) != group]
         return {"plans": [*others, asdict(record)]}
 
     for folder in ("rows", "records"):
@@ -90,23 +91,14 @@ def referenced_stages(home: Path) -> dict[str, tuple[str, ...]]:
     for record in load_plans(home):
         for key in record.stages:
             users[key][record.study] = None
-    run = {study for study in studies_in(home, "rows") if _was_run(home, study)}
-    if unknown := sorted(run - set(studies_in(home, FOLDER))):
+    results = {study: load_results(home, study) for study in studies_in(home, "rows")}
+    measured = {study for study, own in results.items() if not all(one.submitted for one in own)}
+    if unknown := sorted(measured - set(studies_in(home, FOLDER))):
         raise StoreError(
             f"{home}: studies without a record of their stages: {', '.join(unknown)}; "
             f"run them again, or delete {home / 'rows'}/<study>.json of those that are no longer needed"
         )
     return {key: tuple(studies) for key, studies in users.items()}
-
-
-def _was_run(home: Path, study: str) -> bool:
-    """Return whether a study has results of its own; submitted masks are based on no stage."""
-    results = load_results(home, study)
-    return not results or any(not one.submitted for one in results)
-
-
-def _same_group(document: Mapping[str, Any], record: PlanRecord) -> bool:
-    return (document["scale"], document["data_kind"]) == (record.scale, record.data_kind)
 
 
 def _keys(cell: Cell) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import csv
 import json
 import textwrap
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +21,12 @@ from harness.planning.study import study_name
 from harness.results.cell import CellResult
 from harness.results.plan_record import PlanRecord, load_plans
 from harness.results.saved import load_results
+from harness.stage import Identity
 from harness.store.local import Store
 from harness.store.manifest import Manifest
 from harness.store.sharing import url_of
 
 _WIDTH = 110
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """A stage that the number is based on."""
-
-    name: str
-    key: str
-    folder: Path
-    manifest: Manifest | None
-    """None if the stage is not published."""
-
-    @property
-    def kind(self) -> str:
-        """Equal for stages that differ only in the video that they read."""
-        if self.manifest is None:
-            return f"{self.name}, not run yet"
-        return repr(astuple(replace(self.manifest.identity, needs={}, data={}))) + self.manifest.revision
-
-    @property
-    def label(self) -> str:
-        """Label of the stage in the plan."""
-        return self.manifest.label if self.manifest else f"{self.name} {self.key[:12]}"
 
 
 def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tuple[PlanRecord, str]:
@@ -75,18 +54,19 @@ def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tu
 
 def explain(home: Path, record: PlanRecord, cell: str) -> Iterator[str]:
     """Yield the lines of the explanation, from the number down to the commands."""
-    store = Store(home)
     targets = record.cells[cell]
     yield f"{cell} of study {record.study}, scale {record.scale}, {record.data_kind} data under {record.data_root}"
-    yield from _numbers(_saved_result(home, record, cell), targets)
+    where = cell, ("measured", record.scale, record.data_kind)
+    saved = (one for one in load_results(home, record.study) if (one.cell, one.group) == where)
+    yield from _numbers(next(saved, None), targets)
     if not targets["segment"]:
         return
-    evidence = find_evidence(store, record, cell)
-    yield from _sequences(evidence, targets)
+    stages = _stages_behind(Store(home), record, cell)
+    yield from _sequences(stages, targets)
     yield "stages, in the order in which they ran:"
-    groups: dict[str, list[Evidence]] = {}
-    for one in evidence.values():
-        groups.setdefault(one.kind, []).append(one)
+    groups: dict[str, list[Manifest]] = defaultdict(list)
+    for stage in stages.values():  # those that differ only in the video that they read are shown together
+        groups[f"{replace(stage.identity, needs={}, data={})} {stage.revision}"].append(stage)
     for group in groups.values():
         yield from _stages(group)
     if url := url_of(home):
@@ -94,28 +74,25 @@ def explain(home: Path, record: PlanRecord, cell: str) -> Iterator[str]:
     yield from _commands(home, record)
 
 
-def find_evidence(store: Store, record: PlanRecord, cell: str) -> dict[str, Evidence]:
-    """Return key → stage for all stages that the cell is based on; needs come first."""
+def _stages_behind(store: Store, record: PlanRecord, cell: str) -> dict[str, Manifest]:
+    """Return key → stage for the stages behind a cell; needs come first, and unpublished ones have no folder."""
     targets = record.cells[cell]
-    found: dict[str, Evidence] = {}
+    found: dict[str, Manifest] = {}
 
     def collect(key: str) -> None:
         if not key or key in found:
             return
         name = record.stages[key]
-        manifest = store.manifest(name, key)
-        for need in manifest.identity.needs.values() if manifest else ():
+        stage = store.manifest(name, key) or Manifest(
+            key=key, label=f"{name} {key[:12]}", identity=Identity(name=name), provenance={}, files={}
+        )
+        for need in stage.identity.needs.values():
             collect(need)
-        found[key] = Evidence(name=name, key=key, folder=store.folder(name, key), manifest=manifest)
+        found[key] = stage
 
     for key in (*targets["segment"].values(), targets["score"], targets["timing"], *targets["analyses"].values()):
         collect(key)
     return found
-
-
-def _saved_result(home: Path, record: PlanRecord, cell: str) -> CellResult | None:
-    group = ("measured", record.scale, record.data_kind)
-    return next((one for one in load_results(home, record.study) if (one.cell, one.group) == (cell, group)), None)
 
 
 def _numbers(result: CellResult | None, targets: Mapping[str, Any]) -> Iterator[str]:
@@ -136,49 +113,48 @@ def _numbers(result: CellResult | None, targets: Mapping[str, Any]) -> Iterator[
         yield f"  seconds measured on {result.hardware}"
 
 
-def _sequences(evidence: Mapping[str, Evidence], targets: Mapping[str, Any]) -> Iterator[str]:
+def _sequences(stages: Mapping[str, Manifest], targets: Mapping[str, Any]) -> Iterator[str]:
     scores: dict[str, dict[str, str]] = {}
-    score = evidence.get(targets["score"])
-    if score and score.manifest:
+    score = stages.get(targets["score"])
+    if score and score.folder.name:
         with (score.folder / "sequences.csv").open(newline="", encoding="utf-8") as file:
             scores = {line["sequence"]: line for line in csv.DictReader(file)}
         yield f"scores: {score.folder}"
     yield "sequences, each with its masks:"
     for name, key in targets["segment"].items():
-        one = evidence[key]
-        digests = [digest[:16] for digest in one.manifest.identity.data.values()] if one.manifest else []
+        stage = stages[key]
+        digests = [digest[:16] for digest in stage.identity.data.values()]
         facts = [
             f"{measure[0]} {float(scores[name][measure]):.4f}" for measure in ("J_mean", "F_mean") if name in scores
         ]
         facts += [f"data {' '.join(digests)}"] if digests else []
-        place = one.folder / "masks" if one.manifest else "not segmented yet"
+        place = stage.folder / "masks" if stage.folder.name else "not segmented yet"
         yield f"  {name}: {', '.join(facts)}{'; ' if facts else ''}{place}"
 
 
-def _stages(group: Sequence[Evidence]) -> Iterator[str]:
+def _stages(group: Sequence[Manifest]) -> Iterator[str]:
     first = group[0]
-    labels = "; ".join(one.label for one in group)
+    labels = "; ".join(stage.label for stage in group)
     yield from textwrap.wrap(
         f"{first.name} × {len(group)}: {labels}", _WIDTH, initial_indent="  ", subsequent_indent="    "
     )
-    manifests = [one.manifest for one in group if one.manifest]
-    if not manifests:
+    if not first.folder.name:
         return
-    identity, provenance = manifests[0].identity, manifests[0].provenance
-    seconds = sum(one.seconds or 0.0 for one in manifests)
+    identity, provenance = first.identity, first.provenance
+    seconds = sum(stage.seconds or 0.0 for stage in group)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(provenance.get("started", 0.0)))
-    yield f"    run {identity.run}, version {identity.version}; revision {manifests[0].revision or 'unknown'}"
-    yield f"    {seconds:.1f} s on {manifests[0].hardware or 'unknown hardware'}, started {when}"
+    yield f"    run {identity.run}, version {identity.version}; revision {first.revision or 'unknown'}"
+    yield f"    {seconds:.1f} s on {first.hardware or 'unknown hardware'}, started {when}"
     libraries = ", ".join(f"{name} {version}" for name, version in provenance.get("libraries", {}).items())
     yield from _wrapped("libraries", f"Python {provenance.get('python', '?')}, {libraries}")
     options = [f"{option}={value}" for option, value in flatten(identity.config).items()]
     yield from _wrapped("config", " ".join(options) or "no options")
     yield from _wrapped("code", ", ".join(f"{module} {digest[:8]}" for module, digest in identity.code.items()))
-    for one in manifests:
-        data = [f"{role} {digest[:16]}" for role, digest in one.identity.data.items()]
-        yield f"    {one.key[:16]}{': data ' + ', '.join(data[:4]) if data else ''}{' …' if len(data) > 4 else ''}"
-        yield f"      {one.folder}"
-        for file, facts in one.networks.items():
+    for stage in group:
+        data = [f"{role} {digest[:16]}" for role, digest in stage.identity.data.items()]
+        yield f"    {stage.key[:16]}{': data ' + ', '.join(data[:4]) if data else ''}{' …' if len(data) > 4 else ''}"
+        yield f"      {stage.folder}"
+        for file, facts in stage.networks.items():
             yield f"      checkpoint {file}, SHA-256 {facts.get('sha256', 'unknown')[:16]}"
 
 

@@ -14,7 +14,7 @@ from harness.errors import DataError, StoreError, StudyError
 from harness.files import atomic_folder, read_json, sha256_of_files, write_json
 from harness.planning.study import study_name
 from harness.results.cell import CellResult, normalized
-from harness.score import ScoringRules, SequenceScores, write_scores
+from harness.score import SequenceScores, write_scores
 from harness.store.manifest import read_manifest
 
 LONGEST = 60
@@ -61,9 +61,7 @@ def check_submission(method: str, study: str, home: Path, protocol: Protocol, tr
     )
 
 
-def save_scores(
-    submission: Submission, scores: Sequence[SequenceScores], rules: ScoringRules, prediction: Path
-) -> CellResult:
+def save_scores(submission: Submission, scores: Sequence[SequenceScores], prediction: Path) -> CellResult:
     """Write the score files of a submission in place of former ones of its method; return the result, not yet recorded.
 
     `prediction`: the folder of the masks. Raises StoreError if the home cannot be written."""
@@ -72,7 +70,7 @@ def save_scores(
     folder = submission.home / "submitted" / submission.study / name / f"{protocol.name}-{submission.data_kind}"
     try:
         with atomic_folder(folder) as draft:
-            values = write_scores(draft, scores, rules.averaging, alternative=rules.alternative)
+            values = write_scores(draft, scores, protocol.averaging, alternative=protocol.alternative)
             write_json(draft / MASKS, masks, indent=1)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --home") from None
@@ -103,11 +101,8 @@ def masks_digest(result: CellResult) -> str:
     )
 
 
-def find_masks(score_folder: str) -> dict[str, str]:
+def find_masks(folder: Path) -> dict[str, str]:
     """Return sequence → folder of the masks that were scored into a score folder; empty if there is no such score."""
-    folder = Path(score_folder)
-    if not score_folder:
-        return {}
     if (submitted := read_json(folder / MASKS)) is not None:
         return submitted
     manifest = read_manifest(folder)

@@ -11,7 +11,6 @@ from harness.score.boundary import LANES, PREDICTION, TRUTH, boundary, dilate, r
 from harness.score.raster import Raster
 
 Counts = tuple[int, int, int, int, int, int]
-NOTHING: Counts = (0, 0, 0, 0, 0, 0)
 
 
 def count_objects(truth: Raster, prediction: Raster, objects: int) -> list[Counts]:
@@ -23,7 +22,7 @@ def _count(truth: Raster, prediction: Raster, index: int) -> Counts:
     stride, value = truth.stride, bytes((index,))
     places = [raster.data.find(value) for raster in (truth, prediction)]
     if max(places) < 0:
-        return NOTHING
+        return 0, 0, 0, 0, 0, 0
     first = min(place for place in places if place >= 0) // stride
     last = max(raster.data.rfind(value) for raster in (truth, prediction)) // stride
     # The pixels above and left of the object are boundary too.

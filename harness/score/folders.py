@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import harness.datasets
+from harness.datasets import Protocol
 from harness.errors import DataError
 from harness.score.counts import Counts
 from harness.score.png import read_raster
 from harness.score.raster import from_array
-from harness.score.rules import ScoringRules, Values
 from harness.score.sequence import VOID, SequenceScores, count_frame, from_counts
-
-if TYPE_CHECKING:
-    import harness.datasets
+from harness.score.values import Values, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +37,20 @@ class Video:
 
     values: Values
 
+    @cached_property
+    def objects(self) -> int:
+        """Number of objects in the first frame's truth. Raises DataError if it has none."""
+        if self.values != "ids":
+            return 1
+        path = self.truth / f"{self.first}.png"
+        values = read_raster(path).flat()
+        highest = int(values[values != VOID].max(initial=0))
+        if not highest:
+            raise DataError(f"{path}: no object in the first frame's truth, so there is nothing to score")
+        return highest
 
-def count_frames(video: Video, objects: int, start: int, stop: int) -> list[list[Counts]]:
+
+def count_frames(video: Video, start: int, stop: int) -> list[list[Counts]]:
     """Return the counts of each object in the scored frames `start` to `stop`.
 
     Raises DataError naming a file that is missing, damaged or does not fit."""
@@ -47,20 +58,8 @@ def count_frames(video: Video, objects: int, start: int, stop: int) -> list[list
     for name in video.frames[start:stop]:
         prediction = video.prediction / f"{name}.png"
         masks = read_raster(video.truth / f"{name}.png"), read_raster(prediction)
-        counts.append(count_frame(*masks, objects, values=video.values, origin=str(prediction)))
+        counts.append(count_frame(*masks, video.objects, values=video.values, origin=str(prediction)))
     return counts
-
-
-def objects_of(video: Video) -> int:
-    """Return the number of objects in the first frame's truth. Raises DataError if it has none."""
-    if video.values != "ids":
-        return 1
-    path = video.truth / f"{video.first}.png"
-    values = read_raster(path).flat()
-    highest = int(values[values != VOID].max(initial=0))
-    if not highest:
-        raise DataError(f"{path}: no object in the first frame's truth, so there is nothing to score")
-    return highest
 
 
 def score_video(sequence: harness.datasets.Sequence, folder: Path, values: Values) -> SequenceScores:
@@ -82,12 +81,12 @@ def score_video(sequence: harness.datasets.Sequence, folder: Path, values: Value
 
 
 def find_videos(
-    truth: Path, prediction: Path, rules: ScoringRules, names: Iterable[str] | None = None
+    truth: Path, prediction: Path, protocol: Protocol, names: Iterable[str] | None = None
 ) -> tuple[list[Video], dict[str, str]]:
     """Return the sequences to score, and name → reason for those that cannot be scored.
 
     Both folders hold `<sequence>/<frame>.png`. `names`: the sequences there must be; by default the folders in
-    `truth`. Predicted frames that the rules skip may be missing; predicted frames without truth are ignored.
+    `truth`. Predicted frames that the protocol skips may be missing; predicted frames without truth are ignored.
     Raises DataError if one of the two folders is missing or holds no folder."""
     expected = sorted(names) if names is not None else _folders(truth)
     present = _folders(prediction)
@@ -99,30 +98,35 @@ def find_videos(
             problems[name] = f"{prediction / name}: no masks for this sequence; segment it"
         else:
             try:
-                videos.append(_find_video(truth / name, prediction / name, rules))
+                videos.append(_find_video(truth / name, prediction / name, protocol))
             except DataError as error:
                 problems[name] = str(error)
     return videos, problems
 
 
-def _find_video(truth: Path, prediction: Path, rules: ScoringRules) -> Video:
+def _find_video(truth: Path, prediction: Path, protocol: Protocol) -> Video:
     names = sorted(_masks(truth))
     if not names:
         raise DataError(f"{truth}: no PNG masks found; restore the truth from the dataset")
     predicted = _masks(prediction)
     _refuse_lost_truth(truth, names, predicted)
-    scored = [names[index] for index in rules.scored(len(names))]
+    scored = [names[index] for index in range(protocol.skip_first, len(names) - protocol.skip_last)]
     if not scored:
         raise DataError(
-            f"{truth}: {len(names)} masks, none left to score without the first {rules.skip_first} and the last "
-            f"{rules.skip_last}; restore the truth from the dataset"
+            f"{truth}: {len(names)} masks, none left to score without the first {protocol.skip_first} and the last "
+            f"{protocol.skip_last}; restore the truth from the dataset"
         )
     missing = [name for name in scored if name not in predicted]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(f"{prediction / missing[0]}.png: mask missing{more}; one PNG for every scored frame expected")
     return Video(
-        name=truth.name, truth=truth, prediction=prediction, first=names[0], frames=tuple(scored), values=rules.values
+        name=truth.name,
+        truth=truth,
+        prediction=prediction,
+        first=names[0],
+        frames=tuple(scored),
+        values=values_of(protocol),
     )
 
 

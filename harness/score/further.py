@@ -1,8 +1,8 @@
-"""Measures beyond mean, recall and decay: J&F, over the length of the video, by attribute of the sequences."""
+"""Measures over the length of the video, and the attributes of sequences, over which reports take means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -11,21 +11,13 @@ import yaml
 from numpy.typing import NDArray
 
 from harness.errors import DataError
-from harness.score.rules import Averaging
 from harness.score.sequence import SequenceScores
-from harness.score.tables import Row, total
 
-FrameMeasure = Literal["J", "F", "JF"]
 LENGTH_BINS = 100
 
 
-def region_and_boundary(scores: SequenceScores) -> NDArray[np.float64]:
-    """Return J&F of every object in every frame, the mean of J and F; objects × frames, in 0..1."""
-    return np.asarray((scores.J + scores.F) / 2)
-
-
 def over_length(
-    scores: Iterable[SequenceScores], measure: FrameMeasure, bins: int = LENGTH_BINS
+    scores: Iterable[SequenceScores], measure: Literal["J", "F", "JF"], bins: int = LENGTH_BINS
 ) -> NDArray[np.float64]:
     """Return the mean of a measure over all objects at each share of the video's length (paper, figure 5).
 
@@ -35,7 +27,7 @@ def over_length(
     edges = np.linspace(0, 1, bins + 1)
     curves = []
     for one in scores:
-        values = region_and_boundary(one) if measure == "JF" else one.J if measure == "J" else one.F
+        values = (one.J + one.F) / 2 if measure == "JF" else one.J if measure == "J" else one.F
         frames = values.shape[1]
         for row in values:
             integral = np.concatenate([[0.0], np.cumsum(row)]) / frames
@@ -43,23 +35,6 @@ def over_length(
     if not curves:
         raise DataError("no sequence was scored, so there is no curve over the length")
     return np.asarray(np.mean(curves, axis=0))
-
-
-def by_attribute(
-    scores: Iterable[SequenceScores], attributes: Mapping[str, Iterable[str]], averaging: Averaging
-) -> dict[str, Row]:
-    """Return the total over the sequences with each attribute, sorted by attribute.
-
-    `attributes`: sequence → its attributes. Raises DataError if a scored sequence is not among them."""
-    members: dict[str, list[SequenceScores]] = {}
-    for one in scores:
-        if one.name not in attributes:
-            raise DataError(
-                f"{one.name}: no attributes are given for this sequence; read the dataset's own db_info.yml"
-            )
-        for attribute in attributes[one.name]:
-            members.setdefault(attribute, []).append(one)
-    return {attribute: total(members[attribute], averaging) for attribute in sorted(members)}
 
 
 def read_attributes(path: Path) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from harness.errors import DataError
 from harness.score.counts import Counts, count_objects
 from harness.score.measures import boundary_measure, region_similarity
 from harness.score.raster import Raster, from_array
-from harness.score.rules import Values
+from harness.score.values import Values
 
 Mask = NDArray[np.uint8]
 VOID = 255
@@ -44,7 +45,6 @@ def score_sequence(
     *,
     name: str = "sequence",
     frames: Iterable[str] | None = None,
-    group: str = "",
     values: Values = "ids",
 ) -> SequenceScores:
     """Return J and F of every object in every frame.
@@ -52,8 +52,7 @@ def score_sequence(
     `truth` and `prediction`: the masks of the scored frames only, in time order, each height × width of uint8; they are
     taken one at a time, so generators that decode keep memory flat. `values` says what their values mean. `object_ids`:
     those in the first frame's truth; as in the official evaluator, all ids from 1 to the highest of them are scored, so
-    that a gap counts as an empty object. `name` and `frames` (names, by default numbers) are for tables and errors;
-    `group` is the class, if the total is a mean over classes.
+    that a gap counts as an empty object. `name` and `frames` (names, by default numbers) are for tables and errors.
 
     Raises DataError if only one side has a frame, if sizes differ, if a predicted id exceeds the highest one, or if
     there is no frame or no object."""
@@ -61,20 +60,15 @@ def score_sequence(
     if not ids:
         raise DataError(f"{name}: the first frame's truth shows no object, so there is nothing to score")
     names = None if frames is None else tuple(frames)
-    pairs = zip(truth, prediction, strict=True)
     counts: list[list[Counts]] = []
-    while True:
-        frame = names[len(counts)] if names and len(counts) < len(names) else f"{len(counts):05d}"
-        try:
-            pair = next(pairs, None)
-        except ValueError:
-            raise DataError(f"{name}: truth and prediction differ in length after frame {frame}") from None
-        if pair is None:
-            break
+    for index, (theirs, ours) in enumerate(zip_longest(truth, prediction)):
+        frame = names[index] if names and index < len(names) else f"{index:05d}"
+        if theirs is None or ours is None:
+            raise DataError(f"{name}: truth and prediction differ in length after frame {frame}")
         origin = f"{name}/{frame}"
-        theirs, ours = (_raster(mask, origin) for mask in pair)
-        counts.append(count_frame(theirs, ours, len(ids), values=values, origin=origin))
-    return from_counts(counts, ids, name=name, frames=names, group=group)
+        masks = _raster(theirs, origin), _raster(ours, origin)
+        counts.append(count_frame(*masks, len(ids), values=values, origin=origin))
+    return from_counts(counts, ids, name=name, frames=names)
 
 
 def count_frame(truth: Raster, prediction: Raster, objects: int, *, values: Values, origin: str) -> list[Counts]:

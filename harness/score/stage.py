@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 from harness.config import Config
 from harness.datasets import Protocol
-from harness.score import Averaging, Values, rules_of, score_video, write_scores
-from harness.stage import Data, Stage
-
-if TYPE_CHECKING:
-    from harness.stage import Task
+from harness.datasets.protocol import Averaging
+from harness.score import Values, score_video, values_of, write_scores
+from harness.stage import Data, Stage, Task
 
 
 class ScoreConfig(Config):
@@ -38,8 +35,7 @@ def score_stage(protocol: Protocol, segments: Mapping[str, Stage], sequences: Ma
 
 @cache
 def _config(protocol: Protocol) -> ScoreConfig:
-    rules = rules_of(protocol)
-    return ScoreConfig(values=rules.values, averaging=rules.averaging, alternative=rules.alternative)
+    return ScoreConfig(values=values_of(protocol), averaging=protocol.averaging, alternative=protocol.alternative)
 
 
 def score(task: Task) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import DataError, StudyError
+from harness.datasets.protocol import Averaging
+from harness.errors import DataError
 from harness.score.measures import MEASURES
-from harness.score.rules import Averaging
 from harness.score.sequence import SequenceScores
 
 Row = dict[str, float]
@@ -43,13 +44,11 @@ def total(scores: Iterable[SequenceScores], averaging: Averaging) -> Row:
         rows = [row for one in scores for row in object_rows(one)]
     elif averaging == "sequences":
         rows = [_mean(object_rows(one)) for one in scores]
-    elif averaging == "classes":
-        classes: dict[str, list[Row]] = {}
-        for one in scores:
-            classes.setdefault(one.group, []).append(_mean(object_rows(one)))
-        rows = [_mean(members) for members in classes.values()]
     else:
-        raise StudyError(f"averaging {averaging!r} is unknown; allowed: objects, sequences, classes")
+        classes: dict[str, list[Row]] = defaultdict(list)
+        for one in scores:
+            classes[one.group].append(_mean(object_rows(one)))
+        rows = [_mean(members) for members in classes.values()]
     return _complete(_mean(rows))
 
 
@@ -92,8 +91,8 @@ def write_scores(
     _write(folder / "sequences.csv", header, sorted(sequences, key=lambda row: str(row[0])))
     _write_total(folder / "total.json", result, problems)
     if alternative is not None:
-        second = {} if problems else total(scores, alternative)
-        _write_total(folder / f"total_over_{alternative}.json", second, problems)
+        other = {} if problems else total(scores, alternative)
+        _write_total(folder / f"total_over_{alternative}.json", other, problems)
     return result
 
 

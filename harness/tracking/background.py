@@ -12,7 +12,6 @@ import time
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from harness.errors import StoreError
 from harness.planning.plan import Cell, Plan
@@ -32,23 +31,10 @@ _FIRST_RETRY, _LAST_RETRY = 10.0, 300.0
 _log = logging.getLogger(__name__)
 
 
-class Progress(Protocol):
-    """How far a run is, as `harness.execution.queue.ReadyQueue` says it."""
-
-    @property
-    def ended(self) -> Sequence[str]:
-        """Keys of the stages that have ended, in order; it only grows."""
-
-    @property
-    def done(self) -> Container[str]:
-        """Keys of the stages that are published."""
-
-
 class Recorder:
     """Follows one run of a study."""
 
     def __init__(self, plan: Plan, store: Store) -> None:
-        """Start the thread."""
         self._plan = plan
         self._store = store
         self._seen = 0
@@ -66,10 +52,12 @@ class Recorder:
         self._thread = threading.Thread(target=self._write, name="mlflow", daemon=True)
         self._thread.start()
 
-    def watch(self, progress: Progress) -> None:
-        """Note what was published since the last call; cheap."""
-        new = [key for key in progress.ended[self._seen :] if key in progress.done]
-        self._seen = len(progress.ended)
+    def watch(self, ended: Sequence[str], done: Container[str]) -> None:
+        """Note what was published since the last call; cheap.
+
+        `ended`: keys of the stages that have ended, in order. `done`: those that are published."""
+        new = [key for key in ended[self._seen :] if key in done]
+        self._seen = len(ended)
         for key in new:
             self._ready.put(key)
             for cell in self._cells[key]:
@@ -135,9 +123,9 @@ class Recorder:
 def recording(plan: Plan, store: Store, timeout: float) -> Iterator[Recorder]:
     """Yield a recorder for the time of a run; wait at most `timeout` seconds for it afterwards."""
     recorder = Recorder(plan, store)
+    patience = 0.0  # if the run is interrupted or broken
     try:
         yield recorder
-    except BaseException:
-        recorder.close(0.0)  # interrupted or broken: do not wait for a server
-        raise
-    recorder.close(timeout)
+        patience = timeout
+    finally:
+        recorder.close(patience)

@@ -21,7 +21,7 @@ from harness.results.collect import SCORE_FILES
 from harness.results.submission import find_masks
 from harness.stage import Identity
 from harness.store.manifest import MANIFEST, Manifest
-from harness.tracking.run_spec import CELL, NUMBERS, TAGS, TRAINING, TRAININGS, metrics_of, tags_of
+from harness.tracking.run_spec import CELL, GROUP, NUMBERS, TAGS, TRAINING, TRAININGS, metrics_of, tags_of
 from harness.tracking.writer import connect, search_runs
 
 _JSON = {"seed", "omitted", "options", "sequences"}
@@ -36,16 +36,11 @@ def fetch_results(home: Path, study: str, uri: str = "", store: str = "") -> lis
     client = connect(home, uri)
     found = client.get_experiment_by_name(study)
     of_store = f"tags.store = '{store}'" if store else ""
-    latest: dict[tuple[str, str], tuple[tuple[int, str], Any]] = {}
-    for run in search_runs(client, found.experiment_id, f"tags.role = '{CELL}'", of_store) if found else ():
-        cell = run.data.tags["id"], run.data.tags.get("protocol", "")
-        time = (run.info.start_time or 0, run.info.run_id)
-        if cell not in latest or latest[cell][0] < time:
-            latest[cell] = (time, run)
-    runs = [run for _, run in latest.values()]
-    runs.sort(key=lambda run: (_group(run), int(run.data.tags["order"])))
+    runs = list(search_runs(client, found.experiment_id, f"tags.role = '{CELL}'", of_store)) if found else []
+    runs.sort(key=lambda run: (run.info.start_time or 0, run.info.run_id))
+    latest = {(run.data.tags["id"], run.data.tags.get("protocol", "")): run for run in runs}
     files = _Files(client, home / "recorded")
-    return [_result(run, files) for run in runs]
+    return [_result(run, files) for run in sorted(latest.values(), key=_order)]
 
 
 def count_differences(saved: Sequence[CellResult], shown: Sequence[CellResult]) -> int:
@@ -56,8 +51,8 @@ def count_differences(saved: Sequence[CellResult], shown: Sequence[CellResult]) 
     return sum(ours.get(cell) != theirs.get(cell) for cell in ours.keys() | theirs.keys())
 
 
-def _group(run: Any) -> tuple[str, ...]:
-    return tuple(run.data.tags.get(name, "") for name in ("origin", "scale", "data_kind"))
+def _order(run: Any) -> tuple[list[str], int]:
+    return [run.data.tags.get(name, "") for name in GROUP], int(run.data.tags["order"])
 
 
 def _result(run: Any, files: _Files) -> CellResult:
@@ -71,7 +66,7 @@ def _result(run: Any, files: _Files) -> CellResult:
         document |= {"values": values, "masks": {}, "analyses": {}}
         folder = document["score_folder"]
         if folder and Path(folder).is_dir():
-            document["masks"] = find_masks(folder)
+            document["masks"] = find_masks(Path(folder))
         elif folder:
             fetched = files.fetch_cell(run)
             document["score_folder"] = str(fetched or "")

@@ -25,6 +25,9 @@ PARENT, CELL, TRAINING = "study", "cell", "training"
 TRAININGS = "stage.trainings"
 """Tag of a cell: keys of the trainings whose networks it reads, separated by spaces."""
 
+GROUP = ("origin", "scale", "data_kind")
+"""Tags of a cell: fields of `CellResult.group`."""
+
 NUMBERS = ("seconds_per_frame", "timed_objects")
 """Fields of a result that MLflow shows as metrics besides its measures."""
 
@@ -78,7 +81,7 @@ class RunSpec:
     @property
     def group(self) -> tuple[str, ...]:
         """Origin, scale and data kind of a cell, as `CellResult.group`."""
-        return tuple(self.tags.get(name, "") for name in ("origin", "scale", "data_kind"))
+        return tuple(self.tags.get(name, "") for name in GROUP)
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> RunSpec:
@@ -98,7 +101,7 @@ def describe_cells(
     `results`: those of the cells, if they are known already."""
     wanted = plan.cells if cells is None else tuple(cells)
     needed = [closure(cell.targets).keys() for cell in wanted]
-    keys = plan.items.keys() if cells is None else frozenset().union(*needed)
+    keys = plan.items if cells is None else dict.fromkeys(key for reached in needed for key in reached)
     if results is None:
         results = collect_results(replace(plan, cells=wanted, items={key: plan.items[key] for key in keys}), store)
     trainings = {run.id: run for key in keys if (run := describe_training(plan, store, key)) is not None}

@@ -6,9 +6,12 @@ reached, the study goes on, and what MLflow missed is recorded later."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from harness.console import command_line
 from harness.errors import ResourceError, StudyError
@@ -22,11 +25,12 @@ from harness.store.local import Store, store_id
 from harness.tracking.reader import count_differences, fetch_results
 from harness.tracking.records import load_runs, save_runs
 from harness.tracking.run_spec import RunSpec, describe_cells, describe_result, describe_study
-from harness.tracking.timeout import call_with_timeout
 from harness.tracking.writer import Publisher, errors, is_remote, log_report_at, tracking_uri
 
 TIMEOUT = 60.0
 """Seconds that the end of a study waits for a tracking server. What is not recorded by then is recorded later."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +94,7 @@ def read_results(home: Path, study: str, *, from_store: bool = False, tracking: 
     else:
         store = store_id(home) if results and (home / "store" / "id").is_file() else ""
         try:
-            shown = call_with_timeout(TIMEOUT if is_remote() else None, lambda: fetch_results(home, study, store=store))
+            shown = _call(lambda: fetch_results(home, study, store=store))
         except errors(ResourceError) as error:
             _log.warning(failure_message(home, study, error))
             return results
@@ -98,9 +102,8 @@ def read_results(home: Path, study: str, *, from_store: bool = False, tracking: 
             return shown
         if count := count_differences(results, shown):
             _warn_incomplete(home, study, f"MLflow at {tracking_uri(home)} does not show {count} of them as recorded")
-    return (
-        results  # equal to those that MLflow shows, unless a warning says otherwise, and with the folders of the masks
-    )
+    # Equal to those that MLflow shows, unless a warning says otherwise, and with the folders of the masks.
+    return results
 
 
 def log_report(home: Path, study: str, folder: Path, tracking: str = "") -> None:
@@ -118,13 +121,11 @@ def log_report(home: Path, study: str, folder: Path, tracking: str = "") -> None
             _log.warning("warning: MLflow at %s was not given the report: %s", tracking, _first_line(error))
         return
     digest = f"{tracking_uri(home)} {digest}"
-    if not load_runs(home, study) or load_fact(home, study, "report") == digest:
-        return
-    if not load_fact(home, study, "recorded_at"):
-        return  # MLflow failed just now and is not asked again
-    with _failures_logged(home, study):
-        call_with_timeout(TIMEOUT if is_remote() else None, lambda: Publisher(home, study).log_report(folder))
-        save_facts(home, study, report=digest)
+    is_new = bool(load_runs(home, study)) and load_fact(home, study, "report") != digest
+    if is_new and load_fact(home, study, "recorded_at"):  # else MLflow failed just now and is not asked again
+        with _failures_logged(home, study):
+            _call(lambda: Publisher(home, study).log_report(folder))
+            save_facts(home, study, report=digest)
 
 
 def failure_message(home: Path, study: str, error: Exception) -> str:
@@ -140,7 +141,7 @@ def _bring_up_to_date(home: Path, study: str, runs: Sequence[RunSpec], timeout: 
     local = not is_remote() and (home / "mlflow.db").is_file()  # what a server shows is not known without asking
     if not local or load_fact(home, study, "recorded_at") != _state(home, runs):
         with _failures_logged(home, study):
-            call_with_timeout(timeout if is_remote() else None, lambda: resync(home, study))
+            _call(lambda: resync(home, study), timeout)
 
 
 def _warn_incomplete(home: Path, study: str, reason: str) -> None:
@@ -165,6 +166,26 @@ def _fetch_from(tracking: str, home: Path, study: str) -> list[CellResult]:
 
 def _state(home: Path, runs: Sequence[RunSpec]) -> str:
     return f"{tracking_uri(home)} {digest_of([run.digest for run in runs])}"
+
+
+def _call(call: Callable[[], T], timeout: float = TIMEOUT) -> T:
+    """Return what `call` returns. Raises TimeoutError if a tracking server lets it take more than `timeout` seconds.
+
+    The call then goes on in a thread that does not keep the process alive."""
+    if not is_remote():
+        return call()
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001  raised again below, in the thread that waits
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    if not wait([answer], timeout).done:
+        raise TimeoutError(f"no answer within {timeout:.0f} s")
+    return answer.result()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +56,14 @@ class Publisher:
         self.store = store_id(self.home)
         self.experiment = self._experiment()
         self.root = ""
+        """Id of the parent run, which is the first to be published."""
+
         self.models: dict[str, str] = {}
         """Id of a training run → id of its model."""
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep other processes of this home from writing to MLflow."""
-        with locked(self.home / "records" / "mlflow"):
-            yield
+        return locked(self.home / "records" / "mlflow")
 
     def publish(self, runs: Sequence[RunSpec], *, everything: bool = False) -> int:
         """Make MLflow show each of these runs once, and with `everything` no others of this study and home.
@@ -73,8 +73,11 @@ class Publisher:
         written = 0
         for run in sorted(runs, key=lambda run: (PARENT, TRAINING, CELL).index(run.role)):
             old = found.pop((run.role, run.id), None)
+            if old is not None and run.role == PARENT:
+                self.root = old.info.run_id
             if old is not None and old.data.tags.get("digest") == run.digest:
-                self._note_model(run, old.data.tags)
+                if "model" in old.data.tags:
+                    self.models[run.id] = old.data.tags["model"]
                 continue
             if run.role == PARENT:
                 self._put_parent(run, old)
@@ -96,13 +99,10 @@ class Publisher:
 
     def _put_parent(self, run: RunSpec, old: Any) -> None:
         """Create or update the parent run, the only one that is changed in place, because people keep its address."""
-        tags = {**run.tags, "digest": run.digest}
         if old is None:
-            tags |= {"role": PARENT, "id": run.id, "store": self.store}
+            tags = {"role": PARENT, "id": run.id, "store": self.store}
             self.root = self.client.create_run(self.experiment, run_name=run.name, tags=tags).info.run_id
-        else:
-            self.root = old.info.run_id
-        self._log(self.root, run.metrics, {}, tags if old is not None else {})
+        self._log(self.root, run.metrics, {}, {**run.tags, "digest": run.digest})
         if run.status == "RUNNING":
             self.client.update_run(self.root, "RUNNING")
         else:
@@ -110,7 +110,7 @@ class Publisher:
 
     def _write(self, run: RunSpec) -> None:
         """Write a new run; until it is complete, its role says so."""
-        tags = {**run.tags, "id": run.id, "store": self.store, "mlflow.parentRunId": self._root()}
+        tags = {**run.tags, "id": run.id, "store": self.store, "mlflow.parentRunId": self.root}
         made = self.client.create_run(
             self.experiment, _milliseconds(run.started), {**tags, "role": _INCOMPLETE}, run_name=run.name
         )
@@ -138,10 +138,9 @@ class Publisher:
         metrics = [Metric(name, value, now, 0) for name, value in numbers.items()]
         pairs = [Param(name, value) for name, value in params.items()]
         marks = [RunTag(name, value) for name, value in (tags or {}).items()]
-        for start in range(0, max(len(pairs), 1), 100):  # a server takes 100 at once
-            first = start == 0
-            part = pairs[start : start + 100]
-            self.client.log_batch(run, metrics=metrics if first else [], params=part, tags=marks if first else [])
+        self.client.log_batch(run, metrics=metrics, tags=marks)
+        for start in range(0, len(pairs), 100):  # a server takes 100 at once
+            self.client.log_batch(run, params=pairs[start : start + 100])
 
     def _log_curves(self, run: str, curves: Path, whole: RunSpec) -> None:
         """Log curves over steps, and over time as if every step had taken equally long."""
@@ -188,16 +187,6 @@ class Publisher:
         self.client.finalize_logged_model(made.model_id, "READY")
         self.client.log_outputs(run, [LoggedModelOutput(made.model_id, 0)])
         return str(made.model_id)
-
-    def _note_model(self, run: RunSpec, tags: Mapping[str, str]) -> None:
-        if "model" in tags:
-            self.models[run.id] = tags["model"]
-
-    def _root(self) -> str:
-        if not self.root:
-            found = self._search(f"tags.id = '{self.study}' and tags.role = '{PARENT}'")
-            self.root = next((run.info.run_id for run in found), "")
-        return self.root
 
     def _found(self, ids: Sequence[str] | None) -> dict[tuple[str, str], Any]:
         """Return the runs of this home by role and id, with these ids or all; delete duplicates and incomplete runs."""

@@ -18,16 +18,16 @@ import cv2
 import numpy as np
 import pytest
 
+from harness.datasets import load_protocols
 from harness.datasets.pixels import write_mask
 from harness.score.folders import find_videos
 from harness.score.processes import score_all
-from harness.score.rules import ScoringRules
 from harness.score.tables import total
 
 HEIGHT, WIDTH = 480, 854
 FRAMES = [69] * 11 + [68] * 9
 OBJECTS = [2] * 10 + [3] * 10
-RULES = ScoringRules()
+PROTOCOL = load_protocols()["davis17-val"]
 
 
 def draw(rng_state, frame, wobble):
@@ -78,11 +78,11 @@ def write(folder, frame, mask):
 
 
 def run(truth, prediction, jobs=1):
-    videos, problems = find_videos(truth, prediction, RULES)
+    videos, problems = find_videos(truth, prediction, PROTOCOL)
     scores, failed = score_all(videos, jobs)
     assert not problems
     assert not failed
-    return total(scores, RULES.averaging)
+    return total(scores, PROTOCOL.averaging)
 
 
 def timed(benchmark, function, *arguments, frames, rounds=3):
