@@ -17,7 +17,6 @@ class IdentityEncoder(nn.Module):
     the input instead (section 4.2.2). The head is conv5 → global average pool → fully connected → sigmoid."""
 
     def __init__(self, backbone: str, identity_input: str, output_stride: int = 32) -> None:
-        """Build the untrained encoder."""
         super().__init__()
         self.concat = identity_input == "concat"
         self.backbone = Backbone(backbone, output_stride=output_stride, input_channels=4 if self.concat else 3)

@@ -38,7 +38,6 @@ class NetworkModel:
     """A network with `predict`, on the CPU."""
 
     def __init__(self, folder: Path) -> None:
-        """Load the network of a folder."""
         from dipnet.config import PropagationConfig, SegmentationConfig
         from dipnet.propagation import PropagationNetwork
         from dipnet.segmentation import SegmentationNetwork

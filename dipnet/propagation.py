@@ -15,7 +15,6 @@ class PropagationNetwork(nn.Module):
     """Feature encoder, identity encoder and propagation head (fig. 3)."""
 
     def __init__(self, config: PropagationConfig) -> None:
-        """Build the untrained network."""
         super().__init__()
         self.config = config
         self.encoder = Backbone(config.backbone, output_stride=config.output_stride)
@@ -50,7 +49,6 @@ class PropagationHead(nn.Module):
     """Two 3×3 deconvolutions of stride 2, two 3×3 convolutions, one 1×1; batch norm and ReLU after all but the last."""
 
     def __init__(self, inputs: int, channels: int) -> None:
-        """Build the layers for `inputs` channels of features."""
         super().__init__()
 
         def up(a: int) -> list[nn.Module]:

@@ -12,14 +12,13 @@ from torch.nn import functional
 
 from dipnet.config import SegmentationConfig
 from vos.backbone import Backbone
-from vos.losses import masked_cross_entropy
+from vos.optimization import masked_cross_entropy
 
 
 class SegmentationNetwork(nn.Module):
     """Image and coarse mask → masks of every stage, the last at the image's size."""
 
     def __init__(self, config: SegmentationConfig) -> None:
-        """Build the untrained network."""
         super().__init__()
         self.config = config
         dilated = config.coarse_entry == "dilated"
@@ -84,7 +83,6 @@ class GlobalConvolution(nn.Module):
     """(7×1 → 1×7) + (1×7 → 7×1), batch norm, ReLU: a 7×7 field at the cost of its rims (CRN)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        """Build the layers from `inputs` to `outputs` channels."""
         super().__init__()
         self.tall = nn.Sequential(
             nn.Conv2d(inputs, outputs, (7, 1), padding=(3, 0)), nn.Conv2d(outputs, outputs, (1, 7), padding=(0, 3))
@@ -103,7 +101,6 @@ class ResidualAttentionUnit(nn.Module):
     """x + gate · [conv-BN-ReLU-conv-BN-ReLU](x), 3×3 (CRN)."""
 
     def __init__(self, channels: int) -> None:
-        """Build the layers of the residual branch."""
         super().__init__()
         self.body = nn.Sequential(*_convolution(channels), *_convolution(channels))
 
@@ -116,7 +113,6 @@ class RefineBlock(nn.Module):
     """Consecutive residual attention units, all with one gate (CRN: five)."""
 
     def __init__(self, channels: int, units: int) -> None:
-        """Build the units."""
         super().__init__()
         self.units = nn.ModuleList(ResidualAttentionUnit(channels) for _ in range(units))
 

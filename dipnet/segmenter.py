@@ -23,7 +23,6 @@ class FrameSegmenter:
     """DIPNet*, which segments each object in the whole frame."""
 
     def __init__(self, networks: Networks, config: InferenceConfig, device: str) -> None:
-        """Take trained networks that are on the device."""
         self.networks = networks
         self.pass_ = RegionPass(networks.propagation, config, device)
 
@@ -47,7 +46,6 @@ class CropSegmenter:
     With `search_margin` the first pass searches around the previous mask, and elsewhere if nothing is there."""
 
     def __init__(self, networks: Networks, config: InferenceConfig, device: str) -> None:
-        """Take trained networks that are on the device."""
         self.networks = networks
         self.config = config
         self.frame_pass = RegionPass(networks.propagation, config, device)

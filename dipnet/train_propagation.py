@@ -14,8 +14,7 @@ from dipnet.config import PropagationConfig
 from dipnet.propagation import PropagationNetwork
 from vos.config import TrainingConfig
 from vos.geometry import View
-from vos.losses import masked_cross_entropy
-from vos.optimization import Batch, Objective, TrainingRun
+from vos.optimization import Batch, Objective, TrainingRun, masked_cross_entropy
 from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor
 from vos.training import split, train
 from vos.video import Video

@@ -21,9 +21,8 @@ from vos.backbone import Backbone
 from vos.checkpoint import for_inference, load_network, save_network
 from vos.config import FineTuningConfig, NetworkTraining, TimingConfig, TrainingConfig, TrainStageConfig
 from vos.geometry import Box, Image, View
-from vos.losses import masked_cross_entropy
 from vos.one_shot import FrameObjective, fine_tune
-from vos.optimization import TrainingRun, optimize
+from vos.optimization import TrainingRun, masked_cross_entropy, optimize
 from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor
 from vos.stage_runs import fine_tuning_run, run_segmenting, run_timing, run_training
 from vos.stages import ROLES, initial_weights, mean_frames, relevant, time_stage, train_stage, train_stages, video_stage
@@ -100,7 +99,7 @@ class Small:
             )
         timing = TimingConfig(mean_frames=mean_frames(request))
         timed = time_stage(request, f"{HERE}:run_time", timing, {"network": trained})
-        return CellPlan(segment=segment, timing=timed, left_out=skipped)
+        return CellPlan(segment=segment, timing=timed, omitted=skipped)
 
 
 def new(weights: str, seed: int) -> SmallNetwork:
@@ -180,7 +179,7 @@ def test_a_method_may_learn_while_it_segments() -> None:
 
 def test_training_stages_without_data_are_skipped_with_a_note() -> None:
     cell = plan(pretraining=None)
-    assert cell.left_out == ("pre-training skipped: no VOC",)
+    assert cell.omitted == ("pre-training skipped: no VOC",)
     assert [stage.name for stage in reached(cell.segment["a"]).values()].count("train") == 1
     with pytest.raises(DataUnavailableError, match=r"no VOC.*no DAVIS"):
         plan(pretraining=None, offline=None)

@@ -1,7 +1,6 @@
 """The loop that trains any network: steps, checkpoints, curves, and a stop at a loss that is not finite.
 
-A step's batch and the network's weights before it decide the weights after it, so a training that was killed and
-continues from its checkpoint ends with the same weights."""
+A step's weights follow from its batch and the weights before it, so a resumed training ends with the same weights."""
 
 from __future__ import annotations
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vos.backbone import Backbone
 from vos.checkpoint import save_tensors
@@ -48,18 +48,9 @@ class Objective:
     """Draws a batch, on any device."""
 
     loss: Callable[[Batch, Tensor], Tensor]
-    """Loss of a part of a batch on the run's device. The second argument is `known` of the whole batch, so that the
-    losses of all parts add up to that of the batch: a mean over known pixels divides by its sum, a mean over samples
-    by its length."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """A loss on videos that are not trained on."""
-
-    objective: Objective
-    interval: int
-    """Steps between two validation losses; another one follows the last step."""
+    """Loss of a part of a batch on the run's device; the second argument is `known` of the whole batch. The losses of
+    all parts add up to that of the batch: a mean over pixels divides by the sum of `known`, one over samples by its
+    length."""
 
 
 @dataclass(kw_only=True)
@@ -106,11 +97,13 @@ def optimize(
     steps: int,
     run: TrainingRun,
     *,
-    validation: Validation | None = None,
+    validation: Objective | None = None,
+    interval: int = 1,
 ) -> None:
     """Take `steps` steps of SGD or AdamW, from the checkpoint in `run.scratch` or from the beginning.
 
-    Takes fewer if the config has a patience and the loss settles.
+    Takes fewer if the config has a patience and the loss settles. The loss of `validation` is computed every `interval`
+    steps and after the last one.
 
     Raises:
         TrainingError: The loss is not finite. The checkpoint before it stays, the batch is kept in `run.failures`."""
@@ -139,8 +132,8 @@ def optimize(
         optimizer.step()
         recent.append(loss)
         last = step + 1 == steps
-        if validation and run.world.rank == 0 and (last or (step + 1) % validation.interval == 0):
-            run.validation.append((step + 1, _validate(network, validation.objective, steps, run)))
+        if validation and run.world.rank == 0 and (last or (step + 1) % interval == 0):
+            run.validation.append((step + 1, _validate(network, validation, steps, run)))
             set_mode(network, config.batch_norm)
         if (step + 1) % CURVE_STEPS == 0 or last:
             run.curve.append((step + 1, sum(recent) / len(recent)))
@@ -149,9 +142,18 @@ def optimize(
             if settled([loss for _, loss in run.curve], config.patience):
                 break
             if run.scratch is not None and run.world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_checkpoint(run.scratch / CHECKPOINT, network, optimizer, step + 1, run)
+                state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+                save_tensors(state | {"curve": run.curve, "validation": run.validation}, run.scratch / CHECKPOINT)
                 saved = time.monotonic()
     network.eval()
+
+
+def masked_cross_entropy(logits: Tensor, truth: Tensor, known: Tensor, whole: Tensor | None = None) -> Tensor:
+    """Return the mean binary cross entropy over the pixels where `known` is 1.
+
+    `whole` is `known` of the whole batch of which these samples are a part: the losses of its parts add up."""
+    loss = functional.binary_cross_entropy_with_logits(logits, truth, weight=known, reduction="sum")
+    return loss / (known if whole is None else whole).sum().clamp(min=1)
 
 
 def settled(losses: list[float], patience: int | None) -> bool:
@@ -162,7 +164,7 @@ def settled(losses: list[float], patience: int | None) -> bool:
 
 
 class _Step(nn.Module):
-    """A loss as a module, as DistributedDataParallel expects; it holds the network for its parameters."""
+    """A loss as a module, as DistributedDataParallel expects."""
 
     def __init__(self, network: nn.Module, objective: Objective) -> None:
         super().__init__()
@@ -214,14 +216,6 @@ def _keep_batch(batch: Batch, step: int, run: TrainingRun) -> str:
     with path.open("wb") as file:
         np.savez_compressed(file, step=np.array(step), seed=np.array(run.seed), **arrays)  # type: ignore[arg-type]
     return f", kept in {path}"
-
-
-def save_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, run: TrainingRun
-) -> None:
-    """Write all that a training needs to continue."""
-    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    save_tensors(state | {"curve": run.curve, "validation": run.validation}, path)
 
 
 def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, run: TrainingRun) -> int:

@@ -1,7 +1,4 @@
-"""Bodies of the stages that network methods have in common, called by their run functions.
-
-Torch is imported inside the functions: planning reads the names of run functions only, and torch takes seconds and half
-a gigabyte."""
+"""Bodies of the stages that network methods have in common, called by their run functions; planning loads no torch."""
 
 from __future__ import annotations
 
@@ -31,10 +28,11 @@ def run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[...,
 
     from vos.checkpoint import save_network
     from vos.parallel import own_device, process_group
-    from vos.training import Training
+    from vos.training import train_process
 
     config: TrainStageConfig = task.config
-    training = Training(
+    training = partial(
+        train_process,
         new=partial(new, weights=weights_of(task), seed=config.seed),
         learn=partial(learn, videos=task.data["videos"], config=config.training),
         before=task.needs["before"] / "network.pt" if "before" in task.needs else None,
