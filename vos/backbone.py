@@ -1,4 +1,4 @@
-"""Torchvision's models as five blocks in a row, Conv1 to Conv5 in ResNet's terms, so that networks can act in between."""
+"""Torchvision's models as five blocks in a row, Conv1 to Conv5 in ResNet's terms: networks can act in between."""
 
 from __future__ import annotations
 

@@ -48,9 +48,8 @@ class Objective:
     """Draws a batch, on any device."""
 
     loss: Callable[[Batch, Tensor], Tensor]
-    """Loss of a part of a batch on the run's device; the second argument is `known` of the whole batch. The losses of
-    all parts add up to that of the batch: a mean over pixels divides by the sum of `known`, one over samples by its
-    length."""
+    """Loss of a part of a batch on the run's device, and `known` of the whole batch, by which a mean is to divide: the
+    losses of all parts add up to that of the batch."""
 
 
 @dataclass(kw_only=True)
@@ -103,10 +102,8 @@ def optimize(
     """Take `steps` steps of SGD or AdamW, from the checkpoint in `run.scratch` or from the beginning.
 
     Takes fewer if the config has a patience and the loss settles. The loss of `validation` is computed every `interval`
-    steps and after the last one.
-
-    Raises:
-        TrainingError: The loss is not finite. The checkpoint before it stays, the batch is kept in `run.failures`."""
+    steps and after the last one. Raises TrainingError if the loss is not finite: the checkpoint before it stays, and
+    the batch is kept in `run.failures`."""
     if config.batch < config.accumulate * run.world.size:
         text = f"a batch of {config.batch} for {run.world.size} processes and {config.accumulate} parts"
         raise TrainingError(f"{text}: each needs a sample; give a larger batch or fewer GPUs")
@@ -266,6 +263,4 @@ def set_mode(network: nn.Module, batch_norm: str) -> None:
 
 
 def _rate(config: OptimizerConfig, share: float) -> float:
-    if config.schedule == "constant":
-        return 1.0
-    return 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2
+    return 1.0 if config.schedule == "constant" else 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2

@@ -38,10 +38,7 @@ def iterations(config: TrainingConfig, videos: Sequence[Video]) -> int:
 
 
 def split(videos: Sequence[Video], held_out: float) -> tuple[list[Video], list[Video]]:
-    """Return the videos to train on and those to validate on, which are evenly spread.
-
-    Raises:
-        TrainingError: No video would be left to train on."""
+    """Return the videos to train on and those to validate on, evenly spread. Raises TrainingError if none stay."""
     count = math.ceil(held_out * len(videos))
     if count and count >= len(videos):
         raise TrainingError(f"held_out {held_out}: {len(videos)} videos leave none to train on; give less, or 0")
@@ -66,14 +63,9 @@ def train_process(
 
     `new` makes the untrained network, which continues from the file `before`; `learn` trains it, called with `run`."""
     torch.set_num_threads(max(cpus // world.size, 1))
+    amp = amp and device.startswith("cuda")
     run = TrainingRun(
-        seed=seed,
-        scratch=scratch,
-        failures=scratch,
-        device=device,
-        progress=progress,
-        amp=amp and device.startswith("cuda"),
-        world=world,
+        seed=seed, scratch=scratch, failures=scratch, device=device, progress=progress, amp=amp, world=world
     )
     network = new()
     if before is not None:
