@@ -60,7 +60,7 @@ def relevant(training: TrainingConfig, *unread: str) -> TrainingConfig:
 
 
 def initial_weights(option: str, backbone: str) -> tuple[str, dict[str, Data]]:
-    """Return what a network starts from: `imagenet`, `none`, or `file` and its data. Raises StudyError if it is missing."""
+    """Return what a network starts from: `imagenet`, `none`, or `file` and its data. Raises StudyError without one."""
     if backbone == "mini" or option in ("imagenet", "none"):
         return "none" if backbone == "mini" else option, {}
     path = Path(option).expanduser().absolute()
