@@ -1,7 +1,6 @@
 """The options of DIPNet, and the configs of its stages. Defaults are the paper's; scales and variants change them.
 
-Sizes are pixels of square inputs. "Paper" means the WACV 2020 text; "CRN" the public code of the network on which the
-segmentation phase builds; "choice" is ours, with a row in DEVIATIONS.md."""
+Sizes are pixels of square inputs; "paper", "CRN" and "choice" are as in `vos.config`."""
 
 from __future__ import annotations
 
@@ -32,13 +31,11 @@ class PropagationConfig(Config):
     """How the mask enters the identity encoder: eq. 1, or as a fourth input channel (section 4.2.2)."""
 
     identity_spread: float | None = Field(None, gt=0)
-    """Standard deviation of the identity head's first weights; null: torch's own. Wide ones make identities differ from
-    the first step on, which a short training from scratch needs (choice, for small scales)."""
+    """Standard deviation of the identity head's first weights; null: torch's. Wide ones help short trainings."""
 
     identity_calibration: int = Field(0, ge=0)
-    """Batches from which the identity encoder is set before the first step of its first training (dipnet.calibration):
-    batch-norm statistics with eq. 1 in place, and a head that lets through what an object has more of than others; 0:
-    ImageNet's statistics, and a head drawn at random (not in the paper)."""
+    """Batches from which the identity encoder is set before its first training (`calibrate_identity`); 0: not at all,
+    as in the paper."""
 
     head_channels: int = Field(256, ge=1)
     """Channels of the head's deconvolutions and convolutions (choice; the paper names none)."""
@@ -109,12 +106,10 @@ class InferenceOptions(Config):
     """Weight of the newest identity attention (eq. 2)."""
 
     confident_omega: bool = False
-    """Beyond the paper: ω times the confidence of the mask from which the newest vector was taken, so that a doubtful
-    mask changes an identity less. Confidence: mean over the mask of 2p − 1, p the probability of the object."""
+    """Beyond the paper: ω times the newest mask's confidence: the mean in it of 2p − 1, p the object's probability."""
 
     anchor: float = Field(0.0, ge=0, le=1)
-    """Beyond the paper: share of the first frame's identity, which never drifts, in the coarse mask; the dynamic
-    identity has the rest. Both are propagated, and their coarse probabilities averaged with these weights."""
+    """Beyond the paper: share of what the first frame's identity yields in the coarse mask; it never drifts."""
 
     previous: float = Field(0.0, ge=0, le=1)
     """Beyond the paper: share of the previous frame's mask in the coarse mask; the propagated one has the rest."""
@@ -123,33 +118,26 @@ class InferenceOptions(Config):
     """Beyond the paper: each frame is segmented as it is and mirrored, and the probabilities are averaged."""
 
     search_margin: float | None = Field(None, ge=0)
-    """Beyond the paper: with the crop, the foreground is searched only in the box of the previous frame's mask, grown
-    by this margin on each side, in sides of the box; in the whole frame if it is not found there. Null: always in the
-    whole frame."""
+    """Beyond the paper: with the crop, the foreground is searched in the previous mask's box with this margin, in its
+    sides, and in the whole frame only if it is not found there. Null: always in the whole frame."""
 
     reach: float | None = Field(None, ge=0)
     """Beyond the paper: what the propagation finds further than this from the previous frame's mask, in longer sides of
     that mask's box, is ignored; an object that was not found there may be anywhere. Null: nothing is ignored."""
 
     frame_share: float = Field(0.0, ge=0, le=1)
-    """Beyond the paper: with the crop and one object, share of the first pass's probability in the mask; the crop's has
-    the rest. The first pass does not distinguish several objects."""
+    """Beyond the paper: with the crop and one object, share of the first pass's probability in the mask."""
 
     amp: bool = False
     """bfloat16 autocast on CUDA, in training too."""
 
 
 class InferenceConfig(InferenceOptions):
-    """All that decides how a video is segmented, once the networks are trained."""
+    """All that decides how a video is segmented, once the networks are trained; None for a phase that is not used."""
 
     coarse_size: int = 32
-    """Side of the coarse masks."""
-
     propagation: PropagationConfig | None = None
-    """None without the propagation phase."""
-
     segmentation: SegmentationConfig | None = None
-    """None without the segmentation phase."""
 
 
 class TimeConfig(TimingConfig):
@@ -157,7 +145,6 @@ class TimeConfig(TimingConfig):
 
     inference: InferenceConfig
     one_shot: OneShotConfig | None
-    """None without one-shot."""
 
 
 class DIPNetConfig(InferenceOptions):
@@ -175,8 +162,7 @@ class DIPNetConfig(InferenceOptions):
     segmentation_training: NetworkTraining = NetworkTraining()
     one_shot: OneShotConfig = OneShotConfig()
     analyses: tuple[Literal["identities"], ...] = ()
-    """What to make besides masks. `identities`: the identity vectors of every object and frame, before and after
-    training (fig. 7)."""
+    """What to make besides masks: every object's identity vectors, before and after training (fig. 7)."""
 
     def inference(self, *, multi_object: bool) -> InferenceConfig:
         """Return the options that matter to segmenting, with those that cannot change the result at their defaults."""
@@ -216,7 +202,6 @@ class SegmentationTrainConfig(TrainStageConfig):
 
     segmentation: SegmentationConfig
     coarse_size: int
-    """Side of the coarse masks that it will receive."""
 
 
 class FineTuneConfig(Config):
@@ -234,13 +219,9 @@ class FineTuneConfig(Config):
 
 
 class IdentitiesConfig(Config):
-    """Identity vectors of one video."""
+    """Identity vectors of one video, before or after training."""
 
     network: Literal["before", "after"]
-    """Before or after training."""
-
     propagation: PropagationConfig
     weights: str
-    """As in training; `network` after it."""
-
     seed: int

@@ -1,8 +1,4 @@
-"""Training samples as a picture: `python -m dipnet.contact_sheet ROOT TRAINING_SET OUT.png`.
-
-One block for each kind of sample: pairs for the propagation network, of videos or of stills shifted and turned; images
-with disturbed masks for the segmentation network; the same of one-shot fine-tuning. Objects are tinted, void is white.
-"""
+"""Training samples of every kind as a picture: `python -m dipnet.contact_sheet ROOT TRAINING_SET OUT.png`."""
 
 from __future__ import annotations
 
@@ -41,7 +37,7 @@ def contact_sheet(videos: Sequence[Video], config: DIPNetConfig, *, rows: int = 
     def pair(rng: Generator) -> list[Image]:
         reference, target = clip_sample(videos, pairs, config.propagation.size, rng, frames=2)
         truth = cv2.resize((target.mask == 1).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-        return [overlay(reference), overlay(target), _gray(np.asarray(truth, np.float32))]
+        return [_overlay(reference), _overlay(target), _gray(np.asarray(truth, np.float32))]
 
     def still(rng: Generator) -> list[Image]:
         view = draw_views(videos, images, side, rng)[0]
@@ -70,11 +66,10 @@ def _hinted_row(view: View, hint: NDArray[np.float32]) -> list[Image]:
     side = len(view.mask)
     grown = np.asarray(cv2.resize(hint, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)[..., None]
     lit = cv2.resize(view.frame * (0.3 + 0.7 * grown), (TILE, TILE), interpolation=cv2.INTER_AREA)
-    return [overlay(view), _gray(hint), np.asarray(lit, np.uint8)]
+    return [_overlay(view), _gray(hint), np.asarray(lit, np.uint8)]
 
 
-def overlay(view: View) -> Image:
-    """Return a view's frame with its object tinted and void white, as a tile."""
+def _overlay(view: View) -> Image:
     picture = view.frame.astype(np.float32)
     picture[view.mask == 1] = 0.5 * picture[view.mask == 1] + 0.5 * np.array([230, 60, 40], np.float32)
     picture[view.mask == VOID] = 255

@@ -17,7 +17,6 @@ class IdentityEncoder(nn.Module):
     the input instead (section 4.2.2). The head is conv5 → global average pool → fully connected → sigmoid."""
 
     def __init__(self, backbone: str, identity_input: str, output_stride: int = 32) -> None:
-        """Build the untrained encoder."""
         super().__init__()
         self.concat = identity_input == "concat"
         self.backbone = Backbone(backbone, output_stride=output_stride, input_channels=4 if self.concat else 3)
@@ -39,9 +38,7 @@ class IdentityEncoder(nn.Module):
 
 
 def attend(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n c h w"]:
-    """Return f' = f + m ⊙ f with the binary mask resized to the features (eq. 1).
-
-    The resized mask is one wherever the object covers any of the cell, so that small objects do not vanish."""
+    """Return f' = f + m ⊙ f (eq. 1); the resized mask is one wherever the object covers any of the cell."""
     resized = functional.adaptive_max_pool2d(mask, features.shape[-2:])
     return features + resized * features
 

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from dipnet.propagation import PropagationNetwork
 from vos.geometry import Box
@@ -15,13 +13,12 @@ from vos.samples import frames_tensor
 from vos.video import VOID, Video
 
 
-def identity_vectors(
-    network: PropagationNetwork, video: Video, device: str
-) -> tuple[Float[np.ndarray, "n c"], Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """Return vectors in (0, 1), the ids of their objects and the indices of their frames, in time order.
+@torch.inference_mode()
+def save_identities(path: Path, network: PropagationNetwork, video: Video, device: str) -> None:
+    """Write an .npz of identity `vectors` (n × channels, float32), ids of `objects` and indices of `frames` (n, int64).
 
-    They are computed from the true masks, not from segmented ones, so that they depend on the encoder only. Frames
-    without truth and objects that are not visible give none. `network` is in evaluation mode on `device`."""
+    They come from the true masks, so that they depend on the encoder only. Frames without truth and objects that are
+    not visible give none. `network` is in evaluation mode on `device`."""
     vectors, objects, frames = [], [], []
     for index in range(len(video)):
         try:
@@ -34,20 +31,8 @@ def identity_vectors(
             continue
         frame = frames_tensor([Box.whole(ids).cut(video.frame(index), network.config.size)]).to(device)
         masks = torch.from_numpy(np.stack([small == i for i in visible]).astype(np.float32)[:, None]).to(device)
-        vectors.append(_encode(network, frame, masks).cpu().numpy())
+        vectors.append(network.encode_identity(frame.expand(len(masks), -1, -1, -1), masks).float().cpu().numpy())
         objects += visible
         frames += [index] * len(visible)
-    channels = network.encoder.channels[-1]
-    found = np.concatenate(vectors) if vectors else np.zeros((0, channels), np.float32)
-    return found, np.array(objects, np.int64), np.array(frames, np.int64)
-
-
-def save_identities(path: Path, network: PropagationNetwork, video: Video, device: str) -> None:
-    """Write an .npz with the arrays `vectors` (n × channels, float32), `objects` and `frames` (n, int64)."""
-    vectors, objects, frames = identity_vectors(network, video, device)
-    np.savez_compressed(path, vectors=vectors, objects=objects, frames=frames)
-
-
-def _encode(network: PropagationNetwork, frame: Tensor, masks: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return network.encode_identity(frame.expand(len(masks), -1, -1, -1), masks).float()
+    found = np.concatenate(vectors) if vectors else np.zeros((0, network.encoder.channels[-1]), np.float32)
+    np.savez_compressed(path, vectors=found, objects=np.array(objects, np.int64), frames=np.array(frames, np.int64))

@@ -31,8 +31,7 @@ def load(
     Raises:
         StoreError: A folder is not that of a trained network.
         StudyError: An option is unknown or invalid, or the two networks do not fit."""
-    from dipnet.networks import load_networks
-    from dipnet.segmenter import make_segmenter
+    from dipnet.segmenter import load_networks, make_segmenter
 
     given = {"propagation": propagation, "segmentation": segmentation}
     folders = {name: Path(folder) for name, folder in given.items() if folder is not None}

@@ -1,7 +1,6 @@
-"""Trained networks as MLflow models: what goes in and out, and how a folder becomes a function.
+"""Trained networks as MLflow models: `describe` says what goes in and out, and MLflow calls `_load_pyfunc`.
 
-`describe` fills in `harness.method.ServedNetwork`, and MLflow's `python_function` models call `_load_pyfunc`. The
-folder holds the state dict that training published and a JSON config: nothing is unpickled."""
+The folder holds the state dict that training published and a JSON config: nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -34,28 +33,23 @@ def describe(run: str, config: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"kind": kind, "files": ["network.pt"], "config": loader, "inputs": inputs, "outputs": outputs}
 
 
-class NetworkModel:
-    """A network with `predict`, on the CPU."""
-
-    def __init__(self, folder: Path) -> None:
-        """Load the network of a folder."""
+class _Model:
+    def __init__(self, path: str) -> None:
         from dipnet.config import PropagationConfig, SegmentationConfig
         from dipnet.propagation import PropagationNetwork
         from dipnet.segmentation import SegmentationNetwork
         from vos.checkpoint import load_network
 
-        description = json.loads((folder / "config.json").read_text())
+        description = json.loads((Path(path) / "config.json").read_text())
         self.kind: str = description["network"]
-        self.network: Any
+        network: Any
         if self.kind == "propagation":
-            self.network = PropagationNetwork(PropagationConfig(**description["options"]))
+            network = PropagationNetwork(PropagationConfig(**description["options"]))
         else:
-            self.network = SegmentationNetwork(SegmentationConfig(**description["options"]))
-        load_network(self.network, folder / "network.pt")
-        self.network.eval()
+            network = SegmentationNetwork(SegmentationConfig(**description["options"]))
+        self.network = load_network(network, Path(path) / "network.pt").eval()
 
     def predict(self, inputs: Mapping[str, NDArray[np.float32]], params: object = None) -> dict[str, Any]:  # noqa: ARG002
-        """Return tensors by the names of `describe`, as the inputs are."""
         import torch
 
         given = {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in inputs.items()}
@@ -67,8 +61,7 @@ class NetworkModel:
             return {"mask": torch.sigmoid(self.network.refine(given["frame"], given["coarse_mask"])).numpy()}
 
 
-def _load_pyfunc(path: str) -> NetworkModel:
-    return NetworkModel(Path(path))
+_load_pyfunc = _Model
 
 
 def _tensor(name: str, channels: int, side: int) -> dict[str, Any]:

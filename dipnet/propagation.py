@@ -15,7 +15,6 @@ class PropagationNetwork(nn.Module):
     """Feature encoder, identity encoder and propagation head (fig. 3)."""
 
     def __init__(self, config: PropagationConfig) -> None:
-        """Build the untrained network."""
         super().__init__()
         self.config = config
         self.encoder = Backbone(config.backbone, output_stride=config.output_stride)
@@ -25,11 +24,6 @@ class PropagationNetwork(nn.Module):
         self.head = PropagationHead(self.encoder.channels[-1], config.head_channels)
         if config.identity_spread is not None:
             nn.init.normal_(self.identity.head.weight, std=config.identity_spread)
-
-    def load_pretrained(self, weights: str) -> None:
-        """Load the weights of both backbones before training: `imagenet`, `none` or a file."""
-        self.encoder.load_pretrained(weights)
-        self.identity.backbone.load_pretrained(weights)
 
     def encode_frame(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c fh fw"]:
         """Return the features of normalized frames; 3×256×256 → 2048×8×8 at the paper's size."""
@@ -50,18 +44,15 @@ class PropagationHead(nn.Module):
     """Two 3×3 deconvolutions of stride 2, two 3×3 convolutions, one 1×1; batch norm and ReLU after all but the last."""
 
     def __init__(self, inputs: int, channels: int) -> None:
-        """Build the layers for `inputs` channels of features."""
         super().__init__()
-
-        def up(a: int) -> list[nn.Module]:
-            layer = nn.ConvTranspose2d(a, channels, 3, 2, padding=1, output_padding=1, bias=False)
-            return [layer, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-
-        def flat() -> list[nn.Module]:
-            layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-            return [layer, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-
-        self.layers = nn.Sequential(*up(inputs), *up(channels), *flat(), *flat(), nn.Conv2d(channels, 1, 1))
+        layers: list[nn.Module] = []
+        for width in (inputs, channels):
+            layers.append(nn.ConvTranspose2d(width, channels, 3, 2, padding=1, output_padding=1, bias=False))
+            layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+        for _ in range(2):
+            layers.append(nn.Conv2d(channels, channels, 3, padding=1, bias=False))
+            layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return n × 1 × 4h × 4w logits of n × c × h × w features."""

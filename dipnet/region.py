@@ -24,7 +24,6 @@ class RegionPass:
     """Both phases on one region of every frame, with the identities that it carries from frame to frame."""
 
     def __init__(self, propagation: PropagationNetwork | None, config: InferenceConfig, device: str) -> None:
-        """Take the network of phase I, which is not used if the config has only the segmentation."""
         self.network = propagation if config.phases != "segmentation" else None
         self.config = config
         self.device = device
@@ -35,18 +34,16 @@ class RegionPass:
         """Set α_1 = β_1 from the first frame and its truth."""
         self.previous = objects
         if self.network is not None:
-            self.dynamic = self.first = self._encode(frame, objects, box)
+            self.dynamic = self.first = self._encode(self.network, frame, objects, box)
 
     def update(self, frame: Image, objects: NDArray[np.bool_], scores: NDArray[np.float32], box: Box) -> None:
-        """Apply eq. 2 with the masks just found, whose probabilities are `scores` (objects × height × width).
-
-        Objects that were not found keep their identity."""
+        """Apply eq. 2 with the masks just found and their probabilities; lost objects keep their identity."""
         self.previous = objects
         if self.network is None or self.dynamic is None:
             return
         visible = torch.from_numpy(_with_foreground(objects).any((1, 2))).to(self.device)
         if self.config.omega > 0 and bool(visible.any()):
-            estimated = self._encode(frame, objects, box)
+            estimated = self._encode(self.network, frame, objects, box)
             self.dynamic = update_identity(self.dynamic, estimated, visible, self._omega(objects, scores))
 
     def step(
@@ -108,15 +105,13 @@ class RegionPass:
             scores = np.concatenate([scores, scores.max(0, keepdims=True)])
         return self.config.omega * torch.from_numpy(confidence(scores, _with_foreground(objects))).to(self.device)
 
-    def _encode(self, frame: Image, objects: NDArray[np.bool_], box: Box) -> Tensor:
-        if self.network is None:
-            raise ValueError("the propagation phase has no network")
-        side = self.network.config.size
+    def _encode(self, network: PropagationNetwork, frame: Image, objects: NDArray[np.bool_], box: Box) -> Tensor:
+        side = network.config.size
         masks = np.stack([box.cut(mask.astype(np.uint8), side, labels=True) for mask in _with_foreground(objects)])
         mask = torch.from_numpy(masks.astype(np.float32)[:, None]).to(self.device)
         image = self._tensor(frame, box, side).expand(len(mask), -1, -1, -1)
         with self._autocast():
-            return self.network.encode_identity(image, mask).float()
+            return network.encode_identity(image, mask).float()
 
     def _autocast(self) -> torch.autocast:
         kind = torch.device(self.device).type

@@ -12,14 +12,13 @@ from torch.nn import functional
 
 from dipnet.config import SegmentationConfig
 from vos.backbone import Backbone
-from vos.losses import masked_cross_entropy
+from vos.optimization import masked_cross_entropy
 
 
 class SegmentationNetwork(nn.Module):
     """Image and coarse mask → masks of every stage, the last at the image's size."""
 
     def __init__(self, config: SegmentationConfig) -> None:
-        """Build the untrained network."""
         super().__init__()
         self.config = config
         dilated = config.coarse_entry == "dilated"
@@ -30,20 +29,9 @@ class SegmentationNetwork(nn.Module):
             del widths[0]
         self.laterals = nn.ModuleList(GlobalConvolution(width, config.channels) for width in widths)
         stages = len(widths) + (config.finest_stride == 1)
-        self.before = nn.ModuleList(RefineBlock(config.channels, config.units) for _ in range(stages))
-        self.after = nn.ModuleList(RefineBlock(config.channels, config.units) for _ in range(len(widths) - 1))
+        self.before = nn.ModuleList(_RefineBlock(config.channels, config.units) for _ in range(stages))
+        self.after = nn.ModuleList(_RefineBlock(config.channels, config.units) for _ in range(len(widths) - 1))
         self.heads = nn.ModuleList(_head(config.channels) for _ in range(stages))
-
-    def load_pretrained(self, weights: str) -> None:
-        """Load the weights of the backbone before training: `imagenet`, `none` or a file."""
-        if self.config.coarse_entry == "layer3" and weights != "none":
-            whole = Backbone(self.config.backbone)
-            whole.load_pretrained(weights)
-            self.backbone.load_state_dict(
-                {key: value for key, value in whole.state_dict().items() if not key.startswith("blocks.4.")}
-            )
-            return
-        self.backbone.load_pretrained(weights)
 
     def encode_frame(self, frame: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Return the features of every block, fine to coarse."""
@@ -72,11 +60,8 @@ class SegmentationNetwork(nn.Module):
         return _resize(self.decode(self.encode_frame(frame), coarse)[-1], frame.shape[-2:])
 
     def _gate(self, logit: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Return the mask of a stage as the gate of the next.
-
-        CRN passes the upsampled probability through a second sigmoid, so that its gate lies in [0.5, 0.73] and never
-        closes."""
         gate = _resize(torch.sigmoid(logit), size)
+        # CRN's second sigmoid: its gate lies in [0.5, 0.73] and never closes.
         return torch.sigmoid(gate) if self.config.double_sigmoid else gate
 
 
@@ -84,7 +69,6 @@ class GlobalConvolution(nn.Module):
     """(7×1 → 1×7) + (1×7 → 7×1), batch norm, ReLU: a 7×7 field at the cost of its rims (CRN)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        """Build the layers from `inputs` to `outputs` channels."""
         super().__init__()
         self.tall = nn.Sequential(
             nn.Conv2d(inputs, outputs, (7, 1), padding=(3, 0)), nn.Conv2d(outputs, outputs, (1, 7), padding=(0, 3))
@@ -103,7 +87,6 @@ class ResidualAttentionUnit(nn.Module):
     """x + gate · [conv-BN-ReLU-conv-BN-ReLU](x), 3×3 (CRN)."""
 
     def __init__(self, channels: int) -> None:
-        """Build the layers of the residual branch."""
         super().__init__()
         self.body = nn.Sequential(*_convolution(channels), *_convolution(channels))
 
@@ -112,16 +95,14 @@ class ResidualAttentionUnit(nn.Module):
         return x + gate * self.body(x)
 
 
-class RefineBlock(nn.Module):
+class _RefineBlock(nn.Module):
     """Consecutive residual attention units, all with one gate (CRN: five)."""
 
     def __init__(self, channels: int, units: int) -> None:
-        """Build the units."""
         super().__init__()
         self.units = nn.ModuleList(ResidualAttentionUnit(channels) for _ in range(units))
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
-        """Return the features after all units."""
         for unit in self.units:
             x = unit(x, gate)
         return x
@@ -133,9 +114,7 @@ def segmentation_loss(
     known: Float[Tensor, "n 1 h w"],
     whole: Float[Tensor, "m 1 h w"] | None = None,
 ) -> Tensor:
-    """Return the unweighted sum over the stages of the binary cross entropy against the nearest-resized truth (CRN).
-
-    `known` is 0 where the truth is void. `whole` is as in `masked_cross_entropy`."""
+    """Return the sum over the stages of `masked_cross_entropy` against the nearest-resized truth (CRN)."""
     total = truth.new_zeros(())
     for logit in logits:
         size = logit.shape[-2:]

@@ -2,52 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from dipnet.config import InferenceConfig
-from dipnet.networks import Networks
+from dipnet.config import InferenceConfig, SegmentationConfig
+from dipnet.propagation import PropagationNetwork
 from dipnet.region import RegionPass, foreground_box
+from dipnet.segmentation import SegmentationNetwork
+from vos.checkpoint import for_inference, load_network
 from vos.geometry import Box, Image
 from vos.segment import Segmenter, exclusive, merged
 
 
+@dataclass(frozen=True)
+class Networks:
+    """The networks that segment a video; None where the variant does without."""
+
+    propagation: PropagationNetwork | None
+    frame_segmentation: SegmentationNetwork | None
+    object_segmentation: Sequence[SegmentationNetwork] = ()
+    """Segment the objects, in the crop or, without one, in the whole frame: one for all of them, or one for each."""
+
+
+def load_networks(folders: Mapping[str, Path], config: InferenceConfig, device: str) -> Networks:
+    """Load networks from the folders `propagation`, `segmentation` and, fine-tuned for each object, `objects`."""
+    propagation = None
+    if config.propagation is not None:
+        network = load_network(PropagationNetwork(config.propagation), folders["propagation"] / "network.pt")
+        propagation = for_inference(network, device)
+    if config.segmentation is None:
+        return Networks(propagation, None)
+    frame = load_segmentation(config.segmentation, folders["segmentation"] / "network.pt", device)
+    each = [frame]
+    if "objects" in folders:
+        files = sorted(folders["objects"].glob("network*.pt"), key=lambda path: int(path.stem.removeprefix("network")))
+        each = [load_segmentation(config.segmentation, file, device) for file in files]
+    return Networks(propagation, frame, each)
+
+
+def load_segmentation(config: SegmentationConfig, file: Path, device: str) -> SegmentationNetwork:
+    """Load a segmentation network, ready for use."""
+    return for_inference(load_network(SegmentationNetwork(config), file), device)
+
+
 def make_segmenter(networks: Networks, config: InferenceConfig, device: str) -> Segmenter:
     """Return DIPNet, or without the crop DIPNet*."""
-    return (CropSegmenter if config.crop else FrameSegmenter)(networks, config, device)
+    return (_CropSegmenter if config.crop else _FrameSegmenter)(networks, config, device)
 
 
-class FrameSegmenter:
+class _FrameSegmenter:
     """DIPNet*, which segments each object in the whole frame."""
 
     def __init__(self, networks: Networks, config: InferenceConfig, device: str) -> None:
-        """Take trained networks that are on the device."""
         self.networks = networks
         self.pass_ = RegionPass(networks.propagation, config, device)
 
     @torch.inference_mode()
     def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:
-        """Take the first frame and its masks."""
         self.pass_.start(frame, objects, Box.whole(frame))
 
     @torch.inference_mode()
     def step(self, frame: Image) -> Float[np.ndarray, "objects height width"]:
-        """Return the probability of each object in the next frame."""
         whole = Box.whole(frame)
         scores = self.pass_.step(frame, whole, self.networks.object_segmentation)
         self.pass_.update(frame, exclusive(scores), scores, whole)
         return scores
 
 
-class CropSegmenter:
-    """DIPNet: all objects as one in the whole frame, a box around them, each object in the box (section 3.3.1).
-
-    With `search_margin` the first pass searches around the previous mask, and elsewhere if nothing is there."""
+class _CropSegmenter:
+    """DIPNet: all objects as one in the whole frame, a box around them, each object in the box (section 3.3.1)."""
 
     def __init__(self, networks: Networks, config: InferenceConfig, device: str) -> None:
-        """Take trained networks that are on the device."""
         self.networks = networks
         self.config = config
         self.frame_pass = RegionPass(networks.propagation, config, device)
@@ -55,7 +86,6 @@ class CropSegmenter:
 
     @torch.inference_mode()
     def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:
-        """Take the first frame and its masks."""
         foreground = merged(objects)
         self.region = self._search_region(foreground)
         self.box = foreground_box(foreground[0], self.config.crop_margin) or Box.whole(frame)
@@ -64,7 +94,6 @@ class CropSegmenter:
 
     @torch.inference_mode()
     def step(self, frame: Image) -> Float[np.ndarray, "objects height width"]:
-        """Return the probability of each object in the next frame."""
         found = self.frame_pass.step(frame, self.region, [self.networks.frame_segmentation])
         if found.max() <= 0.5 and self.region != Box.whole(frame):
             found = self.frame_pass.step(frame, Box.whole(frame), [self.networks.frame_segmentation])

@@ -1,6 +1,4 @@
-"""Run functions of DIPNet's stages, each from its config, its data and the folders of the stages that it needs.
-
-Torch is imported inside the functions: planning reads their names only, and torch takes seconds and half a gigabyte."""
+"""Run functions of DIPNet's stages; they import torch themselves, as planning reads their names only."""
 
 from __future__ import annotations
 
@@ -43,8 +41,8 @@ def run_train_segmentation(task: Task) -> None:
 
 def run_finetune(task: Task) -> None:
     """Write `network.pt`, or for the objects `network0.pt`, `network1.pt`, …: one for each."""
-    from dipnet.networks import load_segmentation
-    from dipnet.one_shot import fine_tune_on
+    from dipnet.segmenter import load_segmentation
+    from dipnet.train_segmentation import fine_tune_on
     from vos.checkpoint import save_network
 
     config: FineTuneConfig = task.config
@@ -57,8 +55,7 @@ def run_finetune(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    from dipnet.networks import load_networks
-    from dipnet.segmenter import make_segmenter
+    from dipnet.segmenter import load_networks, make_segmenter
 
     config: InferenceConfig = task.config
     run_segmenting(task, lambda: make_segmenter(load_networks(task.needs, config, task.device), config, task.device))
@@ -82,9 +79,8 @@ def run_identities(task: Task) -> None:
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame as the paper counts them (one-shot spread over the video)."""
-    from dipnet.networks import load_networks
-    from dipnet.one_shot import fine_tune_on
-    from dipnet.segmenter import make_segmenter
+    from dipnet.segmenter import load_networks, make_segmenter
+    from dipnet.train_segmentation import fine_tune_on
     from vos.optimization import TrainingRun
     from vos.timing import FineTuning
 

@@ -1,7 +1,6 @@
 """DIPNet as cached stages: train (each network, each training stage), finetune (one-shot), segment, time.
 
-Their run functions are in `dipnet.stage_runs`. Configs of stages hold what changes their result and nothing else, so
-that variants share what they have in common: an ω sweep shares both trained networks and every fine-tuned one."""
+An ω sweep shares both trained networks and every fine-tuned one, as their configs do not hold ω."""
 
 from __future__ import annotations
 
@@ -9,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from dipnet.config import (
     DIPNetConfig,
@@ -23,11 +24,10 @@ from dipnet.config import (
 )
 from dipnet.mlflow_model import describe
 from harness.config import Same
-from harness.errors import StudyError
 from harness.method import CellPlan, CellRequest, ServedNetwork
 from harness.stage import Data, Stage
 from vos.config import with_defaults
-from vos.stages import ROLES, initial_weights, mean_frames, relevant, time_stage, train_stage, train_stages, video_stage
+from vos.stages import ROLES, initial_weights, mean_frames, relevant, time_stage, train_stages, video_stage
 
 RUNS = "dipnet.stage_runs:run_"
 
@@ -42,8 +42,7 @@ class DIPNet:
     def plan(self, request: CellRequest) -> CellPlan:
         """Plan the training stages for which there is data, then fine-tuning and segmenting of each video."""
         config = request.config
-        if not isinstance(config, DIPNetConfig):
-            raise StudyError(f"dipnet was given a config of {type(config).__name__}")
+        assert isinstance(config, DIPNetConfig)
         read, inference, timed, timing = _read(Same(config), request.multi_object)
         before = request.once(read, lambda: _before(config, request))
         segment = {
@@ -68,9 +67,7 @@ METHOD = DIPNet()
 
 @lru_cache(maxsize=4096)
 def _read(same: Same[DIPNetConfig], multi_object: bool) -> tuple[str, InferenceConfig, InferenceConfig, str]:
-    """Return what the stages before segmenting read, the configs of segmenting and of timing it, and all timing reads.
-
-    Only segmenting reads ω, which takes no time, so all ω share one measurement."""
+    """Return what is read before segmenting, the configs of segmenting and timing, and all that timing reads: no ω."""
     before = same.config.model_dump_json(exclude={"omega", "confident_omega"})
     inference = same.config.inference(multi_object=multi_object)
     timed = with_defaults(inference, ("omega", "confident_omega"))
@@ -79,12 +76,10 @@ def _read(same: Same[DIPNetConfig], multi_object: bool) -> tuple[str, InferenceC
 
 @dataclass(frozen=True, kw_only=True)
 class _Before:
-    """What cells have in common that differ only in how they segment."""
+    """What cells have in common that differ only in how they segment; `needs` of segmenting by the sequence's name."""
 
     networks: Mapping[str, Stage]
     needs: Mapping[str, Mapping[str, Stage]]
-    """Networks that segment each sequence, by its name."""
-
     analyses: Mapping[str, Stage]
     skipped: tuple[str, ...]
 
@@ -117,8 +112,7 @@ def _trained(
     unread = ("coarse", "sizes") if first else ("clip_window", "clip_shift", "clip_rotation")
     note = " (concat)" if first and propagation.identity_input == "concat" else ""
 
-    def train(role: str, data: Data, before: Stage | None) -> Stage:
-        weights, file = initial_weights(config.weights, (propagation if first else segmentation).backbone, before)
+    def train(role: str, data: Data, weights: str) -> tuple[str, str, BaseModel]:
         training = relevant(getattr(trainings, role), *unread)
         common: dict[str, Any] = {"training": training, "weights": weights, "seed": request.seed, "amp": config.amp}
         settings = (
@@ -126,10 +120,10 @@ def _trained(
             if first
             else SegmentationTrainConfig(segmentation=segmentation, coarse_size=propagation.coarse_size, **common)
         )
-        label = f"train {network}, {ROLES[role]} on {data.name}{note}"
-        return train_stage(request, label, f"{RUNS}train_{network}", settings, data, before, file)
+        return f"train {network}, {ROLES[role]} on {data.name}{note}", f"{RUNS}train_{network}", settings
 
-    return train_stages(request, config.training, train)
+    backbone = (propagation if first else segmentation).backbone
+    return train_stages(request, config.training, config.weights, backbone, train)
 
 
 def _finetune(config: DIPNetConfig, request: CellRequest, name: str, network: Stage, part: OneShotPart) -> Stage:

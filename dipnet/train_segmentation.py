@@ -1,21 +1,25 @@
-"""Training of the segmentation network (section 3.4): from a frame and a disturbed coarse mask, the exact mask."""
+"""Training of the segmentation network, off-line and one-shot (section 3.4): from a disturbed mask, the exact one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 from numpy.random import Generator
 
-from dipnet.config import SegmentationConfig
+from dipnet.config import OneShotConfig, OneShotPart, SegmentationConfig
+from dipnet.region import foreground_box
 from dipnet.segmentation import SegmentationNetwork, segmentation_loss
 from vos.config import CoarseConfig, TrainingConfig
-from vos.geometry import Image, View
+from vos.geometry import Box, Image, View
 from vos.hints import hinted
-from vos.one_shot import FrameObjective
-from vos.optimization import Batch, TrainingRun
+from vos.one_shot import FrameObjective, fine_tune
+from vos.optimization import TrainingRun
 from vos.samples import clip_sample
+from vos.segment import merged
 from vos.training import train
 from vos.video import Video
 
@@ -24,7 +28,7 @@ def new_segmentation(config: SegmentationConfig, weights: str, seed: int) -> Seg
     """Return the untrained network: backbone from `weights`, the rest drawn from the seed."""
     torch.manual_seed(seed)
     network = SegmentationNetwork(config)
-    network.load_pretrained(weights)
+    network.backbone.load_pretrained(weights)
     return network
 
 
@@ -45,14 +49,38 @@ def draw_views(videos: Sequence[Video], config: TrainingConfig, own: int, rng: G
 
 def frame_objective(network: SegmentationNetwork, coarse: CoarseConfig, coarse_size: int) -> FrameObjective:
     """Return the objective: the six-term loss of frames' masks, found from disturbed ones."""
-
-    def inputs(masks: Sequence[Image], rng: Generator) -> Batch:
-        return hinted(masks, coarse, coarse_size, rng)
-
     return FrameObjective(
-        inputs=inputs,
+        inputs=lambda masks, rng: hinted(masks, coarse, coarse_size, rng),
         encode=lambda batch: network.encode_frame(batch["frames"]),
         loss=lambda features, part, known: segmentation_loss(
             network.decode(features, part["hints"]), part["truth"], part["known"], known
         ),
     )
+
+
+def fine_tune_on(
+    part: OneShotPart,
+    network: SegmentationNetwork,
+    frame: Image,
+    objects: Bool[np.ndarray, "objects height width"],
+    config: OneShotConfig,
+    margin: float | None,
+    coarse_size: int,
+    run: TrainingRun,
+    steps: int | None = None,
+) -> list[SegmentationNetwork]:
+    """Return fine-tuned copies: one on the whole first `frame` with all objects as one, or one for each of `objects`.
+
+    Those see the foreground's box with that margin, in its sides, or with None the whole frame. `steps` replaces the
+    config's."""
+    on_frame = part == "frame"
+    crop = None if on_frame or margin is None else foreground_box(merged(objects)[0], margin)
+    steps = getattr(config, config.iterations_of(part, len(objects))) if steps is None else steps
+    views = [
+        View.cut(frame, mask.astype(np.uint8), crop or Box.whole(frame), 2 * network.config.size)
+        for mask in (merged(objects) if on_frame else objects)
+    ]
+    return [
+        fine_tune(network, view, config, steps, run, lambda tuned: frame_objective(tuned, config.coarse, coarse_size))
+        for view in views
+    ]

@@ -11,11 +11,10 @@ import torch
 
 from dipnet.config import DIPNetConfig, OneShotConfig
 from dipnet.identity import update_identity
-from dipnet.networks import Networks
-from dipnet.one_shot import fine_tune_on
 from dipnet.region import RegionPass, confidence, foreground_box, within
+from dipnet.segmenter import Networks
 from dipnet.train_propagation import new_propagation
-from dipnet.train_segmentation import new_segmentation
+from dipnet.train_segmentation import fine_tune_on, new_segmentation
 from harness.datasets import load_protocols
 from harness.planning.study import load_study, shipped_studies
 from tests.test_dipnet_segmenter import P, S, config, networks, segmented

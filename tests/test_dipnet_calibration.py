@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dipnet.calibration import GAIN, calibrate_identity
 from dipnet.config import PropagationConfig
 from dipnet.propagation import PropagationNetwork
-from dipnet.train_propagation import new_propagation, propagation_objective, train_propagation
+from dipnet.train_propagation import GAIN, calibrate_identity, new_propagation, propagation_objective, train_propagation
 from tests.videos import Squares
 from vos.config import TrainingConfig
 from vos.optimization import TrainingRun

@@ -164,7 +164,7 @@ WHOLE_METHOD = """
 import json
 import torch
 from dipnet.config import DIPNetConfig
-from dipnet.networks import Networks
+from dipnet.segmenter import Networks
 from dipnet.segmenter import make_segmenter
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation

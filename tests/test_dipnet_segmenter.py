@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from dipnet.config import DIPNetConfig, InferenceConfig, PropagationConfig, SegmentationConfig
-from dipnet.networks import Networks
 from dipnet.region import RegionPass, foreground_box
-from dipnet.segmenter import make_segmenter
+from dipnet.segmenter import Networks, make_segmenter
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from tests.videos import Squares

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from dipnet.config import OneShotConfig, PropagationConfig, SegmentationConfig
-from dipnet.one_shot import fine_tune_on
 from dipnet.train_propagation import new_propagation, train_propagation
-from dipnet.train_segmentation import new_segmentation, train_segmentation
+from dipnet.train_segmentation import fine_tune_on, new_segmentation, train_segmentation
 from tests.videos import Squares, first_frame
 from vos.backbone import Backbone
 from vos.config import AugmentationConfig, TrainingConfig

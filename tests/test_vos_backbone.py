@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vos.backbone import CHANNELS, Backbone, WeightsError, torchvision_models
-from vos.losses import masked_cross_entropy
+from vos.optimization import masked_cross_entropy
 
 
 @pytest.mark.parametrize("stride", [32, 16])

@@ -12,12 +12,14 @@ from PIL import Image
 
 from harness.datasets.pixels import read_mask, write_mask
 from harness.errors import DataError
+from harness.stage import Task
 from tests.engine import ROOT
 from tests.videos import Squares
 from vos import FolderVideo, Segmenter, Video, segment_video
 from vos.config import TimingConfig
 from vos.geometry import Box
-from vos.segment import exclusive, label, write_masks
+from vos.segment import exclusive, label
+from vos.stage_runs import run_segmenting
 from vos.timing import FineTuning, measure_seconds
 
 
@@ -61,7 +63,9 @@ def test_a_segmenter_takes_one_video_after_the_other() -> None:
 
 def test_masks_are_written_under_the_names_of_their_frames(tmp_path: Path) -> None:
     video, said = Squares(objects=2, length=3), []
-    write_masks(tmp_path / "masks", video, MovesRight(), lambda share, text: said.append((share, text)))
+    inputs = {"config": None, "needs": {}, "data": {"video": video}}
+    task = Task(folder=tmp_path, scratch=tmp_path, progress=lambda share, text: said.append((share, text)), **inputs)
+    run_segmenting(task, MovesRight)
     files = sorted((tmp_path / "masks").iterdir())
     assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
     assert np.array_equal(read_mask(files[2]), np.roll(video.mask(0), 2, axis=1))

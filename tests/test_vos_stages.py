@@ -14,19 +14,18 @@ from harness.config import Config
 from harness.datasets.pixels import read_mask
 from harness.errors import DataUnavailableError
 from harness.method import CellPlan, CellRequest
-from harness.stage import Data, Stage, Task
+from harness.stage import Data, Task
 from tests.test_dipnet_stages import STILLS, VIDEOS, reached, run
 from tests.videos import Squares, first_frame
 from vos.backbone import Backbone
 from vos.checkpoint import for_inference, load_network, save_network
 from vos.config import FineTuningConfig, NetworkTraining, TimingConfig, TrainingConfig, TrainStageConfig
 from vos.geometry import Box, Image, View
-from vos.losses import masked_cross_entropy
 from vos.one_shot import FrameObjective, fine_tune
-from vos.optimization import TrainingRun, optimize
+from vos.optimization import TrainingRun, masked_cross_entropy, optimize
 from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor
 from vos.stage_runs import fine_tuning_run, run_segmenting, run_timing, run_training
-from vos.stages import ROLES, initial_weights, mean_frames, relevant, time_stage, train_stage, train_stages, video_stage
+from vos.stages import ROLES, mean_frames, relevant, time_stage, train_stages, video_stage
 from vos.timing import FineTuning
 from vos.training import train
 
@@ -84,13 +83,12 @@ class Small:
     label, config = "small", SmallConfig
 
     def plan(self, request: CellRequest) -> CellPlan:
-        def stage(role: str, data: Data, before: Stage | None) -> Stage:
-            weights, file = initial_weights("none", "mini", before)
+        def stage(role: str, data: Data, weights: str) -> tuple[str, str, Config]:
             training = relevant(getattr(request.config.training, role), "clip_window")
             config = TrainStageConfig(training=training, weights=weights, seed=request.seed)
-            return train_stage(request, f"train, {ROLES[role]}", f"{HERE}:run_train", config, data, before, file)
+            return f"train, {ROLES[role]}", f"{HERE}:run_train", config
 
-        trained, skipped = train_stages(request, "all", stage)
+        trained, skipped = train_stages(request, "all", "none", "mini", stage)
         segment = {}
         for name in request.sequences:
             tune = TuneConfig(seed=request.seed)
@@ -100,7 +98,7 @@ class Small:
             )
         timing = TimingConfig(mean_frames=mean_frames(request))
         timed = time_stage(request, f"{HERE}:run_time", timing, {"network": trained})
-        return CellPlan(segment=segment, timing=timed, left_out=skipped)
+        return CellPlan(segment=segment, timing=timed, omitted=skipped)
 
 
 def new(weights: str, seed: int) -> SmallNetwork:
@@ -180,7 +178,7 @@ def test_a_method_may_learn_while_it_segments() -> None:
 
 def test_training_stages_without_data_are_skipped_with_a_note() -> None:
     cell = plan(pretraining=None)
-    assert cell.left_out == ("pre-training skipped: no VOC",)
+    assert cell.omitted == ("pre-training skipped: no VOC",)
     assert [stage.name for stage in reached(cell.segment["a"]).values()].count("train") == 1
     with pytest.raises(DataUnavailableError, match=r"no VOC.*no DAVIS"):
         plan(pretraining=None, offline=None)

@@ -1,7 +1,4 @@
-"""Backbones as five blocks in a row, Conv1 to Conv5 in ResNet's terms, at strides 2, 4, 8, 16 and 32.
-
-Networks are built of such blocks so that they can act between them and take features from each. Torchvision's models
-are used for their layers and weights."""
+"""Torchvision's models as five blocks in a row, Conv1 to Conv5 in ResNet's terms: networks can act in between."""
 
 from __future__ import annotations
 
@@ -47,7 +44,10 @@ class Backbone(nn.Module):
         if output_stride == 16:
             _dilate(blocks[4])
         if input_channels != 3:
-            _widen_input(blocks[0], input_channels)
+            first = next(layer for layer in blocks[0].modules() if isinstance(layer, nn.Conv2d))
+            first.in_channels = input_channels
+            first.weight = nn.Parameter(first.weight.new_empty(first.out_channels, input_channels, *first.kernel_size))
+            first.reset_parameters()
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, image: Float[Tensor, "n c h w"]) -> list[Tensor]:
@@ -62,7 +62,7 @@ class Backbone(nn.Module):
         """Load `imagenet`, `none`, or the file of a torchvision state dict. Raises WeightsError."""
         if weights == "none" or self.name == "mini":
             return
-        state = _imagenet_state(self.name) if weights == "imagenet" else read_weights(Path(weights))
+        state = _imagenet_state(self.name) if weights == "imagenet" else _read_weights(Path(weights))
         own = self.state_dict()
         renamed = {new: value for old, value in state.items() if (new := _block_key(self.name, old)) in own}
         _widen_first(renamed, own)
@@ -82,8 +82,7 @@ class Backbone(nn.Module):
         self.load_state_dict(state)
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a file of tensors. Raises WeightsError."""
+def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -98,9 +97,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def torchvision_models() -> ModuleType:
     """Return `torchvision.models`, even if torchvision's compiled operators do not fit the installed torch.
 
-    A CPU-only torch from PyPI may meet a torchvision whose operators are built for CUDA. Its import then fails, since
-    it registers shape functions for operators that do not exist. Only detection models use these operators; declaring
-    their signatures lets the import pass."""
+    With a CPU-only torch, the import of a torchvision that is built for CUDA fails: it registers shape functions for
+    operators that do not exist. Only detection models use them; declaring their signatures lets the import pass."""
     try:
         return importlib.import_module("torchvision.models")
     except RuntimeError as error:
@@ -180,15 +178,6 @@ def _widen_first(state: dict[str, Tensor], own: dict[str, Tensor]) -> None:
         wide = torch.zeros_like(own[first])
         wide[:, : state[first].shape[1]] = state[first]
         state[first] = wide
-
-
-def _widen_input(block: nn.Module, channels: int) -> None:
-    for layer in block.modules():
-        if isinstance(layer, nn.Conv2d) and layer.in_channels == 3:
-            layer.in_channels = channels
-            layer.weight = nn.Parameter(layer.weight.new_empty(layer.out_channels, channels, *layer.kernel_size))
-            layer.reset_parameters()
-            return
 
 
 def _imagenet_state(name: str) -> dict[str, Tensor]:

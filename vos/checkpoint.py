@@ -12,9 +12,10 @@ from torch import nn
 N = TypeVar("N", bound=nn.Module)
 
 
-def load_network(network: nn.Module, file: Path) -> None:
-    """Load the weights that `save_network` wrote."""
+def load_network(network: N, file: Path) -> N:
+    """Return the network with the weights that `save_network` wrote."""
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    return network
 
 
 def save_network(network: nn.Module, file: Path) -> None:

@@ -45,8 +45,7 @@ class AugmentationConfig(Config):
     """Largest shift, in sides of the image."""
 
     paste: float = Field(0.0, ge=0, le=1)
-    """Training only: probability that the object of another image is pasted in, and that the sample is about either
-    (choice, for small scales: few videos of one object each would teach to find objects whatever the hint)."""
+    """Training only: probability that the object of another image is pasted in (`vos.paste`; choice, small scales)."""
 
     color: float = Field(0.0, ge=0, le=0.5)
     """Largest change of brightness, contrast and of each channel, as a share."""
@@ -78,21 +77,17 @@ class OptimizerConfig(Config):
     """Samples per step (paper)."""
 
     accumulate: int = Field(1, ge=1)
-    """Parts in which a batch is processed one after the other, where the whole does not fit the memory. The gradient
-    remains the whole batch's, but batch norm that is learned sees the parts."""
+    """Parts in which a batch is processed to save memory. The gradient stays; batch norm that is learned sees parts."""
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(1e-4, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
-    """CRN."""
-
     backbone_rate: float = Field(1.0, ge=0)
     """Learning rate of backbones as a multiple of the rest's (choice)."""
 
     frozen_blocks: int = Field(0, ge=0, le=5)
-    """First blocks of each backbone that keep their weights (choice, for small scales). A backbone with the mask as an
-    input channel learns all of its blocks."""
+    """First blocks of a backbone that keep their weights (choice, small scales); 0 if the mask is an input channel."""
 
     schedule: Literal["constant", "cosine"] = "constant"
     """Course of the learning rate over the stage; `cosine` falls to a fiftieth (choice)."""
@@ -101,12 +96,10 @@ class OptimizerConfig(Config):
     """Statistics: learned, kept as loaded in the backbone only, or kept everywhere (paper, CRN: off-line, one-shot)."""
 
     patience: int | None = Field(None, ge=1)
-    """Beyond the paper: training stops after so many windows of ten steps without a lower mean loss; the steps asked
-    for are then the most that it takes. Null takes them all."""
+    """Beyond the paper: training stops after so many windows of ten steps without a lower mean loss; null: never."""
 
     sizes: tuple[int, ...] = ()
-    """Sides of the input, one drawn per batch (CRN: 352…512, off-line also 640, one-shot also 544); empty: the
-    network's own. DIPNet's propagation network has one size."""
+    """Sides of the input, one drawn per batch (CRN: 352…512, off-line also 640, one-shot also 544); empty: its own."""
 
     augmentation: AugmentationConfig = AugmentationConfig()
     coarse: CoarseConfig = CoarseConfig()
@@ -163,8 +156,8 @@ class FineTuningConfig(OptimizerConfig):
     """As in training (CRN)."""
 
     feature_views: int = Field(0, ge=0)
-    """Beyond the paper: the backbone keeps its weights and its features are computed once, for that many variations of
-    the first frame from which every step draws; 0 varies the frame anew at each step and tunes the backbone too."""
+    """Beyond the paper: steps draw from so many variations of the frame, whose features are computed once by a frozen
+    backbone; 0 varies the frame at each step and tunes the backbone too."""
 
 
 class TrainStageConfig(Config):

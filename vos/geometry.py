@@ -84,13 +84,10 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """One frame with the mask of one object, both square and of one size."""
+    """One frame (RGB) with the mask of one object (0, 1, or 255 for void), both square and of one size."""
 
     frame: Image
-    """side × side × 3, RGB."""
-
     mask: Image
-    """side × side: 0, 1, or 255 for void."""
 
     @classmethod
     def cut(cls, frame: Image, mask: Image, box: Box, side: int) -> Self:

@@ -75,8 +75,7 @@ def fine_tune(
 ) -> N:
     """Return a copy of the network after `steps` steps on variations of one frame and its mask (0 or 1).
 
-    `view` is twice as large as the network's input, so that crops of it stay sharp. Takes fewer steps if the config has
-    a patience and the loss settles."""
+    `view` is twice as large as the network's input, so that crops of it stay sharp."""
     network = copy.deepcopy(network)
     sizes = config.sizes or (len(view.mask) // 2,)
 

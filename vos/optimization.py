@@ -1,7 +1,6 @@
 """The loop that trains any network: steps, checkpoints, curves, and a stop at a loss that is not finite.
 
-A step's batch and the network's weights before it decide the weights after it, so a training that was killed and
-continues from its checkpoint ends with the same weights."""
+A step's weights follow from its batch and the weights before it, so a resumed training ends with the same weights."""
 
 from __future__ import annotations
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vos.backbone import Backbone
 from vos.checkpoint import save_tensors
@@ -48,18 +48,8 @@ class Objective:
     """Draws a batch, on any device."""
 
     loss: Callable[[Batch, Tensor], Tensor]
-    """Loss of a part of a batch on the run's device. The second argument is `known` of the whole batch, so that the
-    losses of all parts add up to that of the batch: a mean over known pixels divides by its sum, a mean over samples
-    by its length."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """A loss on videos that are not trained on."""
-
-    objective: Objective
-    interval: int
-    """Steps between two validation losses; another one follows the last step."""
+    """Loss of a part of a batch on the run's device, and `known` of the whole batch, by which a mean is to divide: the
+    losses of all parts add up to that of the batch."""
 
 
 @dataclass(kw_only=True)
@@ -106,14 +96,14 @@ def optimize(
     steps: int,
     run: TrainingRun,
     *,
-    validation: Validation | None = None,
+    validation: Objective | None = None,
+    interval: int = 1,
 ) -> None:
     """Take `steps` steps of SGD or AdamW, from the checkpoint in `run.scratch` or from the beginning.
 
-    Takes fewer if the config has a patience and the loss settles.
-
-    Raises:
-        TrainingError: The loss is not finite. The checkpoint before it stays, the batch is kept in `run.failures`."""
+    Takes fewer if the config has a patience and the loss settles. The loss of `validation` is computed every `interval`
+    steps and after the last one. Raises TrainingError if the loss is not finite: the checkpoint before it stays, and
+    the batch is kept in `run.failures`."""
     if config.batch < config.accumulate * run.world.size:
         text = f"a batch of {config.batch} for {run.world.size} processes and {config.accumulate} parts"
         raise TrainingError(f"{text}: each needs a sample; give a larger batch or fewer GPUs")
@@ -139,8 +129,8 @@ def optimize(
         optimizer.step()
         recent.append(loss)
         last = step + 1 == steps
-        if validation and run.world.rank == 0 and (last or (step + 1) % validation.interval == 0):
-            run.validation.append((step + 1, _validate(network, validation.objective, steps, run)))
+        if validation and run.world.rank == 0 and (last or (step + 1) % interval == 0):
+            run.validation.append((step + 1, _validate(network, validation, steps, run)))
             set_mode(network, config.batch_norm)
         if (step + 1) % CURVE_STEPS == 0 or last:
             run.curve.append((step + 1, sum(recent) / len(recent)))
@@ -149,9 +139,18 @@ def optimize(
             if settled([loss for _, loss in run.curve], config.patience):
                 break
             if run.scratch is not None and run.world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save_checkpoint(run.scratch / CHECKPOINT, network, optimizer, step + 1, run)
+                state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+                save_tensors(state | {"curve": run.curve, "validation": run.validation}, run.scratch / CHECKPOINT)
                 saved = time.monotonic()
     network.eval()
+
+
+def masked_cross_entropy(logits: Tensor, truth: Tensor, known: Tensor, whole: Tensor | None = None) -> Tensor:
+    """Return the mean binary cross entropy over the pixels where `known` is 1.
+
+    `whole` is `known` of the whole batch of which these samples are a part: the losses of its parts add up."""
+    loss = functional.binary_cross_entropy_with_logits(logits, truth, weight=known, reduction="sum")
+    return loss / (known if whole is None else whole).sum().clamp(min=1)
 
 
 def settled(losses: list[float], patience: int | None) -> bool:
@@ -162,7 +161,7 @@ def settled(losses: list[float], patience: int | None) -> bool:
 
 
 class _Step(nn.Module):
-    """A loss as a module, as DistributedDataParallel expects; it holds the network for its parameters."""
+    """A loss as a module, as DistributedDataParallel expects."""
 
     def __init__(self, network: nn.Module, objective: Objective) -> None:
         super().__init__()
@@ -216,14 +215,6 @@ def _keep_batch(batch: Batch, step: int, run: TrainingRun) -> str:
     return f", kept in {path}"
 
 
-def save_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, run: TrainingRun
-) -> None:
-    """Write all that a training needs to continue."""
-    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    save_tensors(state | {"curve": run.curve, "validation": run.validation}, path)
-
-
 def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, run: TrainingRun) -> int:
     """Load the checkpoint, if there is one; return the step to continue with."""
     if run.scratch is None or not (run.scratch / CHECKPOINT).exists():
@@ -272,6 +263,4 @@ def set_mode(network: nn.Module, batch_norm: str) -> None:
 
 
 def _rate(config: OptimizerConfig, share: float) -> float:
-    if config.schedule == "constant":
-        return 1.0
-    return 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2
+    return 1.0 if config.schedule == "constant" else 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2

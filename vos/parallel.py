@@ -1,8 +1,7 @@
 """One training on several processes (`DistributedDataParallel`): NCCL between GPUs of one machine, gloo between CPUs.
 
 Every process draws the same batches from the same seeds and processes its share of each. Gradients are summed, so the
-weights are those of one process up to rounding, wherever batch norm is frozen. Drawing takes milliseconds; the networks
-take the time. A checkpoint fits any number of processes."""
+weights are those of one process up to rounding, if batch norm is frozen. A checkpoint fits any number of processes."""
 
 from __future__ import annotations
 
@@ -56,10 +55,8 @@ def process_group(size: int, follow: Callable[[World, str], object], device: str
     """Make this process the first of `size`; the others, started here, call `follow` with their World and device.
 
     `follow` must be picklable, and do the same steps as the body of the `with`. On `cuda` each process has a GPU of its
-    own. `meeting` is a file by which they find each other, made and removed here.
-
-    Raises:
-        ParallelError: Another process failed; its output says why."""
+    own. `meeting` is a file by which they find each other, made and removed here. Raises ParallelError if one of them
+    failed."""
     if size == 1:
         yield World()
         return

@@ -1,8 +1,6 @@
 """Objects of other images pasted into training samples, so that networks must read from the hint which one is meant.
 
-A training set of few videos with one striking object each teaches networks to find striking objects, whatever
-identity or coarse mask they are given. With a second object in the picture, which the sample is about as often as its
-own, they cannot do without. Not in DIPNet's paper, whose pre-training data has many objects in one image."""
+Videos of one object each teach them to find striking objects, whatever the hint (DEVIATIONS.md, row 26)."""
 
 from __future__ import annotations
 
@@ -34,8 +32,7 @@ MINIMUM_PIXELS = 48
 def paste(views: Sequence[View], donors: Sequence[View], rng: Generator) -> list[View]:
     """Put the donors' object into the views, one donor per view, in front of or behind the views' own object.
 
-    The result is about either object with equal probability. Where that object would be hidden in the first view, the
-    views are returned unchanged."""
+    The result is about either object with equal probability. If it is hidden in the first view, nothing is pasted."""
     box = Box.around(donors[0].mask == 1)
     if box is None:
         return list(views)

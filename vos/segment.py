@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from harness.datasets.pixels import write_mask
 from vos.geometry import Image
 from vos.video import Video
 
@@ -24,11 +22,9 @@ class Segmenter(Protocol):
 
     def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:
         """Take the first frame and its masks; forget any earlier video."""
-        ...
 
     def step(self, frame: Image) -> Float[np.ndarray, "objects height width"]:
         """Return the score of each object at each pixel of the next frame, in 0..1."""
-        ...
 
 
 def segment_video(video: Video, segmenter: Segmenter) -> Iterator[Image]:
@@ -38,16 +34,6 @@ def segment_video(video: Video, segmenter: Segmenter) -> Iterator[Image]:
     segmenter.start(video.frame(0), objects)
     for index in range(1, len(video)):
         yield label(segmenter.step(video.frame(index)), video.object_ids)
-
-
-def write_masks(
-    folder: Path, video: Video, segmenter: Segmenter, progress: Callable[[float, str], None] = lambda share, text: None
-) -> None:
-    """Write the mask of every frame as `<frame name>.png`, object ids as palette indices, into a new folder."""
-    folder.mkdir()
-    for index, mask in enumerate(segment_video(video, segmenter)):
-        write_mask(folder / f"{video.frame_name(index)}.png", mask)
-        progress((index + 1) / len(video), video.frame_name(index))
 
 
 def first_objects(video: Video) -> Bool[np.ndarray, "objects height width"]:

@@ -1,7 +1,4 @@
-"""Bodies of the stages that network methods have in common, called by their run functions.
-
-Torch is imported inside the functions: planning reads the names of run functions only, and torch takes seconds and half
-a gigabyte."""
+"""Bodies of the stages that network methods have in common, called by their run functions; planning needs no torch."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from harness.datasets.pixels import write_mask
 from vos.config import TrainStageConfig
-from vos.segment import write_masks
+from vos.segment import segment_video
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from vos.optimization import TrainingRun
     from vos.segment import Segmenter
     from vos.timing import FineTuning
+    from vos.video import Video
 
 
 def run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[..., None]) -> None:
@@ -31,10 +30,11 @@ def run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[...,
 
     from vos.checkpoint import save_network
     from vos.parallel import own_device, process_group
-    from vos.training import Training
+    from vos.training import train_process
 
     config: TrainStageConfig = task.config
-    training = Training(
+    training = partial(
+        train_process,
         new=partial(new, weights=weights_of(task), seed=config.seed),
         learn=partial(learn, videos=task.data["videos"], config=config.training),
         before=task.needs["before"] / "network.pt" if "before" in task.needs else None,
@@ -64,11 +64,16 @@ def fine_tuning_run(task: Task) -> TrainingRun:
 
 
 def run_segmenting(task: Task, load: Callable[[], Segmenter]) -> None:
-    """Write `masks/<frame>.png` for every frame of the video."""
+    """Write `masks/<frame>.png` for every frame of the video, object ids as palette indices."""
     import torch
 
     torch.set_num_threads(task.cpus)
-    write_masks(task.folder / "masks", task.data["video"], load(), task.progress)
+    video: Video = task.data["video"]
+    segmenter = load()
+    (task.folder / "masks").mkdir()
+    for index, mask in enumerate(segment_video(video, segmenter)):
+        write_mask(task.folder / "masks" / f"{video.frame_name(index)}.png", mask)
+        task.progress((index + 1) / len(video), video.frame_name(index))
 
 
 def run_timing(
@@ -88,6 +93,4 @@ def run_timing(
 def weights_of(task: Task) -> str:
     """Return what a network starts from: `imagenet`, `none` (also where weights follow from `before`), or a file."""
     kind: str = task.config.weights
-    if kind == "file":
-        return str(task.data["weights"])
-    return "none" if kind == "network" else kind
+    return str(task.data["weights"]) if kind == "file" else "none" if kind == "network" else kind

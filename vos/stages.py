@@ -1,18 +1,17 @@
 """The stages that network methods have in common: pre-training → off-line training → finetune → segment → time.
 
-A method calls these functions in its `plan` and gives each stage its config and its run function, which calls the
-functions of `vos.stage_runs`. Configs of stages hold what changes their result and nothing else, so that variants share
-what they have in common. Planning does not import torch."""
+A method calls these functions in its `plan` and gives each stage its run function, which calls those of
+`vos.stage_runs`, and its config: what changes the result and nothing else, so that variants share stages."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from harness.errors import DataUnavailableError, StudyError
+from harness.files import sha256_of
 from harness.method import CellRequest
 from harness.stage import Data, Resources, Stage
 from vos.config import TrainingConfig, with_defaults
@@ -22,17 +21,32 @@ ROLES = {"pretraining": "pre-training", "offline": "off-line training"}
 
 
 def train_stages(
-    request: CellRequest, last: str, train: Callable[[str, Data, Stage | None], Stage]
+    request: CellRequest,
+    last: str,
+    weights: str,
+    backbone: str,
+    train: Callable[[str, Data, str], tuple[str, str, BaseModel]],
 ) -> tuple[Stage, tuple[str, ...]]:
     """Return the last training stage that option and data allow, and notes on the skipped ones.
 
-    `last` is a role, or anything else for all of them. `train` makes a stage from its role, its data and the stage that
-    it continues. Raises DataUnavailableError if there is no data for any of them."""
+    `last` is a role, or anything else for all of them. The first one starts from the option `weights`. `train` returns
+    label, run function and config of a stage, whose data are `videos`, from its role, its data and what it starts from.
+    Raises DataUnavailableError if there is no data for any of them."""
     wanted = ["pretraining"] if last == "pretraining" else list(ROLES)
     stage, notes = None, []
     for role in wanted:
         if data := request.training.get(role):
-            stage = train(role, data, stage)
+            start, file = ("network", {}) if stage else initial_weights(weights, backbone)
+            label, run, config = train(role, data, start)
+            stage = Stage(
+                name="train",
+                label=label,
+                run=run,
+                config=config,
+                needs={"before": stage} if stage else {},
+                data={"videos": data, **file},
+                resources=Resources(gpus=request.gpus),
+            )
         else:
             notes.append(f"{ROLES[role]} skipped: {request.missing.get(role, 'no data for it')}")
     if stage is None:
@@ -40,41 +54,19 @@ def train_stages(
     return stage, tuple(notes)
 
 
-def train_stage(
-    request: CellRequest,
-    label: str,
-    run: str,
-    config: BaseModel,
-    data: Data,
-    before: Stage | None,
-    weights: Mapping[str, Data],
-) -> Stage:
-    """Return the stage that trains a network on the `videos` of `data`, from that of the stage `before` or weights."""
-    needs = {"before": before} if before else {}
-    resources, inputs = Resources(gpus=request.gpus), {"videos": data, **weights}
-    return Stage(name="train", label=label, run=run, config=config, needs=needs, data=inputs, resources=resources)
-
-
 def relevant(training: TrainingConfig, *unread: str) -> TrainingConfig:
     """Return a training with the options at their defaults that its network does not read."""
     return with_defaults(training, unread if training.held_out else (*unread, "validation_steps"))
 
 
-def initial_weights(option: str, backbone: str, before: Stage | None = None) -> tuple[str, dict[str, Data]]:
-    """Return what a network starts from, for the stage's config and for its data.
-
-    The first is `network` where training continues, else `imagenet`, `none`, or `file`, which is then in the data.
-    Raises StudyError if that file does not exist."""
-    if before is not None:
-        return "network", {}
+def initial_weights(option: str, backbone: str) -> tuple[str, dict[str, Data]]:
+    """Return what a network starts from: `imagenet`, `none`, or `file` and its data. Raises StudyError without one."""
     if backbone == "mini" or option in ("imagenet", "none"):
         return "none" if backbone == "mini" else option, {}
     path = Path(option).expanduser().absolute()
     if not path.is_file():
         raise StudyError(f"option weights: {path} is no file; expected a state dict, or `imagenet`, or `none`")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return "file", {"weights": Data(name=path.name, digest=digest, value=path)}
+    return "file", {"weights": Data(name=path.name, digest=sha256_of(path), value=path)}
 
 
 def video_stage(

@@ -18,13 +18,10 @@ from vos.video import Video
 
 @dataclass(frozen=True)
 class FineTuning:
-    """One part of one-shot fine-tuning, to be timed."""
+    """One part of one-shot fine-tuning, to be timed: the steps that it takes, and what takes that many."""
 
     steps: int
-    """Steps that it takes in full."""
-
     run: Callable[[int], object]
-    """Runs it with that many steps."""
 
 
 def measure_seconds(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 
 from vos.checkpoint import load_network
 from vos.config import TrainingConfig
-from vos.optimization import Objective, Progress, TrainingError, TrainingRun, Validation, optimize
+from vos.optimization import Objective, Progress, TrainingError, TrainingRun, optimize
 from vos.parallel import World
 from vos.video import Video
 
@@ -26,8 +25,9 @@ def train(
 ) -> None:
     """Train a network; `objective` says what it is to learn from some videos."""
     learned, kept = split(videos, config.held_out)
-    validation = Validation(objective(kept), config.validation_steps) if kept else None
-    optimize(network, objective(learned), config, iterations(config, learned), run, validation=validation)
+    validation = objective(kept) if kept else None
+    steps, interval = iterations(config, learned), config.validation_steps
+    optimize(network, objective(learned), config, steps, run, validation=validation, interval=interval)
 
 
 def iterations(config: TrainingConfig, videos: Sequence[Video]) -> int:
@@ -38,10 +38,7 @@ def iterations(config: TrainingConfig, videos: Sequence[Video]) -> int:
 
 
 def split(videos: Sequence[Video], held_out: float) -> tuple[list[Video], list[Video]]:
-    """Return the videos to train on and those to validate on, which are evenly spread.
-
-    Raises:
-        TrainingError: No video would be left to train on."""
+    """Return the videos to train on and those to validate on, evenly spread. Raises TrainingError if none stay."""
     count = math.ceil(held_out * len(videos))
     if count and count >= len(videos):
         raise TrainingError(f"held_out {held_out}: {len(videos)} videos leave none to train on; give less, or 0")
@@ -49,40 +46,29 @@ def split(videos: Sequence[Video], held_out: float) -> tuple[list[Video], list[V
     return [v for i, v in enumerate(videos) if i not in chosen], [v for i, v in enumerate(videos) if i in chosen]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """A training stage as it is sent to the processes that run it."""
+def train_process(
+    world: World,
+    device: str,
+    progress: Progress = lambda share, text: None,
+    *,
+    new: Callable[[], nn.Module],
+    learn: Callable[..., None],
+    before: Path | None,
+    seed: int,
+    amp: bool,
+    scratch: Path,
+    cpus: int,
+) -> tuple[nn.Module, TrainingRun]:
+    """Do the share of one process of a training stage; return the trained network and its run.
 
-    new: Callable[[], nn.Module]
-    """Makes the untrained network; picklable, as is `learn`."""
-
-    learn: Callable[..., None]
-    """Trains it: called with the network and `run`."""
-
-    before: Path | None
-    """File of the network from which it continues."""
-
-    seed: int
-    amp: bool
-    scratch: Path
-    cpus: int
-
-    def __call__(
-        self, world: World, device: str, progress: Progress = lambda share, text: None
-    ) -> tuple[nn.Module, TrainingRun]:
-        """Do the share of one process; return the trained network and its run."""
-        torch.set_num_threads(max(self.cpus // world.size, 1))
-        run = TrainingRun(
-            seed=self.seed,
-            scratch=self.scratch,
-            failures=self.scratch,
-            device=device,
-            progress=progress,
-            amp=self.amp and device.startswith("cuda"),
-            world=world,
-        )
-        network = self.new()
-        if self.before is not None:
-            load_network(network, self.before)
-        self.learn(network, run=run)
-        return network, run
+    `new` makes the untrained network, which continues from the file `before`; `learn` trains it, called with `run`."""
+    torch.set_num_threads(max(cpus // world.size, 1))
+    amp = amp and device.startswith("cuda")
+    run = TrainingRun(
+        seed=seed, scratch=scratch, failures=scratch, device=device, progress=progress, amp=amp, world=world
+    )
+    network = new()
+    if before is not None:
+        load_network(network, before)
+    learn(network, run=run)
+    return network, run

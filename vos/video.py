@@ -24,23 +24,18 @@ class Video(Protocol):
     @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects in the first mask, ascending."""
-        ...
 
     def __len__(self) -> int:
         """Return the number of frames."""
-        ...
 
     def frame_name(self, index: int, /) -> str:
         """Return the name of a frame's mask file, without its ending."""
-        ...
 
     def frame(self, index: int, /) -> Image:
         """Return a frame: RGB, height × width × 3."""
-        ...
 
     def mask(self, index: int, /) -> Image:
         """Return the ids of a frame, height × width; raises LookupError where the truth is missing."""
-        ...
 
 
 class FolderVideo:
@@ -50,9 +45,7 @@ class FolderVideo:
         """Read the names and the first mask; frames are decoded on demand.
 
         The values of the mask are object ids (0 background, 255 void). A mask of nothing but 0 and 255 is one object.
-
-        Raises:
-            DataError: There are no frames, no object in the mask, or their sizes differ."""
+        Raises DataError if there are no frames, no object in the mask, or their sizes differ."""
         self.files = sorted(path for path in Path(frames).glob("*") if path.suffix.lower() in _FRAME_ENDINGS)
         if not self.files:
             raise DataError(
@@ -68,7 +61,6 @@ class FolderVideo:
             raise DataError(f"{first_mask}: {ids.shape[1]}×{ids.shape[0]}, but the frames are {size[1]}×{size[0]}")
 
     def __len__(self) -> int:
-        """Return the number of frames."""
         return len(self.files)
 
     def frame_name(self, index: int) -> str:
