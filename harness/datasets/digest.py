@@ -18,14 +18,15 @@ def content_digests(sequences: Iterable[Sequence], cache: Path | None = None) ->
     `cache` is an SQLite file shared by any number of processes. Raises DataError naming a file that cannot be read,
     StoreError if the cache cannot be used."""
     sequences = tuple(sequences)
-    content = _contents([path for one in sequences for path in (*one.frames, *one.mask_files)], cache)
+    paths = (path for one in sequences for path in (*one.frames, *one.mask_files))
+    content = file_facts("sha256", paths, cache, _sha256)
     return [_digest(one, content, with_frames=True) for one in sequences]
 
 
 def annotation_digest(sequences: Iterable[Sequence], cache: Path | None = None) -> str:
     """Return a SHA-256 over the truth of sequences and what is scored. Raises as `content_digests` does."""
     sequences = tuple(sequences)
-    content = _contents([path for one in sequences for path in one.mask_files], cache)
+    content = file_facts("sha256", (path for one in sequences for path in one.mask_files), cache, _sha256)
     digests = sorted(_digest(one, content, with_frames=False) for one in sequences)
     return text_digest("\n".join(digests))
 
@@ -42,10 +43,6 @@ def _digest(sequence: Sequence, content: dict[Path, str], *, with_frames: bool) 
         "scored": sequence.scored,
     }
     return digest_of(identity)
-
-
-def _contents(paths: list[Path], cache: Path | None) -> dict[Path, str]:
-    return file_facts("sha256", paths, cache, _sha256)
 
 
 def _sha256(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +57,7 @@ class Sequence:
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Return ids, height × width; 0 is background, 255 void. Raises DataError, LookupError without truth."""
         ids = self._ids(index)
-        if self.merged:
-            return np.where(ids == VOID, VOID, ids != 0).astype(np.uint8)
-        return ids
+        return np.where(ids == VOID, VOID, ids != 0).astype(np.uint8) if self.merged else ids
 
     def files_of_mask(self, index: int) -> tuple[Path, ...]:
         """Return the files that hold the ground truth of one frame."""
@@ -70,10 +68,6 @@ class Sequence:
     def mask_files(self) -> list[Path]:
         """All files of the ground truth, in time order."""
         return [path for index in range(len(self.masks)) for path in self.files_of_mask(index)]
-
-    def as_foreground(self) -> Sequence:
-        """Return the same video with all its objects merged into one."""
-        return replace(self, merged=True, object_ids=(1,))
 
     def _ids(self, index: int) -> NDArray[np.uint8]:
         paths = self.masks[index]
