@@ -158,9 +158,7 @@ def _track(sequence: Sequence) -> Track:
     if boxes[0] is None:
         raise DataError(f"{sequence.masks[0]}: the first mask is empty; restore it from the dataset")
     pastable = cut / len(boxes) <= MAX_CUT and max(areas) <= MAX_GROWTH * areas[0]
-    return Track(
-        sequence=sequence, height=height, width=width, boxes=tuple(boxes), area=areas[0], pastable=pastable
-    )
+    return Track(sequence=sequence, height=height, width=width, boxes=tuple(boxes), area=areas[0], pastable=pastable)
 
 
 def _paste(track: Track, base: Track, random: Random) -> Pasted:
