@@ -39,7 +39,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """Where an object of a sequence is in each frame."""
+    """Where an object of a sequence is in each frame, in pixels."""
 
     sequence: Sequence
     height: int
@@ -48,7 +48,7 @@ class Track:
     """None where the mask is empty."""
 
     area: float
-    """Area of the first mask, pixels."""
+    """Area of the first mask."""
 
     pastable: bool
     """Whether the object keeps to MAX_CUT and MAX_GROWTH."""
@@ -56,16 +56,13 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class Pasted:
-    """How an object is pasted into another sequence."""
+    """How an object is pasted into another sequence: its center begins at `start` and moves by `step` per frame."""
 
     track: Track
     scale: float
     flip: bool
     start: tuple[float, float]
-    """Center in the first frame, pixels."""
-
     step: tuple[float, float]
-    """Motion, pixels per frame."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,10 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class SceneObject:
-    """A thing in the scene: an annotated object, a distractor, an occluder or clutter."""
+    """A thing in the scene: an annotated object, a distractor, an occluder or clutter.
+
+    Lengths are in pixels, angles in radians. `radius` and `angle` are those at the start; over the video, the radius
+    grows by the factor `growth`, and the thing rotates by `turn`."""
 
     object_id: int = 0
     """Id in the masks; 0 if the thing is not annotated."""
@@ -25,45 +28,33 @@ class SceneObject:
     shape: Shape
     surface: Surface
     path: tuple[Point, ...]
-    """Two points or more, in pixels, that the center passes at equal intervals of time, smoothly."""
+    """Two points or more that the center passes at equal intervals of time, smoothly."""
 
     radius: float
-    """Radius at the start, pixels."""
-
     growth: float = 1.0
-    """Radius at the end, relative to the start."""
-
     angle: float = 0.0
-    """Rotation at the start, radians."""
-
     turn: float = 0.0
-    """Rotation over the video, radians."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a video shows, from frame 0 to frame `frames` − 1."""
+    """What a video shows, from frame 0 to frame `frames` − 1; lengths are in pixels.
+
+    The background moves by `pan` over the video, under a camera with noise of the seed `grain`."""
 
     width: int
     height: int
     frames: int
     ground: tuple[Surface, Surface]
-    """Surfaces of the background, in patches."""
+    """Surfaces of the background, in patches of `patch_size` that the seed `patches` places."""
 
     patches: int
-    """Seed of the patches."""
-
     patch_size: float
-    """Size of a patch, pixels."""
-
     pan: Point
-    """Motion of the background over the video, pixels."""
-
     objects: tuple[SceneObject, ...]
     """Everything in front of the background, from back to front."""
 
     grain: int
-    """Seed of the camera's noise."""
 
     @property
     def annotated(self) -> tuple[SceneObject, ...]:

@@ -22,32 +22,23 @@ LATTICE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """What a surface looks like, and how that changes from the start of the video to its end."""
+    """What a surface looks like, and how that changes from the start of the video to its end.
+
+    The pattern is turned by `angle` radians, has `frequency` periods per radius and is shifted by `phase` periods; its
+    noise has the seed `grain`. Over the video, hues drift in turns of the color circle, brightness by a share, and the
+    pattern in periods."""
 
     pattern: str
     """A key of PATTERNS."""
 
     colors: tuple[Color, Color]
     angle: float
-    """Direction of the pattern, radians."""
-
     frequency: float
-    """Periods per radius."""
-
     phase: float
-    """Shift of the pattern, periods."""
-
     grain: int
-    """Seed of the noise."""
-
     hue_drift: float
-    """Change of hue, turns of the color circle."""
-
     light_drift: float
-    """Relative change of brightness."""
-
     phase_drift: float
-    """Motion of the pattern, periods."""
 
 
 def make_surface(random: Random, saturation: tuple[float, float], contrast: float, drift: float) -> Surface:
