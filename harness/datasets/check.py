@@ -43,8 +43,6 @@ class ImageFacts:
     width: int = 0
     height: int = 0
     mode: str = ""
-    """Pillow's name of the pixel format."""
-
     values: Collection[int] = ()
     """Stored values, ascending; masks only."""
 
@@ -57,7 +55,7 @@ class ImageFacts:
         return f"{self.width}×{self.height}"
 
 
-def check_sequences(sequences: Iterable[Sequence], cache: Path | None = None) -> list[Problem]:
+def check_sequences(sequences: Collection[Sequence], cache: Path | None = None) -> list[Problem]:
     """Return problems in the order of sequences and frames: every file is decoded, sizes and ids are compared.
 
     `cache` is the SQLite file of `content_digests`; unchanged files are not decoded again. Raises StoreError if the
@@ -66,12 +64,11 @@ def check_sequences(sequences: Iterable[Sequence], cache: Path | None = None) ->
 
 
 def check_files(
-    sequences: Iterable[Sequence], cache: Path | None, done: Callable[[], object] = lambda: None
+    sequences: Collection[Sequence], cache: Path | None, done: Callable[[], object] = lambda: None
 ) -> tuple[list[Problem], dict[Path, ImageFacts]]:
     """Return the problems that `check_sequences` finds, and what the file of each frame holds; uses all cores.
 
     `done` is called once per file."""
-    sequences = tuple(sequences)
 
     def facts(kind: str, paths: Iterable[Path]) -> dict[Path, ImageFacts]:
         # The 2 is a version: raise it when the facts change.

@@ -21,15 +21,6 @@ from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 from harness.hardware import cores
 
-MAX_CUT = 0.1
-"""Largest share of a pasted object's frames in which the frame's edge may cut it off."""
-
-MAX_GROWTH = 4.0
-"""Largest area of a pasted object, relative to that in the first frame."""
-
-SHARE = (0.025, 0.09)
-"""Share of the frame that a pasted object covers in its first frame."""
-
 ATTEMPTS = 1000
 """Attempts to place a number of objects before one fewer is tried."""
 
@@ -51,7 +42,7 @@ class Track:
     """Area of the first mask."""
 
     pastable: bool
-    """Whether the object keeps to MAX_CUT and MAX_GROWTH."""
+    """Whether the frame's edge cuts the object off in a tenth of the frames at most, and it grows little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +145,12 @@ def _track(sequence: Sequence) -> Track:
         cut += bool(areas[-1]) and (left == 0 or top == 0 or left + across == width or top + down == height)
     if boxes[0] is None:
         raise DataError(f"{sequence.masks[0]}: the first mask is empty; restore it from the dataset")
-    pastable = cut / len(boxes) <= MAX_CUT and max(areas) <= MAX_GROWTH * areas[0]
+    pastable = cut <= 0.1 * len(boxes) and max(areas) <= 4 * areas[0]
     return Track(sequence=sequence, height=height, width=width, boxes=tuple(boxes), area=areas[0], pastable=pastable)
 
 
 def _paste(track: Track, base: Track, random: Random) -> Pasted:
-    scale = (random.uniform(*SHARE) * base.height * base.width / track.area) ** 0.5
+    scale = (random.uniform(0.025, 0.09) * base.height * base.width / track.area) ** 0.5
     length = len(base.boxes)
     meeting = max(1, round(random.uniform(0.4, 0.65) * length))
     left, top, right, bottom = base.boxes[min(meeting, length - 1)] or (0, 0, base.width, base.height)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from harness.datasets.facts import file_facts
@@ -12,20 +12,18 @@ from harness.files import sha256_of
 from harness.fingerprint import digest_of, text_digest
 
 
-def content_digests(sequences: Iterable[Sequence], cache: Path | None = None) -> list[str]:
+def content_digests(sequences: Collection[Sequence], cache: Path | None = None) -> list[str]:
     """Return for each sequence a SHA-256, 64 hex digits, over names, frames, masks, and how the truth is read.
 
     `cache` is an SQLite file shared by any number of processes. Raises DataError naming a file that cannot be read,
     StoreError if the cache cannot be used."""
-    sequences = tuple(sequences)
     paths = (path for one in sequences for path in (*one.frames, *one.mask_files))
     content = file_facts("sha256", paths, cache, _sha256)
     return [_digest(one, content, with_frames=True) for one in sequences]
 
 
-def annotation_digest(sequences: Iterable[Sequence], cache: Path | None = None) -> str:
+def annotation_digest(sequences: Collection[Sequence], cache: Path | None = None) -> str:
     """Return a SHA-256 over the truth of sequences and what is scored. Raises as `content_digests` does."""
-    sequences = tuple(sequences)
     content = file_facts("sha256", (path for one in sequences for path in one.mask_files), cache, _sha256)
     digests = sorted(_digest(one, content, with_frames=False) for one in sequences)
     return text_digest("\n".join(digests))

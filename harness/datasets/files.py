@@ -41,10 +41,15 @@ def read_lines(path: Path, border: Path) -> list[str]:
 def read_names(path: Path, border: Path) -> list[str]:
     """Return a list with one plain name per line. Raises DataError if a name is a path or is listed twice."""
     names = read_lines(path, border)
-    for name in names:
-        require_name(name, path)
-    require_unique(names, path)
+    require_names(names, path)
     return names
+
+
+def require_names(names: list[str], origin: Path) -> None:
+    """Raise DataError if one of `names`, found in the file `origin`, is a path or is listed twice."""
+    for name in names:
+        require_name(name, origin)
+    require_unique(names, origin)
 
 
 def require_unique(names: list[str], origin: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,6 @@ class Dataset(Config):
     """Candidates in this order, relative to the data root."""
 
     source: str
-    """Where to download it."""
 
 
 class Split(Config):
@@ -76,8 +75,6 @@ class Protocol(Split):
     """Annotated frames at the end that are not scored."""
 
     averaging: Averaging = "sequences"
-    """What the mean is taken over."""
-
     alternative: Averaging | None = None
     """A second mean to report, if scorers differ."""
 
@@ -91,12 +88,10 @@ class Protocol(Split):
     """False if the truth is not public (test-dev): such a benchmark is segmented and exported only."""
 
     offline: str | None = None
-    """Training set of off-line training."""
-
     pretraining: str | None = None
-    """Training set of pre-training."""
+    """Names of the training sets of off-line training and of pre-training."""
 
-    def fingerprint(self, sequences: Iterable[Sequence], cache: Path | None = None) -> str:
+    def fingerprint(self, sequences: Collection[Sequence], cache: Path | None = None) -> str:
         """Return a SHA-256, 64 hex digits, over all that scores must have in common to be compared.
 
         That is dataset, split, scored frames, boundary tolerance, averaging and the truth itself, but not titles,

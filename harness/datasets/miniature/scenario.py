@@ -17,9 +17,6 @@ from harness.datasets.miniature.textures import Surface, make_lookalike, make_su
 MAX_STEP = 0.25
 """Largest motion of an object between two frames, in diameters."""
 
-MAX_COPY = 0.35
-"""Largest score (mean J) of the first mask copied to all frames."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
@@ -214,7 +211,7 @@ def _shows(scene: Scene, scenario: Scenario) -> bool:
         least, most = (2, 6) if scenario.leaves and item.object_id == 1 else (0, 0)
         if not least <= away <= most or (areas < small).mean() > (0.5 if least else 0.25):
             return False
-        if areas[-1] < 2 * small or _copy_score(masks) > MAX_COPY or _largest_step(masks, item.radius) > MAX_STEP:
+        if areas[-1] < 2 * small or _copy_score(masks) > 0.35 or _largest_step(masks, item.radius) > MAX_STEP:
             return False
     return scenario.poles == 0 or any(_is_crossed(scene, item, ids) for item in scene.annotated)
 
@@ -223,10 +220,9 @@ def _starts_visibly(scene: Scene, share: float) -> bool:
     """Return whether each object shows a share of its area in the first frame, away from its distractors."""
     ids = render_ids(scene, 0)
     first = next(item for item in scene.annotated if item.object_id == 1)
-    for item in scene.objects:
-        is_distractor = item.surface.hue_drift and not item.object_id
-        if is_distractor and math.dist(item.path[0], first.path[0]) < 1.6 * first.radius:
-            return False
+    distractors = (item for item in scene.objects if item.surface.hue_drift and not item.object_id)
+    if any(math.dist(item.path[0], first.path[0]) < 1.6 * first.radius for item in distractors):
+        return False
     return all((ids == i.object_id).sum() >= share * (unit_area(i.shape) * i.radius**2) for i in scene.annotated)
 
 

@@ -70,9 +70,8 @@ def render_ids(scene: Scene, index: int) -> NDArray[np.uint8]:
     """Return the object ids of a frame, height × width: the foremost thing with a coverage above one half."""
     ids = np.zeros((scene.height, scene.width), np.uint8)
     for item in dropwhile(lambda item: not item.object_id, scene.objects):  # things behind all objects leave no trace
-        if (cover := _cover(scene, item, index)) is not None:
-            box, coverage, _, _ = cover
-            ids[box][coverage > 0.5] = item.object_id
+        box, coverage, _, _ = _cover(scene, item, index)
+        ids[box][coverage > 0.5] = item.object_id
     return ids
 
 
@@ -81,12 +80,11 @@ def render(scene: Scene, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
     time = scene.time(index)
     image, ids = _paint_ground(scene, time), np.zeros((scene.height, scene.width), np.uint8)
     for item in scene.objects:
-        if (cover := _cover(scene, item, index)) is not None:
-            box, coverage, u, v = cover
-            shade = np.clip(1.08 - 0.25 * ((u + 0.3) ** 2 + (v + 0.3) ** 2), 0.55, 1.1)  # light from the upper left
-            color = paint(item.surface, u, v, time) * shade[..., None]
-            image[box] += coverage[..., None] * (color - image[box])
-            ids[box][coverage > 0.5] = item.object_id
+        box, coverage, u, v = _cover(scene, item, index)
+        shade = np.clip(1.08 - 0.25 * ((u + 0.3) ** 2 + (v + 0.3) ** 2), 0.55, 1.1)  # light from the upper left
+        color = paint(item.surface, u, v, time) * shade[..., None]
+        image[box] += coverage[..., None] * (color - image[box])
+        ids[box][coverage > 0.5] = item.object_id
     noisy = 255 * image + 8 * (np.random.default_rng([scene.grain, index]).random(image.shape) - 0.5)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8), ids
 
@@ -99,16 +97,14 @@ def _paint_ground(scene: Scene, time: float) -> Field:
     return np.asarray(second + share * (first - second))
 
 
-def _cover(scene: Scene, item: SceneObject, index: int) -> tuple[tuple[slice, slice], Field, Field, Field] | None:
-    """Return box in the frame, coverage 0..1 in it, and the surface points there; None if out of sight."""
+def _cover(scene: Scene, item: SceneObject, index: int) -> tuple[tuple[slice, slice], Field, Field, Field]:
+    """Return box in the frame, coverage 0..1 in it, and the surface points there; all are empty if it is out of sight."""
     time = scene.time(index)
     center_x, center_y = _center(item.path, time)
     radius = item.radius * (1 + (item.growth - 1) * time)
     reach = 1.75 * radius * max(1.0, item.shape.aspect)  # no outline goes farther
     left, right = (int(np.clip(center_x + side * reach, 0, scene.width)) for side in (-1, 1))
     top, bottom = (int(np.clip(center_y + side * reach, 0, scene.height)) for side in (-1, 1))
-    if left >= right or top >= bottom:
-        return None
     x, y = np.meshgrid(np.arange(left, right) + 0.5 - center_x, np.arange(top, bottom) + 0.5 - center_y)
     angle = item.angle + item.turn * time
     u = (x * math.cos(angle) + y * math.sin(angle)) / radius
