@@ -71,8 +71,9 @@ def check_files(
     `done` is called once per file."""
 
     def facts(kind: str, paths: Iterable[Path]) -> dict[Path, ImageFacts]:
-        # The 2 is a version: raise it when the facts change.
-        texts = file_facts(f"{kind} 2", paths, cache, partial(_image_facts, kind), done, _is_sound)
+        compute = partial(_image_facts, kind)
+        # The 2 is a version: raise it when the facts change. A missing permission leaves no trace in the time stamp.
+        texts = file_facts(f"{kind} 2", paths, cache, compute, done, lambda text: not json.loads(text)["error"])
         return {path: ImageFacts(**json.loads(text)) for path, text in texts.items()}
 
     frames = facts("frame", (path for one in sequences for path in one.frames))
@@ -101,7 +102,8 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
                 f"{path}: a frame of {frame.size}, but {first[0].name} is {first[1].size}; all frames of a video have "
                 "one size, download the file again"
             )
-    for path in sequence.mask_files:
+    masks = sequence.mask_files
+    for path in masks:
         mask = truth[path]
         if mask.error:
             messages.append(mask.error)
@@ -117,20 +119,15 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
     start = sequence.files_of_mask(0) if sequence.masks and sequence.scored else ()
     if start and all(_is_empty(sequence, truth[path]) for path in start):  # in training, an object may come later
         messages.append(f"{start[0]}: the first mask is empty; it must show the objects, download the file again")
-    errors = [Problem(severity="error", sequence=sequence.name, message=message) for message in messages]
-    return errors + _notes(sequence, truth)
-
-
-def _notes(sequence: Sequence, truth: Mapping[Path, ImageFacts]) -> list[Problem]:
+    problems = [Problem(severity="error", sequence=sequence.name, message=message) for message in messages]
     notes = []
-    masks = sequence.mask_files
     alpha = [path for path in masks if truth[path].mode in {"LA", "RGBA"}]
     if alpha:
         notes.append(f"{alpha[0]}: {_count(alpha, masks)} an alpha channel, which is ignored")
     empty = [path for path in masks if _is_empty(sequence, truth[path])]
     if empty and not isinstance(sequence.masks[0], tuple):
         notes.append(f"{empty[0]}: {_count(empty, masks)} no object in sight")
-    return [Problem(severity="note", sequence=sequence.name, message=note) for note in notes]
+    return problems + [Problem(severity="note", sequence=sequence.name, message=note) for note in notes]
 
 
 def _is_empty(sequence: Sequence, mask: ImageFacts) -> bool:
@@ -180,10 +177,6 @@ def _decode_mask(path: Path) -> ImageFacts:
 def _require_plausible_size(path: Path, image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise DataError(f"{path}: {image.width}×{image.height} in its header; damaged, download the file again")
-
-
-def _is_sound(text: str) -> bool:
-    return not json.loads(text)["error"]  # a missing permission to read leaves no trace in the time stamp
 
 
 def _count(paths: list[Path], masks: list[Path]) -> str:

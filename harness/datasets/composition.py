@@ -42,7 +42,7 @@ class Track:
     """Area of the first mask."""
 
     pastable: bool
-    """Whether the frame's edge cuts the object off in a tenth of the frames at most, and it grows little."""
+    """Whether the frame's edge cuts the object off in a tenth of the frames at most, and its area never quadruples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def _track(sequence: Sequence) -> Track:
         cut += bool(areas[-1]) and (left == 0 or top == 0 or left + across == width or top + down == height)
     if boxes[0] is None:
         raise DataError(f"{sequence.masks[0]}: the first mask is empty; restore it from the dataset")
-    pastable = cut <= 0.1 * len(boxes) and max(areas) <= 4 * areas[0]
+    pastable = cut / len(boxes) <= 0.1 and max(areas) <= 4 * areas[0]
     return Track(sequence=sequence, height=height, width=width, boxes=tuple(boxes), area=areas[0], pastable=pastable)
 
 
@@ -199,11 +199,10 @@ def _piece(
     inside = slice(max(y, 0), min(y + height, shape[0])), slice(max(x, 0), min(x + width, shape[1]))
     if inside[0].start >= inside[0].stop or inside[1].start >= inside[1].stop:
         return None
-    mask = track.sequence.mask(source)[top:bottom, left:right].astype(np.float32)
-    frame = track.sequence.frame(source)[top:bottom, left:right].astype(np.float32)
     method = cv2.INTER_AREA if pasted.scale < 1 else cv2.INTER_LINEAR
     coverage, colors = (
-        np.asarray(cv2.resize(i, (width, height), interpolation=method), np.float32) for i in (mask, frame)
+        np.asarray(cv2.resize(whole[top:bottom, left:right].astype(np.float32), (width, height), interpolation=method))
+        for whole in (track.sequence.mask(source), track.sequence.frame(source))
     )
     if pasted.flip:
         coverage, colors = coverage[:, ::-1], colors[:, ::-1]

@@ -69,10 +69,8 @@ class Protocol(Split):
     """Whether all objects of a video count as one."""
 
     skip_first: int = 0
-    """Annotated frames at the start that are not scored."""
-
     skip_last: int = 0
-    """Annotated frames at the end that are not scored."""
+    """Numbers of annotated frames at the start and at the end that are not scored."""
 
     averaging: Averaging = "sequences"
     alternative: Averaging | None = None
@@ -121,14 +119,17 @@ def _load(path: Path) -> tuple[dict[str, Protocol], dict[str, TrainingSet]]:
     parts = ("datasets", "training", "benchmarks")
     if set(document) != set(parts):
         raise StudyError(f"{path}: keys {', '.join(document)} found; {', '.join(parts)} expected, each with a mapping")
-    datasets = {
-        name: resolve(Dataset, {"name": name, **entry}, f"{path}: datasets.{name}")
-        for name, entry in _entries(document, "datasets", path)
-    }
-    for name, dataset in datasets.items():
-        _require(dataset.layout, LAYOUTS, f"{path}: datasets.{name}.layout")
+    for part in parts:
+        if not isinstance(document[part], dict) or not all(
+            isinstance(entry, dict) for entry in document[part].values()
+        ):
+            raise StudyError(f"{path}: {part}: a mapping of names to entries expected")
+    datasets: dict[str, Dataset] = {}
+    for name, entry in document["datasets"].items():
+        datasets[name] = resolve(Dataset, {"name": name, **entry}, f"{path}: datasets.{name}")
+        _require(datasets[name].layout, LAYOUTS, f"{path}: datasets.{name}.layout")
     training: dict[str, TrainingSet] = {}
-    for name, entry in _entries(document, "training", path):
+    for name, entry in document["training"].items():
         origin = f"{path}: training.{name}"
         filled = _fill(name, entry, datasets, origin)
         if (larger := entry.get("enlarged_by")) is not None:
@@ -136,20 +137,13 @@ def _load(path: Path) -> tuple[dict[str, Protocol], dict[str, TrainingSet]]:
             filled["enlarged_by"] = training[larger].model_dump()
         training[name] = resolve(TrainingSet, filled, origin)
     benchmarks = {}
-    for name, entry in _entries(document, "benchmarks", path):
+    for name, entry in document["benchmarks"].items():
         origin = f"{path}: benchmarks.{name}"
         benchmarks[name] = resolve(Protocol, _fill(name, entry, datasets, origin), origin)
         for role in ("offline", "pretraining"):
             if (value := getattr(benchmarks[name], role)) is not None:
                 _require(value, training, f"{origin}.{role}")
     return benchmarks, training
-
-
-def _entries(document: Mapping[str, Any], part: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
-    entries = document[part]
-    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        raise StudyError(f"{path}: {part}: a mapping of names to entries expected")
-    return list(entries.items())
 
 
 def _fill(name: str, entry: dict[str, Any], datasets: Mapping[str, Dataset], origin: str) -> dict[str, Any]:

@@ -56,8 +56,7 @@ def _write_all(folder: Path, seed: int) -> None:
         layouts.write_davis17(folder / "DAVIS2017", split, _render(scenarios, f"{seed}/davis17"))
     test_dev = _render(videos.TEST_DEV, f"{seed}/davis17")
     layouts.write_davis17(folder / "DAVIS2017-test-dev", "test-dev", test_dev, annotated=1)
-    shots = _render(videos.YOUTUBE_OBJECTS, f"{seed}/youtube")
-    layouts.write_youtube_objects(folder / "YouTube-Objects", shots)
+    layouts.write_youtube_objects(folder / "YouTube-Objects", _render(videos.YOUTUBE_OBJECTS, f"{seed}/youtube"))
     layouts.write_segtrack(folder / "SegTrackv2", _render(videos.SEGTRACK, f"{seed}/segtrack"))
     stills = {f"2007_{number:06d}": _still(number, f"{seed}/voc/{number}") for number in range(STILLS)}
     layouts.write_voc(folder / "VOCdevkit/VOC2012", stills)

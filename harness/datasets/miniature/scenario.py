@@ -211,7 +211,8 @@ def _shows(scene: Scene, scenario: Scenario) -> bool:
         least, most = (2, 6) if scenario.leaves and item.object_id == 1 else (0, 0)
         if not least <= away <= most or (areas < small).mean() > (0.5 if least else 0.25):
             return False
-        if areas[-1] < 2 * small or _copy_score(masks) > 0.35 or _largest_step(masks, item.radius) > MAX_STEP:
+        copied = (masks[1:-1] & masks[0]).sum((1, 2)) / (masks[1:-1] | masks[0]).sum((1, 2))  # J of the first mask
+        if areas[-1] < 2 * small or copied.mean() > 0.35 or _largest_step(masks, item.radius) > MAX_STEP:
             return False
     return scenario.poles == 0 or any(_is_crossed(scene, item, ids) for item in scene.annotated)
 
@@ -224,13 +225,6 @@ def _starts_visibly(scene: Scene, share: float) -> bool:
     if any(math.dist(item.path[0], first.path[0]) < 1.6 * first.radius for item in distractors):
         return False
     return all((ids == i.object_id).sum() >= share * (unit_area(i.shape) * i.radius**2) for i in scene.annotated)
-
-
-def _copy_score(masks: NDArray[np.bool_]) -> float:
-    """Return the mean J of the first mask copied to the frames that are scored."""
-    first, rest = masks[0], masks[1:-1]
-    both, either = (rest & first).sum((1, 2)), (rest | first).sum((1, 2))
-    return float(np.mean(both / either))
 
 
 def _largest_step(masks: NDArray[np.bool_], radius: float) -> float:

@@ -98,7 +98,7 @@ def _paint_ground(scene: Scene, time: float) -> Field:
 
 
 def _cover(scene: Scene, item: SceneObject, index: int) -> tuple[tuple[slice, slice], Field, Field, Field]:
-    """Return box in the frame, coverage 0..1 in it, and the surface points there; all are empty if it is out of sight."""
+    """Return box in the frame, coverage 0..1 in it, and the surface points there; all empty if out of sight."""
     time = scene.time(index)
     center_x, center_y = _center(item.path, time)
     radius = item.radius * (1 + (item.growth - 1) * time)
