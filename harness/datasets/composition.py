@@ -200,10 +200,9 @@ def _piece(
     if inside[0].start >= inside[0].stop or inside[1].start >= inside[1].stop:
         return None
     method = cv2.INTER_AREA if pasted.scale < 1 else cv2.INTER_LINEAR
-    coverage, colors = (
-        np.asarray(cv2.resize(whole[top:bottom, left:right].astype(np.float32), (width, height), interpolation=method))
-        for whole in (track.sequence.mask(source), track.sequence.frame(source))
-    )
+    images = (track.sequence.mask(source), track.sequence.frame(source))
+    crops = (image[top:bottom, left:right].astype(np.float32) for image in images)
+    coverage, colors = (np.asarray(cv2.resize(i, (width, height), interpolation=method), np.float32) for i in crops)
     if pasted.flip:
         coverage, colors = coverage[:, ::-1], colors[:, ::-1]
     part = slice(inside[0].start - y, inside[0].stop - y), slice(inside[1].start - x, inside[1].stop - x)
