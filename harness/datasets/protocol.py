@@ -109,9 +109,9 @@ def load_protocols(path: Path | None = None) -> Mapping[str, Protocol]:
     return _load(path or protocols_file())[0]
 
 
-def load_training_sets() -> Mapping[str, TrainingSet]:
-    """Return the training sets in the shipped file by name."""
-    return _load(protocols_file())[1]
+def load_training_sets(path: Path | None = None) -> Mapping[str, TrainingSet]:
+    """Return training sets by name, from `path` or the shipped file. Raises StudyError naming file and key."""
+    return _load(path or protocols_file())[1]
 
 
 def _load(path: Path) -> tuple[dict[str, Protocol], dict[str, TrainingSet]]:
