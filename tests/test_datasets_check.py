@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from harness.datasets import Problem, check_sequences, load_benchmark, load_protocols, load_training, require_sound
+from harness.datasets.check import check_files
 from harness.errors import DataError, StoreError
 from tests.test_datasets_layouts import make_davis16, make_davis17, save_frame, save_gray, save_palette
 
@@ -177,5 +178,5 @@ def test_progress_counts_every_file_once(tmp_path: Path) -> None:
     seen: list[int] = []
     save_gray(make_davis17(tmp_path) / "Annotations/480p/other/00000.png")
     sequences = load_benchmark(load_protocols()["davis17-val"], tmp_path)
-    check_sequences(sequences, done=lambda: seen.append(1))
+    check_files(sequences, None, done=lambda: seen.append(1))
     assert len(seen) == 8

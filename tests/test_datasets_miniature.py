@@ -25,7 +25,7 @@ from harness.datasets import (
 )
 from harness.datasets.miniature.scenario import make_scene
 from harness.datasets.miniature.scene import render
-from harness.datasets.miniature.videos import DAVIS17, FORMAT
+from harness.datasets.miniature.videos import DAVIS17
 from harness.errors import StoreError
 
 VIDEOS = ("davis16-val", "davis17-val")
@@ -150,7 +150,7 @@ def test_segtrack_has_a_folder_per_object_and_two_file_types(root: Path) -> None
 def test_the_seed_decides_the_pixels_of_a_scene() -> None:
     digests = []
     for seed in ("a", "a", "b"):
-        image, ids = render(make_scene(DAVIS17["val"]["mini-pair-fake"], FORMAT, seed), 2)
+        image, ids = render(make_scene(DAVIS17["val"]["mini-pair-fake"], seed), 2)
         digests.append(hashlib.sha256(image.tobytes() + ids.tobytes()).hexdigest())
     assert digests[0] == digests[1] != digests[2]
 

@@ -5,24 +5,14 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.config import Config
-from harness.datasets import VOID, write_mask
+from harness.datasets import VOID, Sequence, write_mask
 from harness.method import CellPlan, CellRequest
-from harness.stage import Resources, Stage
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from harness.datasets import Sequence
-    from harness.stage import Task
-
-
-class FirstMaskConfig(Config):
-    """Config without options."""
+from harness.stage import Resources, Stage, Task
 
 
 @dataclass(frozen=True)
@@ -30,7 +20,8 @@ class FirstMask:
     """The method that studies call `first-mask`."""
 
     label: str = "first mask copied"
-    config: type[FirstMaskConfig] = FirstMaskConfig
+    config: type[Config] = Config
+    """There are no options."""
 
     def plan(self, request: CellRequest) -> CellPlan:
         """Plan one stage per sequence, and timing on the first one."""

@@ -2,9 +2,9 @@
 
 from harness.datasets.check import Problem, check_sequences, require_sound
 from harness.datasets.composition import compose
-from harness.datasets.digest import annotation_digest, content_digests
+from harness.datasets.digest import content_digests
 from harness.datasets.files import require_name
-from harness.datasets.generated import DataKind, data_kind
+from harness.datasets.generated import data_kind
 from harness.datasets.inventory import Part, check_part, find_parts, list_entries
 from harness.datasets.layouts import LAYOUTS
 from harness.datasets.locate import Located, load_benchmark, load_training, locate, read_sequences
@@ -14,9 +14,8 @@ from harness.datasets.protocol import Protocol, TrainingSet, load_protocols, loa
 from harness.datasets.sequence import Sequence
 
 __all__ = [
-    "LAYOUTS", "VOID", "DataKind", "Located", "Part", "Problem", "Protocol", "Sequence", "TrainingSet",
-    "annotation_digest", "check_part", "check_sequences", "compose", "content_digests", "data_kind",
-    "davis_palette", "embedded_data", "find_parts", "list_entries", "load_benchmark", "load_protocols",
-    "load_training", "load_training_sets", "locate", "read_frame", "read_mask", "read_sequences", "require_name",
-    "require_sound", "write_mask", "write_miniature",
+    "LAYOUTS", "VOID", "Located", "Part", "Problem", "Protocol", "Sequence", "TrainingSet", "check_part",
+    "check_sequences", "compose", "content_digests", "data_kind", "davis_palette", "embedded_data", "find_parts",
+    "list_entries", "load_benchmark", "load_protocols", "load_training", "load_training_sets", "locate",
+    "read_frame", "read_mask", "read_sequences", "require_name", "require_sound", "write_mask", "write_miniature",
 ]  # fmt: skip

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -42,9 +43,7 @@ class ImageFacts:
     width: int = 0
     height: int = 0
     mode: str = ""
-    """Pillow's name of the pixel format."""
-
-    values: tuple[int, ...] = ()
+    values: Collection[int] = ()
     """Stored values, ascending; masks only."""
 
     error: str = ""
@@ -56,29 +55,30 @@ class ImageFacts:
         return f"{self.width}×{self.height}"
 
 
-def check_sequences(
-    sequences: Iterable[Sequence], cache: Path | None = None, done: Callable[[], object] = lambda: None
-) -> list[Problem]:
+def check_sequences(sequences: Collection[Sequence], cache: Path | None = None) -> list[Problem]:
     """Return problems in the order of sequences and frames: every file is decoded, sizes and ids are compared.
 
-    `cache` is the SQLite file of `content_digests`; unchanged files are not decoded again. `done` is called once per
-    file. Raises StoreError if the cache cannot be used, and no DataError."""
-    return check_files(sequences, cache, done)[0]
+    `cache` is the SQLite file of `content_digests`; unchanged files are not decoded again. Raises StoreError if the
+    cache cannot be used, and no DataError."""
+    return check_files(sequences, cache)[0]
 
 
 def check_files(
-    sequences: Iterable[Sequence], cache: Path | None = None, done: Callable[[], object] = lambda: None
+    sequences: Collection[Sequence], cache: Path | None, done: Callable[[], object] = lambda: None
 ) -> tuple[list[Problem], dict[Path, ImageFacts]]:
-    """Return the problems that `check_sequences` finds, and what the file of each frame holds; uses all cores."""
-    sequences = tuple(sequences)
-    frames = [path for one in sequences for path in one.frames]
-    masks = [path for one in sequences for path in one.mask_files]
-    # The kinds carry a version: raise it when the facts change.
-    frame_facts = file_facts("frame 2", frames, cache, _frame_facts, done, _is_sound)
-    facts = {path: _decoded(text) for path, text in frame_facts.items()}
-    mask_facts = file_facts("mask 2", masks, cache, _mask_facts, done, _is_sound)
-    truth = {path: _decoded(text) for path, text in mask_facts.items()}
-    return [problem for one in sequences for problem in _check(one, facts, truth)], facts
+    """Return the problems that `check_sequences` finds, and what the file of each frame holds; uses all cores.
+
+    `done` is called once per file."""
+
+    def facts(kind: str, paths: Iterable[Path]) -> dict[Path, ImageFacts]:
+        compute = partial(_image_facts, kind)
+        # The 2 is a version: raise it when the facts change. A missing permission leaves no trace in the time stamp.
+        texts = file_facts(f"{kind} 2", paths, cache, compute, done, lambda text: not json.loads(text)["error"])
+        return {path: ImageFacts(**json.loads(text)) for path, text in texts.items()}
+
+    frames = facts("frame", (path for one in sequences for path in one.frames))
+    truth = facts("mask", (path for one in sequences for path in one.mask_files))
+    return [problem for one in sequences for problem in _check(one, frames, truth)], frames
 
 
 def require_sound(problems: Iterable[Problem]) -> None:
@@ -102,7 +102,8 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
                 f"{path}: a frame of {frame.size}, but {first[0].name} is {first[1].size}; all frames of a video have "
                 "one size, download the file again"
             )
-    for path in sequence.mask_files:
+    masks = sequence.mask_files
+    for path in masks:
         mask = truth[path]
         if mask.error:
             messages.append(mask.error)
@@ -118,20 +119,15 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
     start = sequence.files_of_mask(0) if sequence.masks and sequence.scored else ()
     if start and all(_is_empty(sequence, truth[path]) for path in start):  # in training, an object may come later
         messages.append(f"{start[0]}: the first mask is empty; it must show the objects, download the file again")
-    errors = [Problem(severity="error", sequence=sequence.name, message=message) for message in messages]
-    return errors + _notes(sequence, truth)
-
-
-def _notes(sequence: Sequence, truth: Mapping[Path, ImageFacts]) -> list[Problem]:
+    problems = [Problem(severity="error", sequence=sequence.name, message=message) for message in messages]
     notes = []
-    masks = sequence.mask_files
     alpha = [path for path in masks if truth[path].mode in {"LA", "RGBA"}]
     if alpha:
         notes.append(f"{alpha[0]}: {_count(alpha, masks)} an alpha channel, which is ignored")
     empty = [path for path in masks if _is_empty(sequence, truth[path])]
     if empty and not isinstance(sequence.masks[0], tuple):
         notes.append(f"{empty[0]}: {_count(empty, masks)} no object in sight")
-    return [Problem(severity="note", sequence=sequence.name, message=note) for note in notes]
+    return problems + [Problem(severity="note", sequence=sequence.name, message=note) for note in notes]
 
 
 def _is_empty(sequence: Sequence, mask: ImageFacts) -> bool:
@@ -144,62 +140,43 @@ def _extra_ids(sequence: Sequence, mask: ImageFacts) -> list[int]:
     return sorted(set(mask.values) - {0, VOID, *sequence.object_ids})
 
 
-def _frame_facts(path: Path) -> str:
+def _image_facts(kind: str, path: Path) -> str:
     try:
-        content = read_file(path)
-        with Image.open(BytesIO(content), formats=MASK_FORMATS) as image:
-            _require_plausible_size(path, image)
-            image.load()
-            if is_short(content):
-                return _failed(f"{path}: not a readable image (its pixels end early); download the file again")
-            return _encoded(ImageFacts(width=image.width, height=image.height, mode=image.mode))
+        facts = _decode_frame(path) if kind == "frame" else _decode_mask(path)
     except DataError as error:
-        return _failed(str(error))
+        facts = ImageFacts(error=str(error))
     except FileNotFoundError:
-        return _failed(f"{path}: frame missing; restore it from the dataset")
+        facts = ImageFacts(error=f"{path}: {kind} missing; restore it from the dataset")
     except DAMAGE as error:
-        return _failed(f"{path}: not a readable image ({error}); download the file again")
+        noun = "image" if kind == "frame" else "mask"
+        facts = ImageFacts(error=f"{path}: not a readable {noun} ({error}); download the file again")
+    return json.dumps(asdict(facts))
 
 
-def _mask_facts(path: Path) -> str:
+def _decode_frame(path: Path) -> ImageFacts:
+    content = read_file(path)
+    with Image.open(BytesIO(content), formats=MASK_FORMATS) as image:
+        _require_plausible_size(path, image)
+        image.load()
+        if is_short(content):
+            raise DataError(f"{path}: not a readable image (its pixels end early); download the file again")
+        return ImageFacts(width=image.width, height=image.height, mode=image.mode)
+
+
+def _decode_mask(path: Path) -> ImageFacts:
     mode = ""
-    try:
-        if path.suffix != MATLAB:
-            with Image.open(BytesIO(read_file(path)), formats=MASK_FORMATS) as image:
-                _require_plausible_size(path, image)
-                mode = image.mode
-        ids = read_mask(path)
-    except DataError as error:
-        return _failed(str(error))
-    except FileNotFoundError:
-        return _failed(f"{path}: mask missing; restore it from the dataset")
-    except DAMAGE as error:
-        return _failed(f"{path}: not a readable mask ({error}); download the file again")
-    values = tuple(int(value) for value in np.flatnonzero(np.bincount(ids.ravel(), minlength=256)))
-    return _encoded(ImageFacts(width=ids.shape[1], height=ids.shape[0], mode=mode, values=values))
+    if path.suffix != MATLAB:
+        with Image.open(BytesIO(read_file(path)), formats=MASK_FORMATS) as image:
+            _require_plausible_size(path, image)
+            mode = image.mode
+    ids = read_mask(path)
+    values = np.flatnonzero(np.bincount(ids.ravel())).tolist()
+    return ImageFacts(width=ids.shape[1], height=ids.shape[0], mode=mode, values=values)
 
 
 def _require_plausible_size(path: Path, image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise DataError(f"{path}: {image.width}×{image.height} in its header; damaged, download the file again")
-
-
-def _failed(error: str) -> str:
-    return _encoded(ImageFacts(error=error))
-
-
-def _encoded(facts: ImageFacts) -> str:
-    return json.dumps(asdict(facts))
-
-
-def _decoded(text: str) -> ImageFacts:
-    fields = json.loads(text)
-    return ImageFacts(**{**fields, "values": tuple(fields["values"])})
-
-
-def _is_sound(text: str) -> bool:
-    """Return whether facts may be cached: a missing permission to read leaves no trace in the time stamp."""
-    return not _decoded(text).error
 
 
 def _count(paths: list[Path], masks: list[Path]) -> str:

@@ -21,15 +21,6 @@ from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 from harness.hardware import cores
 
-MAX_CUT = 0.1
-"""Largest share of a pasted object's frames in which the frame's edge may cut it off."""
-
-MAX_GROWTH = 4.0
-"""Largest area of a pasted object, relative to that in the first frame."""
-
-SHARE = (0.025, 0.09)
-"""Share of the frame that a pasted object covers in its first frame."""
-
 ATTEMPTS = 1000
 """Attempts to place a number of objects before one fewer is tried."""
 
@@ -39,7 +30,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """Where an object of a sequence is in each frame."""
+    """Where an object of a sequence is in each frame, in pixels."""
 
     sequence: Sequence
     height: int
@@ -48,27 +39,21 @@ class Track:
     """None where the mask is empty."""
 
     area: float
-    """Area of the first mask, pixels."""
+    """Area of the first mask."""
 
-    largest: float
-    """Area of the largest mask, pixels."""
-
-    cut: float
-    """Share of the frames in which the object reaches the frame's edge."""
+    pastable: bool
+    """Whether the frame's edge cuts the object off in a tenth of the frames at most, and its area never quadruples."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pasted:
-    """How an object is pasted into another sequence."""
+    """How an object is pasted into another sequence: its center begins at `start` and moves by `step` per frame."""
 
     track: Track
     scale: float
     flip: bool
     start: tuple[float, float]
-    """Center in the first frame, pixels."""
-
     step: tuple[float, float]
-    """Motion, pixels per frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +95,7 @@ def plan_composition(base: Track, tracks: list[Track], seed: str) -> Composition
 
     All objects are in sight at the start, and each pasted one moves on a line through the base's own object. Raises
     DataError if nothing fits."""
-    others = [track for track in tracks if track is not base and _can_be_pasted(track)]
+    others = [track for track in tracks if track is not base and track.pastable]
     for number in range(min(Random(seed).choice((1, 2, 2, 3)), len(others)), 0, -1):
         for attempt in range(ATTEMPTS):
             random = Random(f"{seed}/{number}/{attempt}")
@@ -151,31 +136,25 @@ def read_tracks(dataset: Dataset, split: str, root: Path) -> list[Track]:
 def _track(sequence: Sequence) -> Track:
     boxes: list[Box | None] = []
     areas, cut = [], 0
-    height = width = 0
+    height, width = sequence.mask(0).shape
     for index in range(len(sequence)):
         mask = sequence.mask(index)
-        height, width = mask.shape
         areas.append(float(mask.sum()))
         left, top, across, down = cv2.boundingRect(mask)
         boxes.append((left, top, left + across, top + down) if areas[-1] else None)
         cut += bool(areas[-1]) and (left == 0 or top == 0 or left + across == width or top + down == height)
     if boxes[0] is None:
         raise DataError(f"{sequence.masks[0]}: the first mask is empty; restore it from the dataset")
-    share = cut / len(boxes)
-    return Track(
-        sequence=sequence, height=height, width=width, boxes=tuple(boxes), area=areas[0], largest=max(areas), cut=share
-    )
-
-
-def _can_be_pasted(track: Track) -> bool:
-    return track.cut <= MAX_CUT and track.largest <= MAX_GROWTH * track.area
+    pastable = cut / len(boxes) <= 0.1 and max(areas) <= 4 * areas[0]
+    return Track(sequence=sequence, height=height, width=width, boxes=tuple(boxes), area=areas[0], pastable=pastable)
 
 
 def _paste(track: Track, base: Track, random: Random) -> Pasted:
-    scale = (random.uniform(*SHARE) * base.height * base.width / track.area) ** 0.5
+    scale = (random.uniform(0.025, 0.09) * base.height * base.width / track.area) ** 0.5
     length = len(base.boxes)
     meeting = max(1, round(random.uniform(0.4, 0.65) * length))
-    x, y = _center(base.boxes[min(meeting, length - 1)]) or (base.width / 2, base.height / 2)
+    left, top, right, bottom = base.boxes[min(meeting, length - 1)] or (0, 0, base.width, base.height)
+    x, y = (left + right) / 2, (top + bottom) / 2
     start = (random.uniform(0.1, 0.9) * base.width, random.uniform(0.3, 0.75) * base.height)
     return Pasted(
         track=track,
@@ -188,19 +167,9 @@ def _paste(track: Track, base: Track, random: Random) -> Pasted:
 
 def _starts_visibly(composition: Composition) -> bool:
     """Return whether each object shows at least 70 % of its area in the first frame."""
-    base = composition.base
-    own = base.sequence.mask(0) == 1
-    ids = np.zeros(own.shape, np.uint8)
-    whole = {1: int(own.sum())}
-    for object_id in composition.order:
-        if object_id == 1:
-            ids[own] = 1
-            continue
-        pasted = composition.pasted[object_id - 2]
-        whole[object_id] = int(pasted.track.area * pasted.scale**2)
-        if (piece := _piece(pasted, 0, own.shape)) is not None:
-            ids[piece[0]][piece[1] > 0.5] = object_id
-    return all((ids == object_id).sum() >= 0.7 * area for object_id, area in whole.items())
+    _, ids = render_frame(composition, 0)
+    areas = [composition.base.area, *(int(one.track.area * one.scale**2) for one in composition.pasted)]
+    return all((ids == object_id).sum() >= 0.7 * area for object_id, area in enumerate(areas, start=1))
 
 
 def _ends_inside(composition: Composition) -> bool:
@@ -218,7 +187,8 @@ def _piece(
 ) -> tuple[tuple[slice, slice], NDArray[np.float32], NDArray[np.float32]] | None:
     """Return box in the frame, coverage 0..1 and colors of the object there; None if it is not in sight."""
     track = pasted.track
-    source = _bounce(index, len(track.boxes))
+    period = max(2 * (len(track.boxes) - 1), 1)  # a shorter video plays forwards, backwards, forwards again
+    source = min(index % period, period - index % period)
     box = track.boxes[source]
     if box is None:
         return None
@@ -229,24 +199,11 @@ def _piece(
     inside = slice(max(y, 0), min(y + height, shape[0])), slice(max(x, 0), min(x + width, shape[1]))
     if inside[0].start >= inside[0].stop or inside[1].start >= inside[1].stop:
         return None
-    mask = track.sequence.mask(source)[top:bottom, left:right].astype(np.float32)
-    frame = track.sequence.frame(source)[top:bottom, left:right].astype(np.float32)
     method = cv2.INTER_AREA if pasted.scale < 1 else cv2.INTER_LINEAR
-    coverage, colors = (
-        np.asarray(cv2.resize(i, (width, height), interpolation=method), np.float32) for i in (mask, frame)
-    )
+    images = (track.sequence.mask(source), track.sequence.frame(source))
+    crops = (image[top:bottom, left:right].astype(np.float32) for image in images)
+    coverage, colors = (np.asarray(cv2.resize(i, (width, height), interpolation=method), np.float32) for i in crops)
     if pasted.flip:
         coverage, colors = coverage[:, ::-1], colors[:, ::-1]
     part = slice(inside[0].start - y, inside[0].stop - y), slice(inside[1].start - x, inside[1].stop - x)
     return inside, coverage[part], colors[part]
-
-
-def _bounce(index: int, length: int) -> int:
-    """Return the frame of a shorter video that plays forwards, backwards, forwards again."""
-    period = max(2 * (length - 1), 1)
-    place = index % period
-    return place if place < length else period - place
-
-
-def _center(box: Box | None) -> tuple[float, float] | None:
-    return None if box is None else ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from harness.datasets.facts import file_facts
@@ -12,20 +12,19 @@ from harness.files import sha256_of
 from harness.fingerprint import digest_of, text_digest
 
 
-def content_digests(sequences: Iterable[Sequence], cache: Path | None = None) -> list[str]:
+def content_digests(sequences: Collection[Sequence], cache: Path | None = None) -> list[str]:
     """Return for each sequence a SHA-256, 64 hex digits, over names, frames, masks, and how the truth is read.
 
     `cache` is an SQLite file shared by any number of processes. Raises DataError naming a file that cannot be read,
     StoreError if the cache cannot be used."""
-    sequences = tuple(sequences)
-    content = _contents([path for one in sequences for path in (*one.frames, *one.mask_files)], cache)
+    paths = (path for one in sequences for path in (*one.frames, *one.mask_files))
+    content = file_facts("sha256", paths, cache, _sha256)
     return [_digest(one, content, with_frames=True) for one in sequences]
 
 
-def annotation_digest(sequences: Iterable[Sequence], cache: Path | None = None) -> str:
+def annotation_digest(sequences: Collection[Sequence], cache: Path | None = None) -> str:
     """Return a SHA-256 over the truth of sequences and what is scored. Raises as `content_digests` does."""
-    sequences = tuple(sequences)
-    content = _contents([path for one in sequences for path in one.mask_files], cache)
+    content = file_facts("sha256", (path for one in sequences for path in one.mask_files), cache, _sha256)
     digests = sorted(_digest(one, content, with_frames=False) for one in sequences)
     return text_digest("\n".join(digests))
 
@@ -42,10 +41,6 @@ def _digest(sequence: Sequence, content: dict[Path, str], *, with_frames: bool) 
         "scored": sequence.scored,
     }
     return digest_of(identity)
-
-
-def _contents(paths: list[Path], cache: Path | None) -> dict[Path, str]:
-    return file_facts("sha256", paths, cache, _sha256)
 
 
 def _sha256(path: Path) -> str:

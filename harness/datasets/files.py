@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePath
 
 from harness.errors import DataError
 
@@ -40,10 +41,15 @@ def read_lines(path: Path, border: Path) -> list[str]:
 def read_names(path: Path, border: Path) -> list[str]:
     """Return a list with one plain name per line. Raises DataError if a name is a path or is listed twice."""
     names = read_lines(path, border)
-    for name in names:
-        require_name(name, path)
-    require_unique(names, path)
+    require_names(names, path)
     return names
+
+
+def require_names(names: list[str], origin: Path) -> None:
+    """Raise DataError if one of `names`, found in the file `origin`, is a path or is listed twice."""
+    for name in names:
+        require_name(name, origin)
+    require_unique(names, origin)
 
 
 def require_unique(names: list[str], origin: Path) -> None:
@@ -91,22 +97,11 @@ def scan(folder: Path, border: Path, endings: tuple[str, ...]) -> list[Path]:
     """Return the sorted files of a folder that have one of the `endings` (lower case); hidden files are skipped.
 
     Raises DataError if the folder is missing or unreadable, links lead out of `border`, or a name is not UTF-8."""
-    require_inside(folder, border)
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted((entry.name, entry.is_symlink()) for entry in entries)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror}); restore the folder") from None
-    paths = []
-    for name, is_link in found:
-        path = folder / name
-        if name.startswith(".") or path.suffix.lower() not in endings:
-            continue
-        _require_utf8(name, folder)
+    found = _list(folder, border, lambda entry: PurePath(entry.name).suffix.lower() in endings)
+    for name, is_link in found.items():
         if is_link:
-            require_inside(path, border)
-        paths.append(path)
-    return paths
+            require_inside(folder / name, border)
+    return [folder / name for name in found]
 
 
 def list_files(folder: Path, border: Path, endings: tuple[str, ...]) -> dict[str, Path]:
@@ -121,15 +116,7 @@ def list_files(folder: Path, border: Path, endings: tuple[str, ...]) -> dict[str
 
 def list_folders(folder: Path, border: Path) -> list[str]:
     """Return the sorted names of the folders in `folder` that are not hidden. Raises DataError as `scan` does."""
-    require_inside(folder, border)
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror}); restore the folder") from None
-    for name in names:
-        _require_utf8(name, folder)
-    return names
+    return list(_list(folder, border, lambda entry: entry.is_dir()))
 
 
 def is_folder(path: Path) -> bool:
@@ -151,10 +138,18 @@ def exists(path: Path) -> bool:
     return True
 
 
-def _require_utf8(name: str, folder: Path) -> None:
+def _list(folder: Path, border: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> dict[str, bool]:
+    """Map the sorted names of the wanted entries that are not hidden to whether they are links."""
+    require_inside(folder, border)
     try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise DataError(
-            f"{folder}: {os.fsencode(name)!r} in it is not UTF-8, a UTF-8 name expected; rename it"
-        ) from None
+        with os.scandir(folder) as entries:
+            found = {one.name: one.is_symlink() for one in entries if not one.name.startswith(".") and wanted(one)}
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); restore the folder") from None
+    for name in sorted(found):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            message = f"{folder}: {os.fsencode(name)!r} in it is not UTF-8, a UTF-8 name expected; rename it"
+            raise DataError(message) from None
+    return dict(sorted(found.items()))

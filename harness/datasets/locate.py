@@ -124,7 +124,7 @@ def _prepare(entry: Entry, sequence: Sequence) -> Sequence | None:
     if entry.sparse and not scored:
         return None
     if entry.merge_objects:
-        sequence = sequence.as_foreground()
+        sequence = replace(sequence, merged=True, object_ids=(1,))
     if not sequence.object_ids:
         raise DataError(f"{sequence.masks[0] or sequence.name}: no object in the first mask; download the file again")
     if not entry.scored:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -19,20 +19,11 @@ VARIABLE, FIELD = "GTinst", "Segmentation"
 MAX_BYTES = 64 << 20
 """Limit for the size of a file and for its inflated size; SBD's files have a few hundred kilobytes."""
 
-MAX_VALUE = 255
-"""Highest value of a mask."""
-
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCTURE = 2
-_NUMBERS: Mapping[int, str] = {
-    **{1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4"},
-    **{7: "f4", 9: "f8", 12: "i8", 13: "u8"},
-}
+_NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """Type of an element → NumPy type of its numbers."""
-
-_Element = tuple[int, memoryview]
-"""Type and data of an element."""
 
 
 def read_instances(content: bytes) -> NDArray[np.uint8]:
@@ -46,7 +37,7 @@ def read_instances(content: bytes) -> NDArray[np.uint8]:
         values = _find(memoryview(content)[_HEADER:], order)
     except (struct.error, zlib.error, IndexError, StopIteration, OverflowError) as error:
         raise ValueError(f"{VARIABLE}.{FIELD} is damaged ({error or 'it ends early'})") from None
-    if (values < 0).any() or (values > MAX_VALUE).any() or (values != np.floor(values)).any():
+    if (values < 0).any() or (values > 255).any() or (values != np.floor(values)).any():
         raise ValueError(f"{VARIABLE}.{FIELD} has values that are not instances")
     return np.ascontiguousarray(values, np.uint8)
 
@@ -59,8 +50,8 @@ def _find(data: memoryview, order: str) -> NDArray[Any]:
     raise ValueError(f"it has no variable {VARIABLE}")
 
 
-def _elements(data: memoryview, order: str) -> Iterator[_Element]:
-    """Yield the elements in order. A short one has its data in its tag. Raises ValueError if one is cut."""
+def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    """Yield type and data of the elements. A short one has its data in its tag. Raises ValueError if one is cut."""
     place = 0
     while place + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}II", data, place)

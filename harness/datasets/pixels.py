@@ -18,7 +18,6 @@ from harness.datasets.matlab import read_instances
 from harness.datasets.png import is_short
 from harness.errors import DataError
 
-PALETTE_SIZE = 256
 VOID = 255
 """Value of pixels that belong to no class: ignored in training, never an object."""
 
@@ -34,7 +33,7 @@ def davis_palette() -> bytes:
     """Return the colors of DAVIS and PASCAL VOC masks, 256 × RGB: the bits of the id spread over the channels."""
     return bytes(
         sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3))
-        for index in range(PALETTE_SIZE)
+        for index in range(256)
         for channel in range(3)
     )
 

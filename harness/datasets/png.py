@@ -16,9 +16,6 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Passes of an interlaced image: first column, first row, step of columns, step of rows."""
 
-_PIECE = 1 << 20
-"""Bytes that are inflated at once."""
-
 
 def chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
     """Yield kind, data and stored checksum (CRC-32 of kind and data) of each chunk; the last one may be cut."""
@@ -53,6 +50,6 @@ def _inflated_size(parts: Iterator[memoryview], limit: int) -> int:
     for data in parts:
         rest: bytes | memoryview = data
         while rest and total < limit and not stream.eof:
-            total += len(stream.decompress(rest, _PIECE))
+            total += len(stream.decompress(rest, 1 << 20))  # bytes at once
             rest = stream.unconsumed_tail
     return total + (len(stream.flush()) if total < limit and not stream.eof else 0)

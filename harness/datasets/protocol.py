@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,6 @@ class Dataset(Config):
     """Candidates in this order, relative to the data root."""
 
     source: str
-    """Where to download it."""
 
 
 class Split(Config):
@@ -70,14 +69,10 @@ class Protocol(Split):
     """Whether all objects of a video count as one."""
 
     skip_first: int = 0
-    """Annotated frames at the start that are not scored."""
-
     skip_last: int = 0
-    """Annotated frames at the end that are not scored."""
+    """Numbers of annotated frames at the start and at the end that are not scored."""
 
     averaging: Averaging = "sequences"
-    """What the mean is taken over."""
-
     alternative: Averaging | None = None
     """A second mean to report, if scorers differ."""
 
@@ -91,12 +86,10 @@ class Protocol(Split):
     """False if the truth is not public (test-dev): such a benchmark is segmented and exported only."""
 
     offline: str | None = None
-    """Training set of off-line training."""
-
     pretraining: str | None = None
-    """Training set of pre-training."""
+    """Names of the training sets of off-line training and of pre-training."""
 
-    def fingerprint(self, sequences: Iterable[Sequence], cache: Path | None = None) -> str:
+    def fingerprint(self, sequences: Collection[Sequence], cache: Path | None = None) -> str:
         """Return a SHA-256, 64 hex digits, over all that scores must have in common to be compared.
 
         That is dataset, split, scored frames, boundary tolerance, averaging and the truth itself, but not titles,
@@ -126,14 +119,17 @@ def _load(path: Path) -> tuple[dict[str, Protocol], dict[str, TrainingSet]]:
     parts = ("datasets", "training", "benchmarks")
     if set(document) != set(parts):
         raise StudyError(f"{path}: keys {', '.join(document)} found; {', '.join(parts)} expected, each with a mapping")
-    datasets = {
-        name: resolve(Dataset, {"name": name, **entry}, f"{path}: datasets.{name}")
-        for name, entry in _entries(document, "datasets", path)
-    }
-    for name, dataset in datasets.items():
-        _require(dataset.layout, LAYOUTS, f"{path}: datasets.{name}.layout")
+    for part in parts:
+        if not isinstance(document[part], dict) or not all(
+            isinstance(entry, dict) for entry in document[part].values()
+        ):
+            raise StudyError(f"{path}: {part}: a mapping of names to entries expected")
+    datasets: dict[str, Dataset] = {}
+    for name, entry in document["datasets"].items():
+        datasets[name] = resolve(Dataset, {"name": name, **entry}, f"{path}: datasets.{name}")
+        _require(datasets[name].layout, LAYOUTS, f"{path}: datasets.{name}.layout")
     training: dict[str, TrainingSet] = {}
-    for name, entry in _entries(document, "training", path):
+    for name, entry in document["training"].items():
         origin = f"{path}: training.{name}"
         filled = _fill(name, entry, datasets, origin)
         if (larger := entry.get("enlarged_by")) is not None:
@@ -141,20 +137,13 @@ def _load(path: Path) -> tuple[dict[str, Protocol], dict[str, TrainingSet]]:
             filled["enlarged_by"] = training[larger].model_dump()
         training[name] = resolve(TrainingSet, filled, origin)
     benchmarks = {}
-    for name, entry in _entries(document, "benchmarks", path):
+    for name, entry in document["benchmarks"].items():
         origin = f"{path}: benchmarks.{name}"
         benchmarks[name] = resolve(Protocol, _fill(name, entry, datasets, origin), origin)
         for role in ("offline", "pretraining"):
             if (value := getattr(benchmarks[name], role)) is not None:
                 _require(value, training, f"{origin}.{role}")
     return benchmarks, training
-
-
-def _entries(document: Mapping[str, Any], part: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
-    entries = document[part]
-    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        raise StudyError(f"{path}: {part}: a mapping of names to entries expected")
-    return list(entries.items())
 
 
 def _fill(name: str, entry: dict[str, Any], datasets: Mapping[str, Dataset], origin: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +56,23 @@ class Sequence:
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Return ids, height × width; 0 is background, 255 void. Raises DataError, LookupError without truth."""
-        ids = self._ids(index)
-        if self.merged:
-            return np.where(ids == VOID, VOID, ids != 0).astype(np.uint8)
-        return ids
+        paths = self.masks[index]
+        if not paths:
+            raise LookupError(f"{self.name}: frame {index} has no ground truth")
+        if isinstance(paths, Path):
+            ids = read_mask(paths)
+            if self.binary:
+                ids = (ids > self.threshold).astype(np.uint8)
+        else:
+            layers = [read_mask(path) > self.threshold for path in paths]
+            ids = np.zeros(layers[0].shape, np.uint8)
+            for number, (path, layer) in enumerate(zip(paths, layers, strict=True), start=1):
+                if layer.shape != ids.shape:
+                    raise DataError(
+                        f"{path}: {_size(layer)}, but {paths[0]} is {_size(ids)}; download both files again"
+                    )
+                ids[layer] = number
+        return np.where(ids == VOID, VOID, ids != 0).astype(np.uint8) if self.merged else ids
 
     def files_of_mask(self, index: int) -> tuple[Path, ...]:
         """Return the files that hold the ground truth of one frame."""
@@ -70,25 +83,6 @@ class Sequence:
     def mask_files(self) -> list[Path]:
         """All files of the ground truth, in time order."""
         return [path for index in range(len(self.masks)) for path in self.files_of_mask(index)]
-
-    def as_foreground(self) -> Sequence:
-        """Return the same video with all its objects merged into one."""
-        return replace(self, merged=True, object_ids=(1,))
-
-    def _ids(self, index: int) -> NDArray[np.uint8]:
-        paths = self.masks[index]
-        if not paths:
-            raise LookupError(f"{self.name}: frame {index} has no ground truth")
-        if isinstance(paths, Path):
-            values = read_mask(paths)
-            return (values > self.threshold).astype(np.uint8) if self.binary else values
-        layers = [read_mask(path) > self.threshold for path in paths]
-        ids = np.zeros(layers[0].shape, np.uint8)
-        for number, (path, layer) in enumerate(zip(paths, layers, strict=True), start=1):
-            if layer.shape != ids.shape:
-                raise DataError(f"{path}: {_size(layer)}, but {paths[0]} is {_size(ids)}; download both files again")
-            ids[layer] = number
-        return ids
 
 
 def _size(image: NDArray[np.generic]) -> str:

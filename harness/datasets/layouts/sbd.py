@@ -10,15 +10,13 @@ from harness.datasets.files import exists, read_names, require_unique
 from harness.datasets.layouts.base import Reader, still
 from harness.datasets.sequence import Sequence
 
-LISTS: Mapping[str, tuple[str, ...]] = {"all": ("train", "val")}
-"""Split → names of its lists, if they differ from the split's: all of SBD is two lists, 8,498 and 2,857 images."""
-
 
 def sbd(folder: Path, split: str) -> Mapping[str, Reader]:
     """Read `<list>.txt` with a name per line, `img/<name>.jpg`, and `inst/<name>.mat` or, without it, `.png`.
 
     Values are instances; 255 (in converted files only) is void. Raises DataError."""
-    lists = [folder / f"{name}.txt" for name in LISTS.get(split, (split,))]
+    parts = ("train", "val") if split == "all" else (split,)  # all of SBD is two lists, 8,498 and 2,857 images
+    lists = [folder / f"{part}.txt" for part in parts]
     names = [name for path in lists for name in read_names(path, folder)]
     require_unique(names, lists[-1])
     return {name: partial(_sbd, folder, name) for name in names}

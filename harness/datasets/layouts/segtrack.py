@@ -15,8 +15,7 @@ from harness.datasets.files import (
     read_lines,
     relative_path,
     require_inside,
-    require_name,
-    require_unique,
+    require_names,
 )
 from harness.datasets.layouts.base import Reader, Video, make_folders, write_list
 from harness.datasets.pixels import read_mask, write_binary_mask, write_frame
@@ -31,7 +30,7 @@ def segtrack(folder: Path, split: str) -> Mapping[str, Reader]:
     `GroundTruth/<folder>/[<object>/]<frame>`. Raises DataError."""
     origin = folder / f"ImageSets/{split}.txt"
     names = [line.lstrip("*").strip() for line in read_lines(origin, folder)]
-    _require_names(names, origin)
+    require_names(names, origin)
     return {name: partial(_read, folder, name) for name in names}
 
 
@@ -60,7 +59,7 @@ def _read(folder: Path, name: str) -> Sequence:
     first, *stems = read_lines(origin, folder)
     if not stems:
         raise DataError(f"{origin}: one line found, a folder and then its frames expected; download the list again")
-    _require_names(stems, origin)
+    require_names(stems, origin)
     place = relative_path(first.rstrip("/"), origin)
     truth = folder / "GroundTruth" / place
     objects = list_folders(truth, folder)
@@ -76,12 +75,6 @@ def _read(folder: Path, name: str) -> Sequence:
         masks=tuple(zip(*given, strict=True)) or (None,) * len(frames),
         object_ids=tuple(range(1, len(given) + 1)),
     )
-
-
-def _require_names(names: list[str], origin: Path) -> None:
-    for name in names:
-        require_name(name, origin)
-    require_unique(names, origin)
 
 
 def _files(folder: Path, border: Path, stems: list[str]) -> tuple[Path, ...]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from harness.datasets import layouts
 from harness.datasets.generated import data_kind, write_generated
 from harness.datasets.miniature import videos
-from harness.datasets.miniature.scenario import Scenario, VideoFormat, make_scene, make_still
+from harness.datasets.miniature.scenario import Scenario, make_scene, make_still
 from harness.datasets.miniature.scene import render
 from harness.datasets.miniature.shapes import KINDS
-from harness.errors import DataError, StoreError
+from harness.errors import StoreError
 from harness.files import locked
 
 SEED = 0
@@ -37,17 +37,15 @@ def write_miniature(out: Path, seed: int) -> Path:
 def embedded_data(home: Path, notify: Callable[[str], None]) -> Path:
     """Return the folder of the embedded data of a home, rendered on first use; `notify` gets a line about it.
 
-    Raises StoreError if it cannot be written, DataError if the folder holds something else."""
+    Raises StoreError if it cannot be written, or the folder holds something else."""
     folder = home / "data" / f"embedded-{SEED}"
     try:
         with locked(folder):
-            if not folder.is_dir() or data_kind(folder) != "embedded":
+            if data_kind(folder) != "embedded":
                 notify(f"making the embedded data in {folder}")
                 write_miniature(folder, SEED)
     except OSError as error:
         raise StoreError(f"{folder}: the embedded data cannot be written ({error}); give another --home") from None
-    if data_kind(folder) != "embedded":
-        raise DataError(f"{folder}: not the embedded data; delete the folder and give the same command again")
     return folder
 
 
@@ -58,18 +56,15 @@ def _write_all(folder: Path, seed: int) -> None:
         layouts.write_davis17(folder / "DAVIS2017", split, _render(scenarios, f"{seed}/davis17"))
     test_dev = _render(videos.TEST_DEV, f"{seed}/davis17")
     layouts.write_davis17(folder / "DAVIS2017-test-dev", "test-dev", test_dev, annotated=1)
-    shots = _render(videos.YOUTUBE_OBJECTS, f"{seed}/youtube", videos.SPARSE_FORMAT)
-    layouts.write_youtube_objects(folder / "YouTube-Objects", shots)
+    layouts.write_youtube_objects(folder / "YouTube-Objects", _render(videos.YOUTUBE_OBJECTS, f"{seed}/youtube"))
     layouts.write_segtrack(folder / "SegTrackv2", _render(videos.SEGTRACK, f"{seed}/segtrack"))
     stills = {f"2007_{number:06d}": _still(number, f"{seed}/voc/{number}") for number in range(STILLS)}
     layouts.write_voc(folder / "VOCdevkit/VOC2012", stills)
 
 
-def _render(
-    scenarios: Mapping[str, Scenario], seed: str, size: VideoFormat = videos.FORMAT
-) -> dict[str, layouts.Video]:
+def _render(scenarios: Mapping[str, Scenario], seed: str) -> dict[str, layouts.Video]:
     """Return videos by name, whose frames are rendered as they are read."""
-    scenes = {name: make_scene(scenario, size, f"{seed}/{name}") for name, scenario in scenarios.items()}
+    scenes = {name: make_scene(scenario, f"{seed}/{name}") for name, scenario in scenarios.items()}
     return {name: map(partial(render, scene), range(scene.frames)) for name, scene in scenes.items()}
 
 
@@ -78,7 +73,6 @@ def _still(number: int, seed: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     scene = make_still(*STILL_SIZES[number % 3], seed)
     image, ids = render(scene, 0)
     classes = np.zeros(256, np.uint8)
-    for item in scene.objects:
-        if item.object_id:
-            classes[item.object_id] = 1 + KINDS.index(item.shape.kind)
+    for item in scene.annotated:
+        classes[item.object_id] = 1 + KINDS.index(item.shape.kind)
     return image, ids, classes[ids]

@@ -29,11 +29,9 @@ class Shape:
     """Exponent of a superellipse: 2 for an ellipse, above 4 for a box."""
 
     lobes: int = 0
-    """Number of a star's lobes or of a walker's limbs."""
+    """Number of a star's lobes, whose dents have a depth of `depth` radii, or of a walker's limbs."""
 
     depth: float = 0.0
-    """Depth of a star's dents, as a share of its radius."""
-
     waves: tuple[tuple[int, float, float, float], ...] = ()
     """Waves of the outline: lobes, amplitude, phase in radians, change of phase over the video."""
 

@@ -10,9 +10,9 @@ from functools import lru_cache
 from random import Random
 
 import numpy as np
-from numpy.typing import NDArray
 
-Field = NDArray[np.float64]
+from harness.datasets.miniature.shapes import Field
+
 Color = tuple[float, float, float]
 """Hue, saturation, value, each 0..1."""
 
@@ -22,32 +22,23 @@ LATTICE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """What a surface looks like, and how that changes from the start of the video to its end."""
+    """What a surface looks like, and how that changes from the start of the video to its end.
+
+    The pattern is turned by `angle` radians, has `frequency` periods per radius and is shifted by `phase` periods; its
+    noise has the seed `grain`. Over the video, hues drift in turns of the color circle, brightness by a share, and the
+    pattern in periods."""
 
     pattern: str
     """A key of PATTERNS."""
 
     colors: tuple[Color, Color]
     angle: float
-    """Direction of the pattern, radians."""
-
     frequency: float
-    """Periods per radius."""
-
-    phase: float = 0.0
-    """Shift of the pattern, periods."""
-
-    grain: int = 0
-    """Seed of the noise."""
-
-    hue_drift: float = 0.0
-    """Change of hue, turns of the color circle."""
-
-    light_drift: float = 0.0
-    """Relative change of brightness."""
-
-    phase_drift: float = 0.0
-    """Motion of the pattern, periods."""
+    phase: float
+    grain: int
+    hue_drift: float
+    light_drift: float
+    phase_drift: float
 
 
 def make_surface(random: Random, saturation: tuple[float, float], contrast: float, drift: float) -> Surface:
@@ -75,12 +66,11 @@ def make_surface(random: Random, saturation: tuple[float, float], contrast: floa
 def make_lookalike(surface: Surface, random: Random) -> Surface:
     """Return another surface of nearly the same colors: the pattern differs, and the hue by a little."""
     shift = random.choice((-1, 1)) * random.uniform(0.04, 0.08)
-    colors = tuple(((hue + shift) % 1, saturation, value) for hue, saturation, value in surface.colors)
-    others = [pattern for pattern in PATTERNS if pattern != surface.pattern]
+    first, second = (((hue + shift) % 1, saturation, value) for hue, saturation, value in surface.colors)
     return replace(
         surface,
-        pattern=random.choice(others),
-        colors=(colors[0], colors[1]),
+        pattern=random.choice([pattern for pattern in PATTERNS if pattern != surface.pattern]),
+        colors=(first, second),
         angle=random.uniform(0, math.pi),
         grain=random.randrange(1 << 30),
         phase=random.random(),
@@ -89,14 +79,12 @@ def make_lookalike(surface: Surface, random: Random) -> Surface:
 
 def paint(surface: Surface, u: Field, v: Field, time: float) -> Field:
     """Return RGB 0..1, last axis 3, at surface points; `time` is 0..1 over the video."""
-    along = u * math.cos(surface.angle) + v * math.sin(surface.angle)
-    across = v * math.cos(surface.angle) - u * math.sin(surface.angle)
+    along = (u * math.cos(surface.angle) + v * math.sin(surface.angle)) * surface.frequency
+    across = (v * math.cos(surface.angle) - u * math.sin(surface.angle)) * surface.frequency
     shift = surface.phase + surface.phase_drift * time
-    share = PATTERNS[surface.pattern](along * surface.frequency + shift, across * surface.frequency, surface.grain)[
-        ..., None
-    ]
+    share = PATTERNS[surface.pattern](along + shift, across, surface.grain)[..., None]
     bright, dark = (_rgb(color, surface, time) for color in surface.colors)
-    return np.asarray(dark + share * (bright - dark))
+    return dark + share * (bright - dark)
 
 
 def noise(u: Field, v: Field, grain: int) -> Field:
@@ -111,10 +99,9 @@ def _value_noise(u: Field, v: Field, grain: int) -> Field:
     x, y = u - left, v - top
     x, y = x * x * (3 - 2 * x), y * y * (3 - 2 * y)
     column, row = left.astype(np.int64) % LATTICE, top.astype(np.int64) % LATTICE
-    right, below = (column + 1) % LATTICE, (row + 1) % LATTICE * LATTICE
-    row = row * LATTICE
-    upper = _mix(lattice.take(row + column), lattice.take(row + right), x)
-    lower = _mix(lattice.take(below + column), lattice.take(below + right), x)
+    right, below = (column + 1) % LATTICE, (row + 1) % LATTICE
+    upper = _mix(lattice[row, column], lattice[row, right], x)
+    lower = _mix(lattice[below, column], lattice[below, right], x)
     return _mix(upper, lower, y)
 
 
@@ -124,7 +111,7 @@ def _mix(first: Field, second: Field, share: Field) -> Field:
 
 @lru_cache(maxsize=256)
 def _lattice(grain: int) -> Field:
-    return np.random.default_rng(grain).random(LATTICE * LATTICE)
+    return np.random.default_rng(grain).random((LATTICE, LATTICE))
 
 
 def _rgb(color: Color, surface: Surface, time: float) -> Field:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
-from harness.datasets.miniature.scenario import Scenario, VideoFormat
+from harness.datasets.miniature.scenario import Scenario
 
-FORMAT = VideoFormat()
-SPARSE_FORMAT = VideoFormat(frames=21)
-"""Format of videos with a label for every tenth frame, the first and the last included."""
+Sparse = partial(Scenario, frames=21)
+"""Video with a label for every tenth frame, the first and the last included."""
 
 FEW, SEVERAL = (0.075, 0.12), (0.05, 0.085)
 """Share of the frame of each object if there are two, and if there are three or four."""
@@ -56,16 +56,16 @@ TEST_DEV: Mapping[str, Scenario] = {
 """DAVIS 2017 test-dev: only the first masks are written."""
 
 YOUTUBE_OBJECTS: Mapping[str, Scenario] = {
-    "aeroplane": Scenario(objects=("star",), drift=0.6),
-    "bird": Scenario(objects=("blob",), drift=0.8, turn=2.0),
-    "boat": Scenario(objects=("box",), poles=1),
-    "car": Scenario(objects=("box",), lookalikes=1, drift=0.6),
-    "cat": Scenario(objects=("walker",), drift=0.8),
-    "cow": Scenario(objects=("walker",), lookalikes=1),
-    "dog": Scenario(objects=("walker",), poles=1, share=(0.08, 0.13)),
-    "horse": Scenario(objects=("walker",), growth=1.5),
-    "motorbike": Scenario(objects=("blob",), lookalikes=1, drift=0.6),
-    "train": Scenario(objects=("box",), growth=1.6, drift=0.8),
+    "aeroplane": Sparse(objects=("star",), drift=0.6),
+    "bird": Sparse(objects=("blob",), drift=0.8, turn=2.0),
+    "boat": Sparse(objects=("box",), poles=1),
+    "car": Sparse(objects=("box",), lookalikes=1, drift=0.6),
+    "cat": Sparse(objects=("walker",), drift=0.8),
+    "cow": Sparse(objects=("walker",), lookalikes=1),
+    "dog": Sparse(objects=("walker",), poles=1, share=(0.08, 0.13)),
+    "horse": Sparse(objects=("walker",), growth=1.5),
+    "motorbike": Sparse(objects=("blob",), lookalikes=1, drift=0.6),
+    "train": Sparse(objects=("box",), growth=1.6, drift=0.8),
 }
 """One video per class."""
 
