@@ -12,7 +12,7 @@ from pathlib import Path
 
 def cores() -> int:
     """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
 @cache
@@ -42,10 +42,7 @@ def describe_hardware(*, gpu: bool) -> str:
 
 @cache
 def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
@@ -53,16 +50,11 @@ def _cpu_name() -> str:
 @cache
 def code_revision() -> str:
     """Return the git revision of the project, with `+changes` for uncommitted ones; empty outside a checkout."""
-    folder = Path(__file__).parent
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
     try:
-        revision = _git(folder, "rev-parse", "HEAD")
-        return revision + ("+changes" if revision and _git(folder, "status", "--porcelain", "-uno") else "")
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout.strip()

@@ -56,7 +56,9 @@ def check(options: argparse.Namespace) -> int:
     if absent := [entry.title for entry in list_entries() if entry.name not in found]:
         console.print(f"not found: {', '.join(absent)}", soft_wrap=True)
     for part in parts:
-        _print_problems(part, console)
+        for problem in sorted(part.problems, key=lambda problem: problem.severity):  # errors, then notes
+            line = f"{problem.severity}: {part.entry.title}: {problem.message}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     errors = sum(len(part.errors) for part in parts)
     console.print(f"{errors} defects" if errors else "no defects")
     return 1 if errors else 0
@@ -89,11 +91,3 @@ def _table(parts: list[Part]) -> Table:
             escape(str(part.located.folder)),
         )
     return table
-
-
-def _print_problems(part: Part, console: Console) -> None:
-    for severity in ("error", "note"):
-        for problem in part.problems:
-            if problem.severity == severity:
-                line = f"{severity}: {part.entry.title}: {problem.message}"
-                console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.arguments import add_home
-from harness.cli.report import write_report
+from harness.cli.main import INTERRUPTED
+from harness.cli.mlflow import ui_command
 from harness.console import command_line, note, say
 from harness.datasets import Protocol, embedded_data, load_protocols
 from harness.errors import HarnessError, ResourceError, StudyError
@@ -43,11 +43,10 @@ from harness.planning import (
     plan_json,
     plan_text,
 )
-from harness.results import CellResult, export, require_usable, save_plan
+from harness.report import find_report
+from harness.results import CellResult, check_study_files, export, require_usable, save_plan
 from harness.store import Store, open_store, send_results
-
-INTERRUPTED = 130
-"""Exit status if Ctrl-C ended the run early; what was running has been finished and kept."""
+from harness.tracking import TIMEOUT, record, recording
 
 EPILOG = """\
 Exits with status 0 if every planned cell is filled, 1 if not, 2 for invalid input, and 130 after Ctrl-C.
@@ -152,6 +151,8 @@ def execute(options: argparse.Namespace) -> int:
     protocols = load_protocols()
     study = load_study(given.study, protocols, given.scale, options=given.method_options)
     store = open_store(given.home, given.store)
+    if not given.plan:
+        check_study_files(store.home, study.name)  # before hours of work, not after
     joined = given.address and joined_ray(given.address, store, gpu=study.scale.gpus > 0)
     with joined or nullcontext() as cluster:
         session = Session(
@@ -165,7 +166,10 @@ def execute(options: argparse.Namespace) -> int:
             begun=begun,
         )
         plan = make_session_plan(session)
-        print_plan(plan, session)
+        if given.json:
+            print(json.dumps(plan_json(plan, cpus=session.cpus, gpus=session.gpus)))
+        else:
+            print("\n".join(plan_text(plan, cpus=session.cpus, gpus=session.gpus, every=given.all)))
         return 0 if given.plan else run_plan(plan, session)
 
 
@@ -207,19 +211,8 @@ def make_session_plan(session: Session) -> Plan:
             return replace(plan, elsewhere=frozenset())
 
 
-def print_plan(plan: Plan, session: Session) -> None:
-    """Print the plan as text or as JSON."""
-    if session.options.json:
-        json.dump(plan_json(plan, cpus=session.cpus, gpus=session.gpus), sys.stdout)
-        print()
-    else:
-        print("\n".join(plan_text(plan, cpus=session.cpus, gpus=session.gpus, every=session.options.all)))
-
-
 def run_plan(plan: Plan, session: Session) -> int:
     """Run what is missing, record the results, write report and export; return the exit status."""
-    from harness.tracking import record
-
     store, out = session.store, session.options.export
     planned = time.time()
     queue = run_missing(plan, session) if plan.missing else None
@@ -239,8 +232,6 @@ def run_plan(plan: Plan, session: Session) -> int:
 
 def run_missing(plan: Plan, session: Session) -> ReadyQueue:
     """Run the missing stages on Ray, showing and recording progress; print what failed."""
-    from harness.tracking import TIMEOUT, recording
-
     store, joined = session.store, session.cluster
     if joined is None:
         check_resources(plan.missing, session.gpus)
@@ -280,7 +271,7 @@ def report(study: str, home: Path) -> bool:
     """Write the report and return whether that succeeded; a report that fails never costs the results of a run."""
     failed = f"the report was not written ({command_line('report', study, '--home', home)})"
     try:
-        write_report(study, home)
+        find_report().write(study, home)
     except HarnessError as error:
         LOG.error("%s:\n%s", failed, error)
     except Exception:
@@ -292,8 +283,6 @@ def report(study: str, home: Path) -> bool:
 
 def print_results(plan: Plan, store: Store, results: list[CellResult], seconds: float) -> bool:
     """Print how many cells are filled, why others are not, and where to look; return whether all planned are filled."""
-    from harness.cli.mlflow import ui_command
-
     planned = [result for result in results if result.planned]
     unfilled = [result for result in planned if not result.filled]
     unscored = sum(result.status == "not scored" for result in results)

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.cli.arguments import add_home, add_subcommands
 from harness.errors import StoreError
 from harness.results import referenced_stages
-from harness.store import Garbage, SharedStore, Store, gc, open_store, remote_gc
+from harness.store import SharedStore, Store, gc, open_store, remote_gc
 from harness.store.gc import Entry
 
 EPILOG = """\
@@ -104,14 +104,20 @@ def prune(options: argparse.Namespace) -> int:
     """Show what can be removed; remove it with --yes."""
     store = _open(options)
     older = options.older_than * _DAY
-    found = list(_garbage(store, older))
+    if isinstance(store, SharedStore):
+        found, place = list(remote_gc.garbage(store, older)), f" at {store.url}"
+    else:
+        found, place = list(gc.garbage(store, referenced_stages(store.home), older)), ""
     for one in found:
         print(f"{human(one.size):>10}  {one.what}  ({one.why})")
-    place = f" at {store.url}" if isinstance(store, SharedStore) else ""
     if not options.yes:
         print(f"{len(found)} would be removed{place}, {human(sum(one.size for one in found))}; --yes removes them")
         return 0
-    removed = list(_remove(store, found))
+    if isinstance(store, SharedStore):
+        removed = list(remote_gc.remove(store, found))
+    else:
+        with store.pruning_lock():
+            removed = list(gc.remove(store, found, referenced_stages(store.home)))
     print(f"{len(removed)} removed{place}, {human(sum(one.size for one in removed))}")
     if len(removed) < len(found):
         print(f"{len(found) - len(removed)} kept: in use by now")
@@ -148,20 +154,6 @@ def _entries(store: Store) -> Iterator[Entry]:
     if isinstance(store, SharedStore):
         return remote_gc.entries(store)
     return gc.entries(store, referenced_stages(store.home))
-
-
-def _garbage(store: Store, older: float) -> Iterator[Garbage]:
-    if isinstance(store, SharedStore):
-        return remote_gc.garbage(store, older)
-    return gc.garbage(store, referenced_stages(store.home), older)
-
-
-def _remove(store: Store, found: list[Garbage]) -> Iterator[Garbage]:
-    if isinstance(store, SharedStore):
-        yield from remote_gc.remove(store, found)
-        return
-    with store.pruning_lock():
-        yield from gc.remove(store, found, referenced_stages(store.home))
 
 
 def human(count: float) -> str:
