@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -18,16 +17,12 @@ def cores() -> int:
 @cache
 def gpu_names() -> tuple[str, ...]:
     """Return the names of the NVIDIA GPUs that this process may use, as nvidia-smi reports them."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ()
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        done = subprocess.run(
-            [tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):  # no NVIDIA driver, or none that works
         return ()
-    names = [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+    names = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         names = names[: len([number for number in visible.split(",") if number.strip() not in ("", "-1")])]
@@ -53,8 +48,8 @@ def code_revision() -> str:
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
     try:
         done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

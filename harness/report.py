@@ -20,7 +20,6 @@ class Report(Protocol):
 
         Results come from MLflow, or from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
         Raises HarnessError for results that no report can be made of and for a folder that cannot be written."""
-        ...
 
 
 def find_report(name: str = "paper") -> Report:

@@ -27,8 +27,8 @@ VERBS = {
 }
 """Verb, which is also the name of its module in `harness.cli` → one-line summary.
 
-A module has `add_arguments(parser)`, which sets the default `execute`: a function that takes the parsed options and
-returns the exit status. It is imported when its verb is given."""
+A module has EPILOG, the end of its help, and `add_arguments(parser)`, which sets the default `execute`: a function that
+takes the parsed options and returns the exit status. It is imported when its verb is given."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, also of a run whose running stages have been finished and kept."""
@@ -65,7 +65,9 @@ def make_parser(verb: str, program: str = PROGRAM) -> argparse.ArgumentParser:
 
 
 def _add_arguments(parser: Parser, verb: str) -> None:
-    import_module(f"harness.cli.{verb}").add_arguments(parser)
+    module = import_module(f"harness.cli.{verb}")
+    parser.epilog = module.EPILOG
+    module.add_arguments(parser)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -21,7 +21,6 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    parser.epilog = EPILOG
     ui, again = add_subcommands(
         parser,
         ("ui", open_ui, "Start MLflow's UI for a home, on this machine only."),

@@ -17,7 +17,6 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the study and where its results are read."""
-    parser.epilog = EPILOG
     parser.set_defaults(execute=execute)
     parser.add_argument("study", metavar="STUDY", help="a study's YAML file or its name")
     add_home(parser)

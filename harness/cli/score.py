@@ -29,7 +29,6 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the folders, the protocol and how to record the scores."""
-    parser.epilog = EPILOG
     parser.set_defaults(execute=execute)
     parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of <sequence>/<frame>.png")
     parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
