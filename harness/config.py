@@ -1,7 +1,4 @@
-"""Options as frozen values: any pydantic model that is frozen and forbids unknown keys is a config.
-
-`resolve` turns options read from YAML into such a value, or into one error that names file, key, what was found and
-what is allowed."""
+"""Options as frozen values: any pydantic model that is frozen and forbids unknown keys is a config."""
 
 from __future__ import annotations
 
@@ -40,14 +37,10 @@ class Same(Generic[C]):
 def resolve(config_type: type[C], options: Mapping[str, Any], origin: str) -> C:
     """Return the config that `options` describe; keys may be dotted (`one_shot.frame_iterations`).
 
-    `origin` says in errors where the options are: a file and a key in it. Raises StudyError."""
-    return resolve_nested(config_type, nested(options, origin), origin)
-
-
-def resolve_nested(config_type: type[C], options: Mapping[str, Any], origin: str) -> C:
-    """Do what `resolve` does, for options without dotted keys, as `nested` and `merged` return them."""
+    `origin` says in errors where the options are: a file and a key in it. Raises StudyError, which names the key, what
+    was found and what is allowed."""
     try:
-        return config_type.model_validate(options)
+        return config_type.model_validate(nested(options, origin))
     except ValidationError as error:
         raise StudyError("\n".join(_explain(config_type, problem, origin) for problem in error.errors())) from None
 

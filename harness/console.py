@@ -12,9 +12,6 @@ from pathlib import Path
 PROGRAM = "vos-harness"
 """Name of the console script."""
 
-_PROJECT = ("harness", "reports", "vos", "dipnet")
-"""Packages whose loggers the commands show."""
-
 
 def say(text: str) -> None:
     """Print a line with the time."""
@@ -50,13 +47,12 @@ class _Stderr(logging.Handler):
     """Handler that prints to whatever `sys.stderr` is at that moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the message as it is, with the traceback if it has one."""
         print(self.format(record), file=sys.stderr, flush=True)
 
 
 def setup_logging() -> None:
     """Show the project's log records on stderr as plain text; safe to call more than once."""
-    for name in _PROJECT:
+    for name in ("harness", "reports", "vos", "dipnet"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
         if not any(isinstance(handler, _Stderr) for handler in logger.handlers):

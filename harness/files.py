@@ -18,8 +18,7 @@ from typing import Any
 def locked(path: Path) -> Iterator[None]:
     """Hold a kernel lock (flock) on a file or folder, which need not exist, against every other process.
 
-    The lock is free again the moment this process dies. Not reentrant. Raises OSError if nothing can be written there.
-    """
+    It is free again the moment this process dies. Not reentrant. Raises OSError if nothing can be written there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

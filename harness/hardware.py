@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -12,22 +11,18 @@ from pathlib import Path
 
 def cores() -> int:
     """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
 @cache
 def gpu_names() -> tuple[str, ...]:
     """Return the names of the NVIDIA GPUs that this process may use, as nvidia-smi reports them."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ()
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        done = subprocess.run(
-            [tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):  # no NVIDIA driver, or none that works
         return ()
-    names = [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+    names = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         names = names[: len([number for number in visible.split(",") if number.strip() not in ("", "-1")])]
@@ -42,10 +37,7 @@ def describe_hardware(*, gpu: bool) -> str:
 
 @cache
 def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
@@ -53,16 +45,11 @@ def _cpu_name() -> str:
 @cache
 def code_revision() -> str:
     """Return the git revision of the project, with `+changes` for uncommitted ones; empty outside a checkout."""
-    folder = Path(__file__).parent
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
     try:
-        revision = _git(folder, "rev-parse", "HEAD")
-        return revision + ("+changes" if revision and _git(folder, "status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout.strip()

@@ -15,8 +15,6 @@ from pydantic import BaseModel
 from harness.errors import StudyError
 from harness.stage import Data, Stage
 
-GROUP = "harness.methods"
-
 T = TypeVar("T")
 
 
@@ -66,8 +64,7 @@ class CellPlan:
     """How a method fills a cell."""
 
     segment: Mapping[str, Stage]
-    """Sequence name → stage whose folder holds `masks/<frame name>.png` for every frame, object ids as palette indices.
-    """
+    """Sequence name → stage whose folder holds `masks/<frame name>.png` per frame, object ids as palette indices."""
 
     timing: Stage | None = None
     """Stage that writes `timing.json`: {"seconds_per_frame": float, "hardware": str, ...}; None: not timed."""
@@ -76,8 +73,7 @@ class CellPlan:
     """Name → stage of whatever else the config asks for, for reports to draw: DIPNet's `identities/after/blackswan`."""
 
     omitted: tuple[str, ...] = ()
-    """Sentences about stages that the config asks for and the available data does not allow; shown in every table row.
-    """
+    """Sentences about stages that the config asks for and the available data does not allow; shown in tables."""
 
 
 class TensorSpec(TypedDict):
@@ -124,7 +120,6 @@ class Method(Protocol):
 
         Raises StudyError for a config that makes no sense on this benchmark, and DataUnavailableError if the available
         data leaves nothing to train with."""
-        ...
 
 
 @runtime_checkable
@@ -133,7 +128,6 @@ class ServesNetworks(Protocol):
 
     def served_network(self, stage: Stage) -> ServedNetwork | None:
         """Return what describes the network that a stage of the method leaves; None if it leaves none."""
-        ...
 
 
 def find_method(name: str, origin: str) -> Method:
@@ -158,4 +152,4 @@ def _loaded(point: EntryPoint) -> Method | None:
 @cache
 def _installed() -> dict[str, EntryPoint]:
     """Return name → entry point. Cached, as the search takes milliseconds and a plan asks for every cell."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return {point.name: point for point in entry_points(group="harness.methods")}

@@ -10,11 +10,6 @@ from typing import Protocol, runtime_checkable
 
 from harness.errors import StudyError
 
-GROUP = "harness.reports"
-
-DEFAULT = "paper"
-"""Name of the report that every run ends with."""
-
 
 @runtime_checkable
 class Report(Protocol):
@@ -25,12 +20,11 @@ class Report(Protocol):
 
         Results come from MLflow, or from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
         Raises HarnessError for results that no report can be made of and for a folder that cannot be written."""
-        ...
 
 
-def find_report(name: str = DEFAULT) -> Report:
+def find_report(name: str = "paper") -> Report:
     """Return the report that is installed under `name`. Raises StudyError if there is none."""
-    installed = entry_points(group=GROUP)
+    installed = entry_points(group="harness.reports")
     point = next((point for point in installed if point.name == name), None)  # the first on the path, as in imports
     if point is None:
         names = ", ".join(sorted(installed.names)) or "none; install the project with pip first"

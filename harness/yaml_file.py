@@ -22,13 +22,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); expected a YAML file") from None
-    loader = _StrictLoader(text)
     try:
-        content = loader.get_single_data()
+        content = _StrictLoader(text).get_single_data()
     except yaml.YAMLError as error:
         raise StudyError(f"{path}: {error}") from None
-    finally:
-        loader.dispose()
     if not isinstance(content, dict):
         raise StudyError(f"{path}: found {type(content).__name__} at the top; expected a mapping of keys to values")
     return content
@@ -37,11 +34,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 class _StrictLoader(_SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[str, int] = {}
-        for key, _ in node.value:
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             line = key.start_mark.line + 1
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
                 raise yaml.YAMLError(f"line {line}: key {key.value!r} is given twice, first in line {seen[key.value]}")
-            if isinstance(key, yaml.ScalarNode):
-                seen[key.value] = line
+            seen[key.value] = line
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return mapping

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import mlflow, run
-from harness.cli.main import VERBS, main, make_parser
+from harness.cli.main import VERBS, main
 from harness.console import command_line, setup_logging
 from harness.errors import StudyError
 from harness.report import Report, find_report
@@ -63,6 +63,15 @@ def test_help_of_the_command_names_every_verb(capsys: pytest.CaptureFixture[str]
         main(["--help"])
     output = " ".join(capsys.readouterr().out.split())
     assert all(f"{verb} {summary}" in output for verb, summary in VERBS.items())
+
+
+@pytest.mark.parametrize(("words", "lines"), [([], "verbs:\n  run "), (["store"], "subcommands:\n  list ")])
+def test_help_lists_subcommands_under_their_title(
+    words: list[str], lines: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    assert lines in capsys.readouterr().out
 
 
 def test_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,12 +253,3 @@ def test_logging_is_set_up_once(capsys: pytest.CaptureFixture[str]) -> None:
     setup_logging()
     logging.getLogger("harness.somewhere").warning("a %s", "warning")
     assert capsys.readouterr().err == "a warning\n"
-
-
-def test_options_are_read_into_a_value_that_knows_their_types() -> None:
-    parser = make_parser("run")
-    options = run.read_options(parser.parse_args(["run", "study.yaml", "--option", "a.b=[1, x]", "--time-limit", "2"]))
-    assert options.study == Path("study.yaml")
-    assert options.method_options == {"a.b": [1, "x"]}
-    assert options.time_limit == 2.0
-    assert options.home == Path("runs")

@@ -21,9 +21,10 @@ from torch import nn
 from dipnet.config import PropagationConfig, SegmentationConfig
 from dipnet.propagation import PropagationNetwork
 from dipnet.segmentation import SegmentationNetwork
-from harness.cli.main import VERBS, make_parser
+from harness.cli.main import VERBS, main, make_parser
 from harness.datasets import load_benchmark, load_protocols, load_training_sets, locate, read_sequences
 from harness.planning.study import load_study
+from harness.results import check_study_files
 from vos.checkpoint import save_network
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +84,25 @@ def test_the_readme_starts_with_its_two_commands() -> None:
     first, second = blocks("sh", "README.md")[:2]
     assert first.endswith("-m harness.run studies/ablation.yaml\n")
     assert second.endswith("tests/run\n")
+
+
+def test_the_first_command_refuses_an_older_home_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    home = tmp_path / "older home"
+    old = home / "plans" / "ablation.json"
+    old.parent.mkdir(parents=True)
+    old.write_text('{"plans": [{"study": "ablation", "scale": "mini", "data_kind": "embedded", "stages": {}}]}')
+    words = ["run", *shlex.split(blocks("sh", "README.md")[0])[-1:]]
+    assert main([*words, "--home", str(home)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "stages in the store are kept" in error
+    assert not (home / "data").exists()
+    subprocess.run(error.rpartition(": ")[2], shell=True, check=True)
+    check_study_files(home, "ablation")
+    assert not old.exists()
 
 
 def test_the_command_that_draws_samples_exists() -> None:

@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def add_argument(self, action: argparse.Action) -> None:
+        # subcommands are a list without a line above it that would repeat their names
+        if isinstance(action, argparse._SubParsersAction):
+            self.add_arguments(action._choices_actions)
+        else:
+            super().add_argument(action)
+
+
 class Parser(argparse.ArgumentParser):
     """Parser that refuses abbreviated options and keeps the lines of its epilog; its subparsers do the same."""
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **options)
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)
 
 
 def add_home(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

@@ -14,9 +14,6 @@ from rich.table import Table
 from harness.cli.arguments import add_home, add_subcommands
 from harness.datasets import Part, check_part, compose, find_parts, list_entries, write_miniature
 
-WIDTH = 160
-"""Columns of the output if it is not a terminal."""
-
 EPILOG = """\
 Exits with status 0, 1 if `check` finds defects, and 2 for a named error.
 
@@ -27,7 +24,6 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    parser.epilog = EPILOG
     checking, embedding, composing = add_subcommands(
         parser,
         ("check", check, "List what is under a folder, and every defect."),
@@ -46,7 +42,7 @@ def check(options: argparse.Namespace) -> int:
     """Print what is under a folder and every defect, and return 1 if there are any. Raises DataError for no dataset."""
     cache = options.home.absolute() / "facts.sqlite"
     parts = find_parts(options.root, list_entries())
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("files", total=sum(part.files for part in parts))
@@ -56,7 +52,9 @@ def check(options: argparse.Namespace) -> int:
     if absent := [entry.title for entry in list_entries() if entry.name not in found]:
         console.print(f"not found: {', '.join(absent)}", soft_wrap=True)
     for part in parts:
-        _print_problems(part, console)
+        for problem in sorted(part.problems, key=lambda problem: problem.severity):  # errors, then notes
+            line = f"{problem.severity}: {part.entry.title}: {problem.message}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     errors = sum(len(part.errors) for part in parts)
     console.print(f"{errors} defects" if errors else "no defects")
     return 1 if errors else 0
@@ -89,11 +87,3 @@ def _table(parts: list[Part]) -> Table:
             escape(str(part.located.folder)),
         )
     return table
-
-
-def _print_problems(part: Part, console: Console) -> None:
-    for severity in ("error", "note"):
-        for problem in part.problems:
-            if problem.severity == severity:
-                line = f"{severity}: {part.entry.title}: {problem.message}"
-                console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -16,7 +16,6 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the study, the cell and where to look."""
-    parser.epilog = EPILOG
     parser.set_defaults(execute=execute)
     parser.add_argument("study", metavar="STUDY", help="a study's YAML file or its name")
     parser.add_argument("cell", metavar="CELL", help="variant/benchmark/seed, or any part that only one cell has")

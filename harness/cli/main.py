@@ -27,11 +27,11 @@ VERBS = {
 }
 """Verb, which is also the name of its module in `harness.cli` → one-line summary.
 
-A module has `add_arguments(parser)`, which sets the default `execute`: a function that takes the parsed options and
-returns the exit status. It is imported when its verb is given."""
+A module has EPILOG, the end of its help, and `add_arguments(parser)`, which sets the default `execute`: a function that
+takes the parsed options and returns the exit status. It is imported when its verb is given."""
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
+"""Exit status after Ctrl-C, also of a run whose running stages have been finished and kept."""
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> int:
@@ -40,11 +40,11 @@ def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> i
     return _run(make_parser(words[0] if words else "", program).parse_args(words))
 
 
-def run_verb(verb: str, program: str, arguments: Sequence[str] | None = None) -> int:
+def run_verb(verb: str, program: str) -> int:
     """Run one verb as a command of its own and return its exit status."""
     parser = Parser(prog=program, description=VERBS[verb])
-    _complete(parser, verb)
-    return _run(parser.parse_args(arguments))
+    _add_arguments(parser, verb)
+    return _run(parser.parse_args())
 
 
 def make_parser(verb: str, program: str = PROGRAM) -> argparse.ArgumentParser:
@@ -60,12 +60,14 @@ def make_parser(verb: str, program: str = PROGRAM) -> argparse.ArgumentParser:
     for name, summary in VERBS.items():
         subparser = verbs.add_parser(name, help=summary, description=summary)
         if name == verb:
-            _complete(subparser, name)
+            _add_arguments(subparser, name)
     return parser
 
 
-def _complete(parser: Parser, verb: str) -> None:
-    import_module(f"harness.cli.{verb}").add_arguments(parser)
+def _add_arguments(parser: Parser, verb: str) -> None:
+    module = import_module(f"harness.cli.{verb}")
+    parser.epilog = module.EPILOG
+    module.add_arguments(parser)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -7,20 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from harness import tracking
 from harness.cli.arguments import add_home, add_subcommands
 from harness.console import command_line
 from harness.errors import StudyError
 from harness.planning import study_name
-from harness.tracking import (
-    errors,
-    failure_message,
-    is_remote,
-    load_runs,
-    log_report,
-    recorded_studies,
-    resync,
-    tracking_uri,
-)
 
 EPILOG = """\
 examples:
@@ -30,7 +21,6 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    parser.epilog = EPILOG
     ui, again = add_subcommands(
         parser,
         ("ui", open_ui, "Start MLflow's UI for a home, on this machine only."),
@@ -47,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def open_ui(options: argparse.Namespace) -> int:
     """Replace this process by MLflow's UI. Raises StudyError if there is nothing to show."""
     home = options.home.absolute()
-    uri = tracking_uri(home)
+    uri = tracking.tracking_uri(home)
     if uri.startswith("http"):
         raise StudyError(f"MLFLOW_TRACKING_URI: MLflow runs at {uri}; open that in a browser")
-    if not is_remote() and not (home / "mlflow.db").is_file():
+    if not tracking.is_remote() and not (home / "mlflow.db").is_file():
         raise StudyError(f"{home}: no MLflow database; give --home the folder that a run was given")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     print(f"MLflow's UI: http://127.0.0.1:{options.port}", flush=True)
@@ -59,29 +49,24 @@ def open_ui(options: argparse.Namespace) -> int:
 
 def ui_command(home: Path) -> str:
     """Return the command that opens MLflow's UI for a home, or the address of a tracking server."""
-    uri = tracking_uri(home)
+    uri = tracking.tracking_uri(home)
     return uri if uri.startswith("http") else command_line("mlflow", "ui", "--home", home)
 
 
 def resynchronize(options: argparse.Namespace) -> int:
-    """Bring MLflow up to date and return 0, or 1 if MLflow failed."""
+    """Bring MLflow up to date and return 0, or 1 if MLflow failed. Raises StudyError for a study that was never run."""
     home = options.home.absolute()
-    for study in recorded_studies(home) if options.all else [_recorded_name(options.study, home)]:
+    known = tracking.recorded_studies(home)
+    studies = known if options.all else [study_name(options.study)]
+    if not set(studies) <= set(known):
+        raise StudyError(f"{options.study}: never run in {home}; studies there: {', '.join(known) or 'none'}")
+    for study in studies:
         try:
-            written = resync(home, study)
-            print(f"{study}: {len(load_runs(home, study))} runs in MLflow at {tracking_uri(home)}, {written} written")
+            written, runs = tracking.resync(home, study), len(tracking.load_runs(home, study))
+            print(f"{study}: {runs} runs in MLflow at {tracking.tracking_uri(home)}, {written} written")
             if (home / "reports" / study).is_dir():
-                log_report(home, study, home / "reports" / study)
-        except errors() as error:
-            print(f"error: {failure_message(home, study, error)}", file=sys.stderr)
+                tracking.log_report(home, study, home / "reports" / study)
+        except tracking.errors() as error:
+            print(f"error: {tracking.failure_message(home, study, error)}", file=sys.stderr)
             return 1
     return 0
-
-
-def _recorded_name(study: str, home: Path) -> str:
-    """Return the name of a study. Raises StudyError if nothing is recorded of it."""
-    name = study_name(study)
-    known = recorded_studies(home)
-    if name not in known:
-        raise StudyError(f"{study}: never run in {home}; studies there: {', '.join(known) or 'none'}")
-    return name

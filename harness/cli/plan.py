@@ -13,7 +13,6 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that decide what would run."""
-    parser.epilog = EPILOG
     run.add_study_arguments(parser)
     run.add_machine_arguments(parser)
     run.add_plan_arguments(parser.add_argument_group("output"))

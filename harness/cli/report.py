@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from harness.cli.arguments import add_home
 from harness.planning import study_name
@@ -18,7 +17,6 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the study and where its results are read."""
-    parser.epilog = EPILOG
     parser.set_defaults(execute=execute)
     parser.add_argument("study", metavar="STUDY", help="a study's YAML file or its name")
     add_home(parser)
@@ -29,15 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Write the report, print where it is, and return 0."""
-    files = write_report(
-        study_name(options.study), options.home, from_store=options.from_store, tracking=options.tracking_uri
-    )
+    study, report = study_name(options.study), find_report()
+    files = report.write(study, options.home, from_store=options.from_store, tracking=options.tracking_uri)
     for path in files[:2]:
         print(path)
     print(f"{len(files) - 2} more files in {files[0].parent}")
     return 0
-
-
-def write_report(study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
-    """Write the installed report of a study and return its files, as `harness.report.Report` says."""
-    return find_report().write(study, home, from_store=from_store, tracking=tracking)

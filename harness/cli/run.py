@@ -5,49 +5,31 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.cli.arguments import add_home
-from harness.cli.report import write_report
+from harness.cli.main import INTERRUPTED
+from harness.cli.mlflow import ui_command
 from harness.console import command_line, note, say
 from harness.datasets import Protocol, embedded_data, load_protocols
 from harness.errors import HarnessError, ResourceError, StudyError
-from harness.execution import (
-    Cluster,
-    ReadyQueue,
-    check_nodes,
-    check_resources,
-    failure_lines,
-    joined_ray,
-    local_ray,
-    progress,
-    run_stages,
-    spans_of,
-    summarize_time,
-)
+from harness.execution.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
+from harness.execution.progress import failure_lines, progress
+from harness.execution.queue import ReadyQueue
+from harness.execution.timing import spans_of, summarize_time
+from harness.execution.tune import run_stages
 from harness.hardware import code_revision, cores, describe_hardware, gpu_names
-from harness.planning import (
-    Plan,
-    Study,
-    check_scale,
-    gather,
-    load_study,
-    make_plan,
-    parse_options,
-    plan_json,
-    plan_text,
-)
-from harness.results import CellResult, export, require_usable, save_plan
+from harness.planning import Plan, gather, make_plan, plan_json, plan_text
+from harness.planning.study import Study, check_scale, load_study, parse_options
+from harness.report import find_report
+from harness.results import CellResult, check_study_files, export, require_usable, save_plan
 from harness.store import Store, open_store, send_results
-
-INTERRUPTED = 130
-"""Exit status if Ctrl-C ended the run early; what was running has been finished and kept."""
+from harness.tracking import TIMEOUT, record, recording
 
 EPILOG = """\
 Exits with status 0 if every planned cell is filled, 1 if not, 2 for invalid input, and 130 after Ctrl-C.
@@ -60,31 +42,11 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Options of a run; None is a choice left to the study or the machine."""
-
-    study: Path
-    scale: str | None
-    data: Path | None
-    home: Path
-    store: str | None
-    method_options: Mapping[str, Any]
-    export: Path | None
-    plan: bool
-    all: bool
-    json: bool
-    yes: bool
-    gpus: int | None
-    cpus: int | None
-    address: str | None
-    time_limit: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Session:
     """A checked study with the store and the machines that it runs on."""
 
-    options: RunOptions
+    options: argparse.Namespace
+    method_options: Mapping[str, Any]
     study: Study
     protocols: Mapping[str, Protocol]
     store: Store
@@ -99,7 +61,6 @@ class Session:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add all options of a run."""
-    parser.epilog = EPILOG
     parser.set_defaults(execute=execute)
     add_study_arguments(parser)
     parser.add_argument("--export", metavar="DIR", type=Path, help="write the masks here in the DAVIS site's format")
@@ -148,35 +109,35 @@ def add_plan_arguments(group: argparse._ArgumentGroup) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Run a study, or print its plan, and return the exit status. Raises HarnessError for what a user can correct."""
     begun = time.time()
-    given = read_options(options)
-    protocols = load_protocols()
-    study = load_study(given.study, protocols, given.scale, options=given.method_options)
-    store = open_store(given.home, given.store)
-    joined = given.address and joined_ray(given.address, store, gpu=study.scale.gpus > 0)
-    with joined or nullcontext() as cluster:
-        session = Session(
-            options=given,
-            study=study,
-            protocols=protocols,
-            store=store,
-            cluster=cluster,
-            cpus=cluster.cpus if cluster else cores() if given.cpus is None else given.cpus,
-            gpus=cluster.gpus if cluster else len(gpu_names()) if given.gpus is None else given.gpus,
-            begun=begun,
-        )
-        plan = make_session_plan(session)
-        print_plan(plan, session)
-        return 0 if given.plan else run_plan(plan, session)
-
-
-def read_options(options: argparse.Namespace) -> RunOptions:
-    """Return the parsed options as a value. Raises StudyError or ResourceError for options that do not fit."""
     if (options.json or options.all) and not options.plan:
         raise StudyError("--json and --all are options of --plan; give --plan too")
     if options.time_limit is not None and options.time_limit <= 0:
         raise ResourceError(f"--time-limit {options.time_limit:g}: expected seconds above zero")
-    values = {field.name: getattr(options, field.name) for field in fields(RunOptions)}
-    return RunOptions(**{**values, "method_options": parse_options(options.method_options)})
+    method_options = parse_options(options.method_options)
+    protocols = load_protocols()
+    study = load_study(options.study, protocols, options.scale, options=method_options)
+    store = open_store(options.home, options.store)
+    if not options.plan:
+        check_study_files(store.home, study.name)  # before hours of work, not after
+    joined = options.address and joined_ray(options.address, store, gpu=study.scale.gpus > 0)
+    with joined or nullcontext() as cluster:
+        session = Session(
+            options=options,
+            method_options=method_options,
+            study=study,
+            protocols=protocols,
+            store=store,
+            cluster=cluster,
+            cpus=cluster.cpus if cluster else cores() if options.cpus is None else options.cpus,
+            gpus=cluster.gpus if cluster else len(gpu_names()) if options.gpus is None else options.gpus,
+            begun=begun,
+        )
+        plan = make_session_plan(session)
+        if options.json:
+            print(json.dumps(plan_json(plan, cpus=session.cpus, gpus=session.gpus)))
+        else:
+            print("\n".join(plan_text(plan, cpus=session.cpus, gpus=session.gpus, every=options.all)))
+        return 0 if options.plan else run_plan(plan, session)
 
 
 def make_session_plan(session: Session) -> Plan:
@@ -197,7 +158,7 @@ def make_session_plan(session: Session) -> Plan:
         with store.planning_lock():
             plan = make_plan(session.study, inputs, store, gpus=share, machine=machine)
             if not options.plan:
-                save_plan(plan, store, options.study, options.method_options)
+                save_plan(plan, store, options.study, session.method_options)
         if options.plan:
             return plan
         done = store.synchronize(item.stage for item in plan.items.values() if item.state == "cached")
@@ -207,19 +168,8 @@ def make_session_plan(session: Session) -> Plan:
             return replace(plan, elsewhere=frozenset())
 
 
-def print_plan(plan: Plan, session: Session) -> None:
-    """Print the plan as text or as JSON."""
-    if session.options.json:
-        json.dump(plan_json(plan, cpus=session.cpus, gpus=session.gpus), sys.stdout)
-        print()
-    else:
-        print("\n".join(plan_text(plan, cpus=session.cpus, gpus=session.gpus, every=session.options.all)))
-
-
 def run_plan(plan: Plan, session: Session) -> int:
     """Run what is missing, record the results, write report and export; return the exit status."""
-    from harness.tracking import record
-
     store, out = session.store, session.options.export
     planned = time.time()
     queue = run_missing(plan, session) if plan.missing else None
@@ -239,8 +189,6 @@ def run_plan(plan: Plan, session: Session) -> int:
 
 def run_missing(plan: Plan, session: Session) -> ReadyQueue:
     """Run the missing stages on Ray, showing and recording progress; print what failed."""
-    from harness.tracking import TIMEOUT, recording
-
     store, joined = session.store, session.cluster
     if joined is None:
         check_resources(plan.missing, session.gpus)
@@ -280,7 +228,7 @@ def report(study: str, home: Path) -> bool:
     """Write the report and return whether that succeeded; a report that fails never costs the results of a run."""
     failed = f"the report was not written ({command_line('report', study, '--home', home)})"
     try:
-        write_report(study, home)
+        find_report().write(study, home)
     except HarnessError as error:
         LOG.error("%s:\n%s", failed, error)
     except Exception:
@@ -292,8 +240,6 @@ def report(study: str, home: Path) -> bool:
 
 def print_results(plan: Plan, store: Store, results: list[CellResult], seconds: float) -> bool:
     """Print how many cells are filled, why others are not, and where to look; return whether all planned are filled."""
-    from harness.cli.mlflow import ui_command
-
     planned = [result for result in results if result.planned]
     unfilled = [result for result in planned if not result.filled]
     unscored = sum(result.status == "not scored" for result in results)

@@ -6,20 +6,16 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_home
 from harness.console import command_line
+from harness.datasets import LAYOUTS, Protocol, load_protocols
 from harness.errors import DataError, StoreError, StudyError
 from harness.hardware import cores
 from harness.score import MEASURES, SequenceScores, sequence_row, total, write_scores
 from harness.score.folders import find_videos
 from harness.score.processes import score_all
 from harness.score.tables import Row
-
-if TYPE_CHECKING:
-    from harness.datasets import Protocol
-    from harness.results import Submission
 
 SHOWN = 10
 """Most problems that are printed."""
@@ -33,7 +29,6 @@ example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the folders, the protocol and how to record the scores."""
-    parser.epilog = EPILOG
     parser.set_defaults(execute=execute)
     parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of <sequence>/<frame>.png")
     parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
@@ -79,24 +74,18 @@ def execute(options: argparse.Namespace) -> int:
     if submission is not None and problems:
         print("not recorded: a result needs every sequence", file=sys.stderr)
     elif submission is not None:
-        _record(submission, scores, options)
+        from harness.results import masks_digest, save_scores
+        from harness.tracking import record_submission
+
+        result = save_scores(submission, scores, options.pred)
+        masks = {"masks": str(options.pred.absolute()), "masks_sha256": masks_digest(result)}
+        record_submission(submission.home, result, masks)
+        report = command_line("report", options.study, "--home", options.home)
+        print(f"recorded: {submission.method}, study {submission.study}; its report: {report}")
     return 1 if problems else 0
 
 
-def _record(submission: Submission, scores: list[SequenceScores], options: argparse.Namespace) -> None:
-    from harness.results import masks_digest, save_scores
-    from harness.tracking import record_submission
-
-    result = save_scores(submission, scores, options.pred)
-    masks = {"masks": str(options.pred.absolute()), "masks_sha256": masks_digest(result)}
-    record_submission(submission.home, result, masks)
-    report = command_line("report", options.study, "--home", options.home)
-    print(f"recorded: {submission.method}, study {submission.study}; its report: {report}")
-
-
 def _find_protocol(name: str) -> Protocol:
-    from harness.datasets import load_protocols
-
     protocols = load_protocols()
     if name not in protocols:
         raise StudyError(f"--protocol: no benchmark {name!r}; there are {', '.join(protocols)}")
@@ -110,8 +99,6 @@ def _find_protocol(name: str) -> Protocol:
 
 def _listed_names(truth: Path, protocol: Protocol) -> list[str] | None:
     """Return the sequences of the split if `truth` is part of the dataset as distributed, else None for all."""
-    from harness.datasets import LAYOUTS
-
     root = truth.absolute().parent.parent
     if not (root / protocol.marker).exists():
         return None

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 from harness.cli.arguments import add_home, add_subcommands
 from harness.errors import StoreError
 from harness.results import referenced_stages
-from harness.store import Garbage, SharedStore, Store, gc, open_store, remote_gc
+from harness.store import SharedStore, Store, gc, open_store, remote_gc
 from harness.store.gc import Entry
 
 EPILOG = """\
@@ -24,12 +22,9 @@ examples:
   %(prog)s list --kind segment
   %(prog)s prune --yes"""
 
-_DAY = 86400.0
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    parser.epilog = EPILOG
     commands = add_subcommands(
         parser,
         ("list", show, "List every finished stage and the studies that refer to it."),
@@ -83,19 +78,17 @@ def show(options: argparse.Namespace) -> int:
 def size(options: argparse.Namespace) -> int:
     """Print bytes per kind of stage, and of what is not a finished stage."""
     store = _open(options)
-    kinds: dict[str, list[int]] = defaultdict(list)
-    unused = []
-    for entry in _entries(store):
-        kinds[entry.name].append(entry.size)
-        if not entry.studies:
-            unused.append(entry.size)
-    lines = list(kinds.items())
-    for name, title in (("work", "running or abandoned"), ("damaged", "set aside as damaged")):
-        sizes = [] if isinstance(store, SharedStore) else [gc.size_of(path) for path in (store.root / name).iterdir()]
-        lines += [(title, sizes)] if sizes else []
-    lines.append(("finished stages", [bytes_ for sizes in kinds.values() for bytes_ in sizes]))
-    lines.append(("  that no study needs", unused))
-    for title, sizes in lines:
+    found = list(_entries(store))
+    lines: dict[str, list[int]] = defaultdict(list)
+    for entry in found:
+        lines[entry.name].append(entry.size)
+    if not isinstance(store, SharedStore):
+        for name, title in (("work", "running or abandoned"), ("damaged", "set aside as damaged")):
+            for path in (store.root / name).iterdir():
+                lines[title].append(gc.size_of(path))
+    lines["finished stages"] = [entry.size for entry in found]
+    lines["  that no study needs"] = [entry.size for entry in found if not entry.studies]
+    for title, sizes in lines.items():
         print(f"{title:<22} {len(sizes):>7} {human(sum(sizes)):>10}")
     return 0
 
@@ -103,15 +96,21 @@ def size(options: argparse.Namespace) -> int:
 def prune(options: argparse.Namespace) -> int:
     """Show what can be removed; remove it with --yes."""
     store = _open(options)
-    older = options.older_than * _DAY
-    found = list(_garbage(store, older))
+    older = options.older_than * 86400
+    if isinstance(store, SharedStore):
+        found, place = list(remote_gc.garbage(store, older)), f" at {store.url}"
+    else:
+        found, place = list(gc.garbage(store, referenced_stages(store.home), older)), ""
     for one in found:
         print(f"{human(one.size):>10}  {one.what}  ({one.why})")
-    place = f" at {store.url}" if isinstance(store, SharedStore) else ""
     if not options.yes:
         print(f"{len(found)} would be removed{place}, {human(sum(one.size for one in found))}; --yes removes them")
         return 0
-    removed = list(_remove(store, found))
+    if isinstance(store, SharedStore):
+        removed = list(remote_gc.remove(store, found))
+    else:
+        with store.pruning_lock():
+            removed = list(gc.remove(store, found, referenced_stages(store.home)))
     print(f"{len(removed)} removed{place}, {human(sum(one.size for one in removed))}")
     if len(removed) < len(found):
         print(f"{len(found) - len(removed)} kept: in use by now")
@@ -122,46 +121,29 @@ def verify(options: argparse.Namespace) -> int:
     """Hash every byte of the finished stages again and print what is damaged; return 1 if anything is."""
     store = _open(options)
     place = store.mirror if isinstance(store, SharedStore) else store
-    checked = damaged = 0
-    for name, key in sorted(place.published()):
-        checked += 1
-        problem = _find_damage(store, name, key)
-        if problem is None:
-            continue
-        damaged += 1
-        is_aside = options.set_aside and place.set_aside(name, key)
-        print(f"damaged: {name} {key[:12]}: {problem}{' (set aside)' if is_aside else ''}")
-    print(f"{checked} finished stages checked, {damaged} damaged")
+    stages = sorted(place.published())
+    damaged = 0
+    for name, key in stages:
+        if problem := _find_damage(store, name, key):
+            damaged += 1
+            is_aside = options.set_aside and place.set_aside(name, key)
+            print(f"damaged: {name} {key[:12]}: {problem}{' (set aside)' if is_aside else ''}")
+    print(f"{len(stages)} finished stages checked, {damaged} damaged")
     if damaged and not options.set_aside:
         print("--set-aside moves them away; the next run of their study computes them again")
     return 1 if damaged else 0
 
 
 def _find_damage(store: Store, name: str, key: str) -> str | None:
-    if not isinstance(store, SharedStore):
-        return gc.damage(store, name, key)
-    with tempfile.TemporaryDirectory(prefix="verify-", dir=store.root / "work") as scratch:
-        return store.mirror.find_damage(name, key, Path(scratch) / "files")
+    if isinstance(store, SharedStore):
+        return remote_gc.damage(store, name, key)
+    return gc.damage(store, name, key)
 
 
 def _entries(store: Store) -> Iterator[Entry]:
     if isinstance(store, SharedStore):
         return remote_gc.entries(store)
     return gc.entries(store, referenced_stages(store.home))
-
-
-def _garbage(store: Store, older: float) -> Iterator[Garbage]:
-    if isinstance(store, SharedStore):
-        return remote_gc.garbage(store, older)
-    return gc.garbage(store, referenced_stages(store.home), older)
-
-
-def _remove(store: Store, found: list[Garbage]) -> Iterator[Garbage]:
-    if isinstance(store, SharedStore):
-        yield from remote_gc.remove(store, found)
-        return
-    with store.pruning_lock():
-        yield from gc.remove(store, found, referenced_stages(store.home))
 
 
 def human(count: float) -> str:

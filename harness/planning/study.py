@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.config import Config, merged, nested, resolve, resolve_nested
+from harness.config import Config, merged, nested, resolve
 from harness.errors import ResourceError, StudyError
 from harness.method import find_method
 from harness.yaml_file import read_yaml
@@ -205,7 +205,7 @@ def _variant(
     options = nested({key: value for key, value in given.items() if key not in _VARIANT_KEYS}, origin)
     if method_name not in opened:
         opened[method_name] = nested(scale.methods.get(method_name, {}), f"scale {scale.name}: methods.{method_name}")
-    config = resolve_nested(method.config, merged(opened[method_name], options), origin)
+    config = resolve(method.config, merged(opened[method_name], options), origin)
     return Variant(
         name=name,
         method=method_name,

@@ -46,9 +46,7 @@ class PlanRecord:
 
 
 def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, Any]) -> None:
-    """Record a plan in place of the study's former one of the same scale and data kind.
-
-    Raises StoreError if a file of the study is damaged or of another version: before hours of work, not after."""
+    """Record a plan in place of the study's former one of the same scale and data kind."""
     study = plan.study.name
     record = PlanRecord(
         study=study,
@@ -68,8 +66,6 @@ def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, 
         others = [one for one in content.get("plans", []) if (one["scale"], one["data_kind"]) != group]
         return {"plans": [*others, asdict(record)]}
 
-    for folder in ("rows", "records"):
-        StudyFile(store.home, folder, study).load()
     StudyFile(store.home, FOLDER, study).update(change)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from harness.files import locked, read_json, write_json
 
 VERSION = 1
 """Version of the content; files of another version are refused."""
+
+FOLDERS = ("plans", "rows", "records")
+"""Folders of a home with a file per study."""
 
 Content = dict[str, Any]
 
@@ -35,7 +39,11 @@ class StudyFile:
             return {}
         content = read_json(self.path)
         if content is None or content.pop("version", None) != VERSION:
-            raise StoreError(f"{self.path}: damaged, or written by another version; delete it and run the study again")
+            files = [str(self.home / folder / self.path.name) for folder in FOLDERS]
+            raise StoreError(
+                f"{self.path}: damaged, or written by another version; delete the study's files (stages in the store "
+                f"are kept) and run it again: {shlex.join(['rm', '-f', *files])}"
+            )
         return content
 
     def update(self, change: Callable[[Content], Content]) -> Content:
@@ -51,6 +59,12 @@ class StudyFile:
                 f"{self.path}: cannot be written ({error.strerror}); free it or give another --home"
             ) from None
         return after
+
+
+def check_study_files(home: Path, study: str) -> None:
+    """Raise StoreError if a file of the study is damaged or of another version."""
+    for folder in FOLDERS:
+        StudyFile(home, folder, study).load()
 
 
 def studies_in(home: Path, folder: str) -> list[str]:
