@@ -88,7 +88,7 @@ def referenced_stages(home: Path) -> dict[str, tuple[str, ...]]:
         for key in record.stages:
             users[key][record.study] = None
     results = {study: load_results(home, study) for study in studies_in(home, "rows")}
-    measured = {study for study, own in results.items() if not all(one.submitted for one in own)}
+    measured = {study for study, own in results.items() if not (own and all(one.submitted for one in own))}
     if unknown := sorted(measured - set(studies_in(home, FOLDER))):
         raise StoreError(
             f"{home}: studies without a record of their stages: {', '.join(unknown)}; "
