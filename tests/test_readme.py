@@ -22,7 +22,7 @@ from dipnet.config import PropagationConfig, SegmentationConfig
 from dipnet.propagation import PropagationNetwork
 from dipnet.segmentation import SegmentationNetwork
 from harness.cli.main import VERBS, make_parser
-from harness.datasets import load_benchmark, load_protocols, load_training
+from harness.datasets import load_benchmark, load_protocols, load_training_sets, locate, read_sequences
 from harness.planning.study import load_study
 from vos.checkpoint import save_network
 
@@ -142,7 +142,8 @@ def test_the_example_of_a_benchmark_works(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     (sequence,) = load_benchmark(load_protocols(file)["my-videos-val"], tmp_path)
     assert (len(sequence), len(sequence.scored)) == (4, 3)
-    assert len(load_training("my-videos-train", tmp_path, file)) == 1
+    (training,), problems = read_sequences(locate(tmp_path, load_training_sets(file)["my-videos-train"]))
+    assert (len(training), problems) == (4, [])
 
 
 def test_the_example_of_a_study_loads(tmp_path: Path) -> None:
