@@ -162,8 +162,8 @@ def test_the_example_of_a_benchmark_works(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     (sequence,) = load_benchmark(load_protocols(file)["my-videos-val"], tmp_path)
     assert (len(sequence), len(sequence.scored)) == (4, 3)
-    found, problems = read_sequences(locate(tmp_path, load_training_sets(file)["my-videos-train"]))
-    assert (len(found), problems) == (1, [])
+    (training,), problems = read_sequences(locate(tmp_path, load_training_sets(file)["my-videos-train"]))
+    assert (len(training), problems) == (4, [])
 
 
 def test_the_example_of_a_study_loads(tmp_path: Path) -> None:
