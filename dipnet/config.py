@@ -19,7 +19,7 @@ class PropagationConfig(Config):
     """Phase I, the identity propagation network (section 3.1)."""
 
     backbone: BackboneName = "resnet50"
-    """Of the feature encoder and of the identity encoder; weights are not shared (paper, fig. 3)."""
+    """Backbone of the feature encoder and of the identity encoder; weights are not shared (paper, fig. 3)."""
 
     size: int = Field(256, ge=32, multiple_of=32)
     """Side of the input (paper)."""
@@ -154,7 +154,7 @@ class DIPNetConfig(InferenceOptions):
     """The last stage of training that is used (table 7)."""
 
     weights: str = "imagenet"
-    """Of the backbones before training: `imagenet` (torchvision downloads them), `none`, or a file of a state dict."""
+    """Weights of the backbones before training: `imagenet` (torchvision downloads them), `none`, or a file of a state dict."""
 
     propagation: PropagationConfig = PropagationConfig()
     segmentation: SegmentationConfig = SegmentationConfig()

@@ -1,4 +1,4 @@
-"""For the tests of the whole command: a method that is installed from elsewhere, and the command in a process."""
+"""Helpers for the tests of the whole command: a method that is installed from elsewhere, and the command in a process."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def published(place: Path, home: str = "home") -> dict[str, int]:
 
 
 def labels(place: Path, home: str = "home") -> set[str]:
-    """Of what is published."""
+    """Return the names of what is published."""
     return {json.loads(path.read_text())["label"] for path in _manifests(place / home)}
 
 

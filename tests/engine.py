@@ -1,4 +1,4 @@
-"""For the tests of the engine: a small DAVIS 2016 on disk, and stages that do little and say so.
+"""Helpers for the tests of the engine: a small DAVIS 2016 on disk, and stages that do little and say so.
 
 A stage notes every run in the file TOY_LOG of its folder's store, so that tests can count what was really run."""
 

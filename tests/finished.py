@@ -1,4 +1,4 @@
-"""For the tests of what MLflow shows: a small study, run to its end without a scheduler."""
+"""Helpers for the tests of what MLflow shows: a small study, run to its end without a scheduler."""
 
 from __future__ import annotations
 

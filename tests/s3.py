@@ -33,7 +33,7 @@ class S3:
         self._server.stop()
 
     def new_url(self) -> str:
-        """In a bucket of its own."""
+        """Return a URL in a new bucket."""
         bucket = f"bucket-{secrets.token_hex(4)}"
         urlopen(Request(f"{self.endpoint}/{bucket}", method="PUT")).close()
         return f"s3://{bucket}/some/prefix"

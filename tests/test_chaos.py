@@ -32,7 +32,7 @@ KILLS = int(os.environ.get("CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("CHAOS_SEED", "0"))
 KINDS = ("worker", "node", "driver")
 SECONDS = 0.5
-"""Of one stage."""
+"""Seconds of one stage."""
 
 
 def command(place: Path, home: str, *more: str) -> subprocess.Popen[str]:

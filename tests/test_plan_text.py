@@ -44,7 +44,7 @@ def make(tmp_path: Path, root: Path, text: str = STUDY) -> tuple[Plan, Store]:
 
 
 def publish(plan: Plan, store: Store, seconds: float) -> None:
-    """As if every stage had run that long, one CPU each."""
+    """Publish every stage as if it had run that long, on one CPU each."""
     for key, item in plan.items.items():
         (store.start(key).folder / "x").write_text("")
         store.publish(item.stage.name, key, item.stage.label, item.stage.identity, {"seconds": seconds})

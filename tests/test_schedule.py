@@ -47,7 +47,7 @@ class Outcome:
     stages: dict[str, Stage]
     queue: ReadyQueue
     interrupted: ReadyQueue
-    """Of a second run, of i1, i2, … i9 for a while each, that got a SIGINT when one was running."""
+    """Outcome of a second run of i1 … i9 that got a SIGINT while one of them was running."""
 
     def tags(self, keys: Iterable[str]) -> set[str]:
         names = {stage.key: tag for tag, stage in self.stages.items()}

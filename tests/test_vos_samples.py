@@ -26,7 +26,7 @@ from vos.samples import (
 STRONG = AugmentationConfig(crop=0.5, rotation=40, scale=(0.6, 1.5), shift=0.2)
 PLAIN = AugmentationConfig(flip=0, crop=0)
 RIM = np.ones((13, 13), np.uint8)
-"""As far as enlarging a small crop smears colors."""
+"""Distance over which enlarging a small crop smears colors."""
 
 
 def erode(mask: np.ndarray) -> np.ndarray:

@@ -153,7 +153,7 @@ class FineTuningConfig(OptimizerConfig):
     """SGD step size (paper)."""
 
     batch_norm: BatchNorm = "frozen"
-    """As in training (CRN)."""
+    """Statistics, as in training (CRN)."""
 
     feature_views: int = Field(0, ge=0)
     """Beyond the paper: steps draw from so many variations of the frame, whose features are computed once by a frozen
