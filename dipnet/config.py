@@ -154,7 +154,7 @@ class DIPNetConfig(InferenceOptions):
     """The last stage of training that is used (table 7)."""
 
     weights: str = "imagenet"
-    """Weights of the backbones before training: `imagenet` (torchvision downloads them), `none`, or a file of a state dict."""
+    """Weights of the backbones before training: `imagenet` (from torchvision), `none`, or a file of a state dict."""
 
     propagation: PropagationConfig = PropagationConfig()
     segmentation: SegmentationConfig = SegmentationConfig()

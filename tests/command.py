@@ -1,4 +1,4 @@
-"""Helpers for the tests of the whole command: a method that is installed from elsewhere, and the command in a process."""
+"""Helpers for the tests of the whole command: a method installed from elsewhere, and the command in a process."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ def published(place: Path, home: str = "home") -> dict[str, int]:
 
 
 def labels(place: Path, home: str = "home") -> set[str]:
-    """Return the names of what is published."""
+    """Return the labels of the published stages."""
     return {json.loads(path.read_text())["label"] for path in _manifests(place / home)}
 
 
 def wait_for(place: Path, process: subprocess.Popen[str], count: int) -> None:
-    """Until so many stages are published, or the process has ended."""
+    """Wait until so many stages are published, or the process has ended."""
     while len(published(place)) < count and process.poll() is None:
         time.sleep(0.05)
 
