@@ -119,8 +119,10 @@ class ObjectStore:
                 found = self._fs.find(root, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        names = {f"{folder}/{path[len(root) + 1 :]}": int(facts["size"]) for path, facts in found.items()}
-        return {name: size for name, size in names.items() if not name.rpartition("/")[2].startswith(_DRAFT)}
+        sizes = {path[len(root) + 1 :]: facts["size"] for path, facts in found.items()}
+        # s3fs lists the folder itself, with an empty rest, if its first object appears while it is looking.
+        names = {name: size for name, size in sizes.items() if name and not name.rpartition("/")[2].startswith(_DRAFT)}
+        return {f"{folder}/{name}": int(size) for name, size in names.items()}
 
     def age(self, name: str) -> float:
         """Return the seconds since an object was written; 0 if there is none."""
