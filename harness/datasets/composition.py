@@ -30,7 +30,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """Where an object of a sequence is in each frame, in pixels."""
+    """Path of an object through its sequence: its box in each frame, in pixels."""
 
     sequence: Sequence
     height: int

@@ -21,7 +21,7 @@ Averaging = Literal["sequences", "objects", "classes"]
 
 
 class Dataset(Config):
-    """Where a dataset is below the data root, and who reads it."""
+    """A dataset below the data root: the folders to look in, and the layout that reads it."""
 
     name: str
     title: str

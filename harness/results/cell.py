@@ -61,7 +61,7 @@ class CellResult:
     """Objects in the video that was timed."""
 
     hardware: str = ""
-    """Where the seconds were measured."""
+    """Hardware on which the seconds were measured; empty if they were not."""
 
     score_folder: str = ""
     """Folder of the score files; empty if there is no score."""

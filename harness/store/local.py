@@ -62,7 +62,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreAddress:
-    """Where the driver's store is, for workers to open it."""
+    """Address of the driver's store, from which workers open it."""
 
     home: Path
     url: str = ""
@@ -75,7 +75,7 @@ class StoreAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class Synchronized:
-    """What it took to make a home and a URL hold the same stages."""
+    """Outcome of making a home and a URL hold the same stages."""
 
     fetched: int = 0
     sent: int = 0
@@ -90,10 +90,10 @@ class Store:
     makes a difference, the methods of this class do what is right for a home on its own."""
 
     url: str = ""
-    """Where the home shares its stages; empty for a home on its own."""
+    """URL at which the home shares its stages; empty for a home on its own."""
 
     address: StoreAddress
-    """What `store_on_node` opens in a worker."""
+    """Address from which `store_on_node` opens the store in a worker."""
 
     def __init__(self, home: Path) -> None:
         """Make the folders. Raises StoreError if the home cannot be written."""

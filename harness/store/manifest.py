@@ -42,7 +42,7 @@ class Manifest:
     """Folder of the files at a URL; empty for a stage in a home."""
 
     folder: Path = Path()
-    """Where the stage lies in a home; not written. Empty for a stage at a URL."""
+    """Folder of the stage in a home; not written. Empty for a stage at a URL."""
 
     @property
     def name(self) -> str:
