@@ -25,7 +25,7 @@ from harness.files import read_json, sha256_of, write_json
 from harness.stage import Identity, Stage
 from harness.store.manifest import MANIFEST, FileFacts, Manifest, read_manifest
 
-_NOT_STAGES = {"work", "locks", "failed", "damaged"}
+_NOT_STAGES = {"work", "locks", "failed", "damaged", "runs"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from harness.store.local import (
 from harness.store.manifest import MANIFEST
 from harness.store.mirror import DamagedError, Mirror
 from harness.store.objects import ObjectStore
+from harness.store.runs import runs_in_progress
 
 NONE = "none"
 """Value of `--store` that ends the sharing."""
@@ -143,8 +144,7 @@ class SharedStore(Store):
         """Fetch those of the stages that are at the URL only, and send those that are in the home only.
 
         The plans of this home are sent too, so that nobody prunes what they refer to. Raises StoreError."""
-        for path in sorted((self.home / "plans").glob("*.json")):
-            self.mirror.objects.replace(f"plans/{store_id(self.home)}/{path.name}", path.read_bytes())
+        self._send_plans()
         there = self.mirror.published()
         pairs = {(stage.name, stage.key) for stage in stages}
         here = {pair for pair in pairs if self._has(*pair)}
@@ -184,6 +184,17 @@ class SharedStore(Store):
     @property
     def _stop_object(self) -> str:
         return f"stopped/{self.address.run}"
+
+    def _send_plans(self) -> None:
+        """Make the URL hold the newest plans of this home's studies, and the plans of its runs in progress."""
+        folder = f"plans/{store_id(self.home)}"
+        running = {f"{folder}/{path.stem.replace('.', '/', 1)}.json": path for path, _ in runs_in_progress(self.root)}
+        plans = {f"{folder}/{path.name}": path for path in sorted((self.home / "plans").glob("*.json"))}
+        for name, path in (plans | running).items():
+            with suppress(FileNotFoundError):  # a run that has ended meanwhile
+                self.mirror.objects.replace(name, path.read_bytes())
+        ended = [name for name in self.mirror.objects.sizes(folder) if name.count("/") > 2 and name not in running]
+        self.mirror.objects.remove(ended)
 
     def _has(self, name: str, key: str) -> bool:
         return (self.folder(name, key) / MANIFEST).is_file()
