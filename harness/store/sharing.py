@@ -26,7 +26,6 @@ from harness.store.local import (
     node_home,
     store_id,
 )
-from harness.store.manifest import MANIFEST
 from harness.store.mirror import DamagedError, Mirror
 from harness.store.objects import ObjectStore
 from harness.store.runs import runs_in_progress
@@ -121,15 +120,6 @@ class SharedStore(Store):
         lease = None if share else self._monitor.lease(key)
         return (share, message) if lease is None else (lease.share, lease.message)
 
-    def require(self, name: str, key: str) -> Path:
-        """Return the folder of a stage that another one needs, fetched if need be. Raises StoreError."""
-        if not self._has(name, key) and not self._bring(name, key):
-            raise StoreError(
-                f"{name} {key[:12]}, which it needs, is neither in {self.home} nor undamaged at {self.url}; give the "
-                "same command again to compute it again"
-            )
-        return self.folder(name, key)
-
     def fetch(self, stages: Iterable[Stage]) -> None:
         """Bring those of the stages into the home that are at the URL only. Raises StoreError."""
         for stage in stages:
@@ -195,9 +185,6 @@ class SharedStore(Store):
                 self.mirror.objects.replace(name, path.read_bytes())
         ended = [name for name in self.mirror.objects.sizes(folder) if name.count("/") > 2 and name not in running]
         self.mirror.objects.remove(ended)
-
-    def _has(self, name: str, key: str) -> bool:
-        return (self.folder(name, key) / MANIFEST).is_file()
 
     def _bring(self, name: str, key: str) -> bool:
         """Bring a stage into the home unless it is there; return whether it is there afterwards."""
