@@ -286,7 +286,7 @@ def test_claims_on_too_few_sequences_do_not_count_in_the_correction(tmp_path: Pa
 def test_wide_intervals_of_two_seeds_say_that_seeds_are_missing(tmp_path: Path) -> None:
     (found,) = judged(pair(tmp_path, {"full": (0, 1), "no-crop": (0, 1)}, 0.02, 0.02))
     assert found.verdict == "inconclusive"
-    assert found.why == "the interval allows both answers, because 2 seeds say little about others; add seeds"
+    assert found.why == "the interval allows both answers, mostly because there are only 2 seeds; add seeds"
 
 
 def test_seeds_of_one_side_only_do_not_count_and_are_named(tmp_path: Path) -> None:
