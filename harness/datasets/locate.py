@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.datasets.check import Problem
 from harness.datasets.files import exists, is_folder
 from harness.datasets.generated import DataKind, data_kind
 from harness.datasets.layouts import LAYOUTS, Reader
+from harness.datasets.prepare import prepare
 from harness.datasets.protocol import Protocol, TrainingSet, load_training_sets, protocols_file
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError, StudyError
@@ -67,6 +68,16 @@ def locate(root: Path, entry: Entry) -> Located:
     )
 
 
+def locate_around(folder: Path, entry: Entry) -> Located | None:
+    """Find the entry's dataset if `folder` is a data root, the dataset's folder, or at most two levels inside it."""
+    folder = Path(os.path.normpath(folder.absolute()))
+    for dataset in (folder, *folder.parents[:2]):
+        for root in (dataset.parent, dataset):
+            if (located := _locate(root, entry)) is not None and located.folder == dataset:
+                return located
+    return _locate(folder, entry)
+
+
 def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem]]:
     """Return the sequences that can be read, first masks decoded at most, and why others cannot; uses all cores."""
     try:
@@ -76,7 +87,7 @@ def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem
 
     def attempt(name: str) -> Sequence | Problem | None:
         try:
-            return _prepare(located.entry, readers[name]())
+            return _read(located, readers[name])
         except DataError as error:
             return Problem(severity="error", sequence=name, message=str(error))
 
@@ -100,7 +111,7 @@ def load_training(name: str, root: Path) -> tuple[Sequence, ...]:
 
 
 def _load(located: Located) -> tuple[Sequence, ...]:
-    sequences = (_prepare(located.entry, read()) for read in located.readers().values())
+    sequences = (_read(located, read) for read in located.readers().values())
     return tuple(sequence for sequence in sequences if sequence is not None)
 
 
@@ -113,25 +124,5 @@ def _locate(root: Path, entry: Entry) -> Located | None:
     return enlarged_by
 
 
-def _prepare(entry: Entry, sequence: Sequence) -> Sequence | None:
-    """Return the sequence as a benchmark uses it, with objects merged and scored frames marked; None to skip it.
-
-    Raises DataError if no object or no frame is left to score."""
-    if not isinstance(entry, Protocol):
-        return sequence
-    annotated = [index for index, mask in enumerate(sequence.masks) if mask is not None]
-    scored = tuple(annotated[entry.skip_first : len(annotated) - entry.skip_last])
-    if entry.sparse and not scored:
-        return None
-    if entry.merge_objects:
-        sequence = replace(sequence, merged=True, object_ids=(1,))
-    if not sequence.object_ids:
-        raise DataError(f"{sequence.masks[0] or sequence.name}: no object in the first mask; download the file again")
-    if not entry.scored:
-        return sequence
-    if not scored:
-        raise DataError(
-            f"{sequence.name}: {len(annotated)} annotated frames, none left to score in {entry.title}, which skips "
-            f"{entry.skip_first} at the start and {entry.skip_last} at the end; restore the masks"
-        )
-    return replace(sequence, scored=scored)
+def _read(located: Located, read: Reader) -> Sequence | None:
+    return prepare(located.entry, read()) if isinstance(located.entry, Protocol) else read()
