@@ -9,11 +9,11 @@ from pathlib import Path
 
 from harness.cli.arguments import add_home
 from harness.console import command_line
-from harness.datasets import LAYOUTS, Protocol, load_protocols
+from harness.datasets import LAYOUTS, Extent, Protocol, data_kind, has_marker, load_protocols, require_own_masks
 from harness.errors import DataError, StoreError, StudyError
 from harness.hardware import cores
-from harness.score import MEASURES, SequenceScores, sequence_row, total, write_scores
-from harness.score.folders import find_videos
+from harness.score import MEASURES, SequenceScores, sequence_row, total, values_of, write_scores
+from harness.score.folders import Video, find_videos
 from harness.score.processes import score_all
 from harness.score.tables import Row
 
@@ -59,6 +59,8 @@ def execute(options: argparse.Namespace) -> int:
         submission = check_submission(options.method, options.study, options.home, protocol, options.truth)
     names = _listed_names(options.truth, protocol)
     videos, problems = find_videos(options.truth, options.pred, protocol, names)
+    require_own_masks((video.truth / f"{video.first}.png" for video in videos), values_of(protocol))
+    extent = _extent(options.truth, protocol, videos)
     if problems and not options.keep_going:
         raise DataError(_problem_lines(problems))
     scores, failed = score_all(videos, options.jobs, keep_going=options.keep_going)
@@ -67,10 +69,17 @@ def execute(options: argparse.Namespace) -> int:
         raise DataError(_problem_lines(problems))
     if options.out is not None:
         try:
-            write_scores(options.out, scores, protocol.averaging, alternative=protocol.alternative, problems=problems)
+            write_scores(
+                options.out,
+                scores,
+                protocol.averaging,
+                alternative=protocol.alternative,
+                problems=problems,
+                extent=extent,
+            )
         except OSError as error:
             raise StoreError(f"{options.out}: cannot be written ({error.strerror}); choose another folder") from None
-    _show(protocol, scores, {} if problems else total(scores, protocol.averaging), problems)
+    _show(protocol, scores, {} if problems else total(scores, protocol.averaging), problems, extent)
     if submission is not None and problems:
         print("not recorded: a result needs every sequence", file=sys.stderr)
     elif submission is not None:
@@ -100,9 +109,17 @@ def _find_protocol(name: str) -> Protocol:
 def _listed_names(truth: Path, protocol: Protocol) -> list[str] | None:
     """Return the sequences of the split if `truth` is part of the dataset as distributed, else None for all."""
     root = truth.absolute().parent.parent
-    if not (root / protocol.marker).exists():
+    if not has_marker(root, protocol):
         return None
     return list(LAYOUTS[protocol.dataset.layout](root, protocol.split))
+
+
+def _extent(truth: Path, protocol: Protocol, videos: list[Video]) -> str:
+    """Return how the sequences to score differ from the published benchmark; empty if they do not, or are generated."""
+    dataset = truth.absolute().parent.parent
+    if data_kind(dataset.parent, dataset) != "real":
+        return ""
+    return protocol.extent.difference(Extent(sequences=len(videos) or None))
 
 
 def _problem_lines(problems: Mapping[str, str]) -> str:
@@ -111,10 +128,13 @@ def _problem_lines(problems: Mapping[str, str]) -> str:
     return "\n".join(lines[:SHOWN] + more)
 
 
-def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems: Mapping[str, str]) -> None:
+def _show(
+    protocol: Protocol, scores: list[SequenceScores], whole: Row, problems: Mapping[str, str], extent: str
+) -> None:
     columns = sorted(MEASURES, key=lambda name: not MEASURES[name].mean_of)
     rows = [(score.name, *(f"{sequence_row(score)[column]:.3f}" for column in columns)) for score in scores]
-    last = (f"mean over {protocol.averaging}", *(f"{whole[column]:.3f}" if whole else "–" for column in columns))
+    name = f"mean over {protocol.averaging}" + (f" ({extent})" if extent else "")
+    last = (name, *(f"{whole[column]:.3f}" if whole else "–" for column in columns))
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
@@ -132,6 +152,8 @@ def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems
         width = max(len(row[0]) for row in [*rows, last])
         for row in [("sequence", *columns), *rows, last]:
             print(row[0].ljust(width), *(cell.rjust(8) for cell in row[1:]))
+    if extent and whole:
+        print(f"{extent}: not the result of {protocol.title}, and not comparable with published ones")
     if problems:
         print(f"{len(problems)} sequences not scored, so no total:\n{_problem_lines(problems)}", file=sys.stderr)
 

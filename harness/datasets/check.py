@@ -15,6 +15,7 @@ from PIL import Image
 
 from harness.datasets.facts import file_facts
 from harness.datasets.files import read_file
+from harness.datasets.mixture import are_ids, foreign_mask
 from harness.datasets.pixels import DAMAGE, MASK_FORMATS, MATLAB, VOID, read_mask
 from harness.datasets.png import is_short
 from harness.datasets.sequence import Sequence
@@ -111,6 +112,8 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
             messages.append(
                 f"{path}: a mask of {mask.size}, but the frame {first[0]} is {first[1].size}; download both files again"
             )
+        elif sequence.binary and not sequence.threshold and are_ids(mask.values):
+            messages.append(foreign_mask(path, mask.values, "binary"))
         elif extra := _extra_ids(sequence, mask):
             messages.append(
                 f"{path}: object ids {_listed(extra)}, which the first mask lacks (it has "

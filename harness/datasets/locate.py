@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.datasets.check import Problem
+from harness.datasets.extent import Extent, extent_of
 from harness.datasets.files import exists, is_folder
 from harness.datasets.generated import DataKind, data_kind
 from harness.datasets.layouts import LAYOUTS, Reader
+from harness.datasets.mixture import first_masks, require_own_masks
 from harness.datasets.protocol import Protocol, TrainingSet, load_training_sets, protocols_file
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError, StudyError
@@ -38,6 +40,21 @@ class Located:
     def kind(self) -> DataKind:
         """Whether the data is embedded, derived or real."""
         return data_kind(self.root, self.folder)
+
+    @property
+    def expected(self) -> Extent:
+        """The published extent; empty for generated data, which has an extent of its own."""
+        source = self.enlarged_by.entry if self.enlarged_by else self.entry
+        return source.extent if self.kind == "real" else Extent()
+
+    def difference(self, sequences: Collection[Sequence]) -> str:
+        """Return how far these sequences, all that can be used, are from the published extent; empty if they are it.
+
+        Videos that a sparse benchmark skips belong to its extent. Raises DataError if the split cannot be read."""
+        found = extent_of(sequences)
+        if isinstance(self.entry, Protocol) and self.entry.sparse:
+            found = found.model_copy(update={"sequences": len(self.readers())})
+        return self.expected.difference(found)
 
     def readers(self) -> Mapping[str, Reader]:
         """Map sequence name to reader, in the dataset's order. Raises DataError if the split cannot be read."""
@@ -67,6 +84,13 @@ def locate(root: Path, entry: Entry) -> Located:
     )
 
 
+def has_marker(folder: Path, entry: Entry) -> bool:
+    """Return whether a folder is one of the entry's dataset, with its split."""
+    if "*" not in entry.marker:
+        return exists(folder / entry.marker)
+    return next(folder.glob(entry.marker), None) is not None
+
+
 def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem]]:
     """Return the sequences that can be read, first masks decoded at most, and why others cannot; uses all cores."""
     try:
@@ -74,14 +98,25 @@ def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem
     except DataError as error:
         return (), [Problem(severity="error", sequence="", message=str(error))]
 
-    def attempt(name: str) -> Sequence | Problem | None:
+    def read(name: str) -> Sequence | Problem:
         try:
-            return _prepare(located.entry, readers[name]())
+            return readers[name]()
         except DataError as error:
             return Problem(severity="error", sequence=name, message=str(error))
 
+    def prepare(sequence: Sequence) -> Sequence | Problem | None:
+        try:
+            return _prepare(located.entry, sequence)
+        except DataError as error:
+            return Problem(severity="error", sequence=sequence.name, message=str(error))
+
     with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(attempt, readers))
+        raw = list(pool.map(read, readers))
+    try:
+        _require_own_masks(located.entry, [item for item in raw if isinstance(item, Sequence)])
+    except DataError as error:
+        return (), [Problem(severity="error", sequence="", message=str(error))]
+    found = [prepare(item) if isinstance(item, Sequence) else item for item in raw]
     sequences = tuple(item for item in found if isinstance(item, Sequence))
     return sequences, [item for item in found if isinstance(item, Problem)]
 
@@ -100,7 +135,9 @@ def load_training(name: str, root: Path) -> tuple[Sequence, ...]:
 
 
 def _load(located: Located) -> tuple[Sequence, ...]:
-    sequences = (_prepare(located.entry, read()) for read in located.readers().values())
+    raw = [read() for read in located.readers().values()]
+    _require_own_masks(located.entry, raw)
+    sequences = (_prepare(located.entry, sequence) for sequence in raw)
     return tuple(sequence for sequence in sequences if sequence is not None)
 
 
@@ -108,9 +145,15 @@ def _locate(root: Path, entry: Entry) -> Located | None:
     larger = entry.enlarged_by if isinstance(entry, TrainingSet) else None
     enlarged_by = _locate(root, larger) if larger else None
     for name in entry.dataset.folders:
-        if exists(root / name / entry.marker):
+        if has_marker(root / name, entry):
             return Located(entry=entry, root=root, folder=root / name, enlarged_by=enlarged_by)
     return enlarged_by
+
+
+def _require_own_masks(entry: Entry, sequences: Collection[Sequence]) -> None:
+    merged = isinstance(entry, Protocol) and entry.merge_objects
+    is_binary = any(sequence.binary for sequence in sequences)
+    require_own_masks(first_masks(sequences), "binary" if is_binary else "foreground" if merged else "ids")
 
 
 def _prepare(entry: Entry, sequence: Sequence) -> Sequence | None:

@@ -36,6 +36,9 @@ class Submission:
     """The data root, under which a study finds the same dataset."""
 
     data_kind: str
+    extent: str
+    """How the dataset differs from the published benchmark; empty if it does not."""
+
     fingerprint: str
 
 
@@ -48,6 +51,7 @@ def check_submission(method: str, study: str, home: Path, protocol: Protocol, tr
     if not any(map(str.isalnum, method)) or not method.isprintable() or len(method) > LONGEST:
         raise StudyError(f"--method {method!r}: a name of at most {LONGEST} characters with a letter or digit expected")
     root = _data_root(protocol, truth)
+    located, sequences = locate(root, protocol), load_benchmark(protocol, root)
     home = home.absolute()
     home.mkdir(parents=True, exist_ok=True)
     return Submission(
@@ -56,8 +60,9 @@ def check_submission(method: str, study: str, home: Path, protocol: Protocol, tr
         home=home,
         protocol=protocol,
         root=root,
-        data_kind=locate(root, protocol).kind,
-        fingerprint=protocol.fingerprint(load_benchmark(protocol, root), home / "facts.sqlite"),
+        data_kind=located.kind,
+        extent=located.difference(sequences),
+        fingerprint=protocol.fingerprint(sequences, home / "facts.sqlite"),
     )
 
 
@@ -86,6 +91,7 @@ def save_scores(submission: Submission, scores: Sequence[SequenceScores], predic
         protocol=submission.fingerprint,
         status="done",
         sequences=len(scores),
+        extent=submission.extent,
         values=values,
         score_folder=str(folder),
         masks=masks,

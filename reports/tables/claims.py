@@ -1,7 +1,8 @@
 """Verdicts of a study's cells on the paper's claims, and their tables.
 
 A verdict comes from the 95 % interval of the paired difference: reproduced if all of it lies on the claimed side,
-contradicted if all of it lies on the other, inconclusive if it covers both or rests on too few sequences."""
+contradicted if all of it lies on the other, inconclusive if it covers both, rests on too few sequences, or on data that
+is not the whole benchmark."""
 
 from __future__ import annotations
 
@@ -60,6 +61,9 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict
         verdict = CONTRADICTED
     else:
         why = "the interval allows both answers"
+    if extent := part.partial.get(claim.benchmark):
+        verdict, why = INCONCLUSIVE, f"{extent}: a claim about the whole benchmark is not judged"
+        claim = claim.model_copy(update={"expected": None})  # a published number does not stand next to a partial one
     return Verdict(claim=claim, verdict=verdict, why=why, interval=found, confounded=confounds(claim, cells, others))
 
 

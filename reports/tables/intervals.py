@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, label_of
 from reports.tables.model import Line, Table, Value
 from reports.tables.paper import PaperTable
@@ -32,7 +34,8 @@ def means(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Ta
             values += [Value(number=scores.plain_mean(cells, measure.name)) for measure in plain]
             facts = (str(known.sequences), str(known.seeds))
             label = label_of(variant, part, tables)
-            lines.append(Line(label=label, variant=variant, facts=facts, values=tuple(values)))
+            notes = part.notes(benchmark)
+            lines.append(Line(label=label, variant=variant, facts=facts, values=tuple(values), notes=notes))
     if not lines:
         return None
     columns = [title for measure in shown for title in (measure.title, "from", "to")]
@@ -57,13 +60,13 @@ def differences(made: PaperTable, scores: Scorebook) -> Table | None:
                 others = part.select(column.benchmark, spec.reference)
                 difference = scores.difference(cells, others, column.measure)
                 if difference:
-                    found.append((line, title, difference))
+                    found.append((replace(line, notes=part.notes(column.benchmark)), title, difference))
     if not found:
         return None
     reference = next((line.label for line in table.lines if line.variant == spec.reference), spec.reference)
     numbers = difference_values([one for *_, one in found])
     lines = tuple(
-        Line(label=line.label, variant=line.variant, facts=(title, str(one.sequences)), values=values)
+        Line(label=line.label, variant=line.variant, facts=(title, str(one.sequences)), values=values, notes=line.notes)
         for (line, title, one), values in zip(found, numbers, strict=True)
     )
     return Table(
