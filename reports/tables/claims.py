@@ -45,6 +45,9 @@ class Verdict:
 def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict:
     """Return the verdict of one part on a claim."""
     cells, others = part.select(claim.benchmark, claim.higher), part.select(claim.benchmark, claim.lower)
+    extent = part.partial.get(claim.benchmark)
+    if extent:
+        claim = claim.model_copy(update={"expected": None})  # a published number is not shown with partial data
     why = _unmeasured(claim, cells, others)
     found = None if why else scores.difference(cells, others, claim.measure)
     if found is None:
@@ -61,9 +64,8 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict
         verdict = CONTRADICTED
     else:
         why = "the interval allows both answers"
-    if extent := part.partial.get(claim.benchmark):
+    if extent:
         verdict, why = INCONCLUSIVE, f"{extent}: a claim about the whole benchmark is not judged"
-        claim = claim.model_copy(update={"expected": None})  # a published number does not stand next to a partial one
     return Verdict(claim=claim, verdict=verdict, why=why, interval=found, confounded=confounds(claim, cells, others))
 
 
