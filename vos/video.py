@@ -7,14 +7,14 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from harness.datasets import describe, in_order
+from harness.datasets.files import FRAME_ENDINGS, list_files
 from harness.datasets.pixels import read_frame, read_mask
 from harness.errors import DataError
 from vos.geometry import Image
 
 VOID = 255
 """Mask value of pixels whose truth is unknown."""
-
-_FRAME_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
 @runtime_checkable
@@ -39,18 +39,20 @@ class Video(Protocol):
 
 
 class FolderVideo:
-    """The images of a folder, in the order of their names, and the mask of the first one."""
+    """The images of a folder, in the order of their numbers, and the mask of the first one."""
 
     def __init__(self, frames: Path | str, first_mask: Path | str) -> None:
         """Read the names and the first mask; frames are decoded on demand.
 
         The values of the mask are object ids (0 background, 255 void). A mask of nothing but 0 and 255 is one object.
         Raises DataError if there are no frames, no object in the mask, or their sizes differ."""
-        self.files = sorted(path for path in Path(frames).glob("*") if path.suffix.lower() in _FRAME_ENDINGS)
-        if not self.files:
+        found = list_files(Path(frames), None, FRAME_ENDINGS)
+        if not found:
             raise DataError(
-                f"{frames}: no frames found; expected a folder of {', '.join(sorted(_FRAME_ENDINGS))} files"
+                f"{frames}: {describe(Path(frames))} found, a folder of {', '.join(FRAME_ENDINGS)} expected"
             )
+        self.names = in_order(found, Path(frames))
+        self.files = [found[name] for name in self.names]
         ids = read_mask(Path(first_mask))
         values = {int(value) for value in np.unique(ids)} - {0}
         self._mask = (ids != 0).astype(np.uint8) if values == {VOID} else ids
@@ -65,7 +67,7 @@ class FolderVideo:
 
     def frame_name(self, index: int) -> str:
         """Return the name of a frame's file, without its ending."""
-        return self.files[index].stem
+        return self.names[index]
 
     def frame(self, index: int) -> Image:
         """Return a frame: RGB, height × width × 3. Raises DataError for a damaged file."""

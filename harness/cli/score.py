@@ -9,11 +9,11 @@ from pathlib import Path
 
 from harness.cli.arguments import add_home
 from harness.console import command_line
-from harness.datasets import LAYOUTS, Extent, Protocol, data_kind, has_marker, load_protocols, require_own_masks
+from harness.datasets import Protocol, load_protocols
 from harness.errors import DataError, StoreError, StudyError
 from harness.hardware import cores
-from harness.score import MEASURES, SequenceScores, sequence_row, total, values_of, write_scores
-from harness.score.folders import Video, find_videos
+from harness.score import MEASURES, SequenceScores, sequence_row, total, write_scores
+from harness.score.folders import find_truth, find_videos
 from harness.score.processes import score_all
 from harness.score.tables import Row
 
@@ -23,15 +23,16 @@ SHOWN = 10
 EPILOG = """\
 Exits with status 0 if all was scored, 1 if some sequences were not (with --keep-going), and 2 for a named error.
 
-example:
-  %(prog)s --truth DAVIS2017/Annotations/480p --pred masks --protocol davis17-val"""
+examples:
+  %(prog)s --truth DAVIS2017 --pred masks --protocol davis17-val
+  %(prog)s --truth SegTrackv2 --pred masks --protocol segtrack-v2"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the folders, the protocol and how to record the scores."""
     parser.set_defaults(execute=execute)
-    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of <sequence>/<frame>.png")
-    parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
+    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="a dataset, or <sequence>/<frame>.png")
+    parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="<sequence>/<frame>.png to score")
     parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
     parser.add_argument("--jobs", type=_jobs, default=cores(), metavar="N", help="processes (default: all cores)")
@@ -52,15 +53,17 @@ def execute(options: argparse.Namespace) -> int:
     if bool(options.record) != bool(options.method):
         raise StudyError("--record and --method NAME go together")
     protocol = _find_protocol(options.protocol)
+    truth = find_truth(options.truth, protocol)
     submission = None
     if options.record:
         from harness.results import check_submission  # imports the engine, which scoring does not need
 
-        submission = check_submission(options.method, options.study, options.home, protocol, options.truth)
-    names = _listed_names(options.truth, protocol)
-    videos, problems = find_videos(options.truth, options.pred, protocol, names)
-    require_own_masks((video.truth / f"{video.first}.png" for video in videos), values_of(protocol))
-    extent = _extent(options.truth, protocol, videos)
+        submission = check_submission(options.method, options.study, options.home, truth)
+    videos, problems, others = find_videos(truth, options.pred)
+    if others:
+        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        ignored = f"{', '.join(others[:SHOWN])}{more}"
+        print(f"note: {options.pred}: ignored, since {protocol.title} lacks them: {ignored}", file=sys.stderr)
     if problems and not options.keep_going:
         raise DataError(_problem_lines(problems))
     scores, failed = score_all(videos, options.jobs, keep_going=options.keep_going)
@@ -75,11 +78,11 @@ def execute(options: argparse.Namespace) -> int:
                 protocol.averaging,
                 alternative=protocol.alternative,
                 problems=problems,
-                extent=extent,
+                extent=truth.extent,
             )
         except OSError as error:
             raise StoreError(f"{options.out}: cannot be written ({error.strerror}); choose another folder") from None
-    _show(protocol, scores, {} if problems else total(scores, protocol.averaging), problems, extent)
+    _show(protocol, scores, {} if problems else total(scores, protocol.averaging), problems, truth.extent)
     if submission is not None and problems:
         print("not recorded: a result needs every sequence", file=sys.stderr)
     elif submission is not None:
@@ -101,25 +104,7 @@ def _find_protocol(name: str) -> Protocol:
     protocol = protocols[name]
     if not protocol.scored:
         raise StudyError(f"--protocol {name}: its truth is not public; submit the masks to its own site")
-    if protocol.averaging == "classes":
-        raise StudyError(f"--protocol {name}: averages over classes, which masks do not name; run a study")
     return protocol
-
-
-def _listed_names(truth: Path, protocol: Protocol) -> list[str] | None:
-    """Return the sequences of the split if `truth` is part of the dataset as distributed, else None for all."""
-    root = truth.absolute().parent.parent
-    if not has_marker(root, protocol):
-        return None
-    return list(LAYOUTS[protocol.dataset.layout](root, protocol.split))
-
-
-def _extent(truth: Path, protocol: Protocol, videos: list[Video]) -> str:
-    """Return how the sequences to score differ from the published benchmark; empty if they do not, or are generated."""
-    dataset = truth.absolute().parent.parent
-    if data_kind(dataset.parent, dataset) != "real":
-        return ""
-    return protocol.extent.difference(Extent(sequences=len(videos) or None))
 
 
 def _problem_lines(problems: Mapping[str, str]) -> str:

@@ -16,7 +16,8 @@ from PIL import Image
 from harness.datasets.facts import file_facts
 from harness.datasets.files import read_file
 from harness.datasets.mixture import are_ids, foreign_mask
-from harness.datasets.pixels import DAMAGE, MASK_FORMATS, MATLAB, VOID, read_mask
+from harness.datasets.palette import VOID
+from harness.datasets.pixels import DAMAGE, MASK_FORMATS, MATLAB, read_mask
 from harness.datasets.png import is_short
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
@@ -71,14 +72,18 @@ def check_files(
 
     `done` is called once per file."""
 
-    def facts(kind: str, paths: Iterable[Path]) -> dict[Path, ImageFacts]:
-        compute = partial(_image_facts, kind)
-        # The 2 is a version: raise it when the facts change. A missing permission leaves no trace in the time stamp.
-        texts = file_facts(f"{kind} 2", paths, cache, compute, done, lambda text: not json.loads(text)["error"])
+    def facts(kind: str, decode: Callable[[Path], ImageFacts], paths: Iterable[Path]) -> dict[Path, ImageFacts]:
+        compute = partial(_image_facts, kind.split(maxsplit=1)[0], decode)
+        # A missing permission leaves no trace in the time stamp.
+        texts = file_facts(kind, paths, cache, compute, done, lambda text: not json.loads(text)["error"])
         return {path: ImageFacts(**json.loads(text)) for path, text in texts.items()}
 
-    frames = facts("frame", (path for one in sequences for path in one.frames))
-    truth = facts("mask", (path for one in sequences for path in one.mask_files))
+    # The numbers are versions: raise one when its facts change.
+    frames = facts("frame 2", _decode_frame, (path for one in sequences for path in one.frames))
+    truth: dict[Path, ImageFacts] = {}
+    for threshold in sorted({one.threshold for one in sequences}):
+        paths = (path for one in sequences if one.threshold == threshold for path in one.mask_files)
+        truth |= facts(f"mask 3 {threshold}", partial(_decode_mask, threshold or None), paths)
     return [problem for one in sequences for problem in _check(one, frames, truth)], frames
 
 
@@ -104,6 +109,7 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
                 "one size, download the file again"
             )
     masks = sequence.mask_files
+    layered = any(isinstance(mask, tuple) for mask in sequence.masks)
     for path in masks:
         mask = truth[path]
         if mask.error:
@@ -114,38 +120,34 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
             )
         elif sequence.binary and not sequence.threshold and are_ids(mask.values):
             messages.append(foreign_mask(path, mask.values, "binary"))
-        elif extra := _extra_ids(sequence, mask):
+        elif sequence.values == "ids" and not layered and (extra := _extra_ids(sequence, mask)):
             messages.append(
                 f"{path}: object ids {_listed(extra)}, which the first mask lacks (it has "
                 f"{_listed(sequence.object_ids)}); it must show all objects, download the file again"
             )
-    start = sequence.files_of_mask(0) if sequence.masks and sequence.scored else ()
-    if start and all(_is_empty(sequence, truth[path]) for path in start):  # in training, an object may come later
-        messages.append(f"{start[0]}: the first mask is empty; it must show the objects, download the file again")
+    values = {value for path in masks for value in truth[path].values}
+    if sequence.values == "ids" and not layered and values - {0} == {VOID}:
+        messages.append(
+            f"{masks[0]}: 255 is the only value of this sequence but 0, and it is void; write object ids 1, 2, …"
+        )
     problems = [Problem(severity="error", sequence=sequence.name, message=message) for message in messages]
     notes = []
     alpha = [path for path in masks if truth[path].mode in {"LA", "RGBA"}]
     if alpha:
         notes.append(f"{alpha[0]}: {_count(alpha, masks)} an alpha channel, which is ignored")
-    empty = [path for path in masks if _is_empty(sequence, truth[path])]
-    if empty and not isinstance(sequence.masks[0], tuple):
+    empty = [path for path in masks if not truth[path].error and not any(truth[path].values)]
+    if empty and not layered:
         notes.append(f"{empty[0]}: {_count(empty, masks)} no object in sight")
     return problems + [Problem(severity="note", sequence=sequence.name, message=note) for note in notes]
 
 
-def _is_empty(sequence: Sequence, mask: ImageFacts) -> bool:
-    return not mask.error and not any(value > sequence.threshold for value in mask.values)
-
-
 def _extra_ids(sequence: Sequence, mask: ImageFacts) -> list[int]:
-    if sequence.binary or sequence.merged or isinstance(sequence.masks[0], tuple):
-        return []
     return sorted(set(mask.values) - {0, VOID, *sequence.object_ids})
 
 
-def _image_facts(kind: str, path: Path) -> str:
+def _image_facts(kind: str, decode: Callable[[Path], ImageFacts], path: Path) -> str:
     try:
-        facts = _decode_frame(path) if kind == "frame" else _decode_mask(path)
+        facts = decode(path)
     except DataError as error:
         facts = ImageFacts(error=str(error))
     except FileNotFoundError:
@@ -166,13 +168,13 @@ def _decode_frame(path: Path) -> ImageFacts:
         return ImageFacts(width=image.width, height=image.height, mode=image.mode)
 
 
-def _decode_mask(path: Path) -> ImageFacts:
+def _decode_mask(jpeg_threshold: int | None, path: Path) -> ImageFacts:
     mode = ""
     if path.suffix != MATLAB:
         with Image.open(BytesIO(read_file(path)), formats=MASK_FORMATS) as image:
             _require_plausible_size(path, image)
             mode = image.mode
-    ids = read_mask(path)
+    ids = read_mask(path, jpeg_threshold)
     values = np.flatnonzero(np.bincount(ids.ravel())).tolist()
     return ImageFacts(width=ids.shape[1], height=ids.shape[0], mode=mode, values=values)
 

@@ -33,7 +33,7 @@ def _digest(sequence: Sequence, content: dict[Path, str], *, with_frames: bool) 
     identity = {
         "name": sequence.name,
         "group": sequence.group,
-        "frames": [path.stem for path in sequence.frames],
+        "frames": [sequence.frame_name(index) for index in range(len(sequence))],
         "contents": [content[path] for path in sequence.frames] if with_frames else [],
         "masks": [[content[path] for path in sequence.files_of_mask(index)] for index in range(len(sequence.masks))],
         "object_ids": sequence.object_ids,

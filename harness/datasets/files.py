@@ -6,11 +6,14 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from harness.errors import DataError
 
 FRAME_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
+
+JUNK = {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+"""Folders that systems and archives add to those of a dataset."""
 
 
 def read_file(path: Path) -> bytes:
@@ -93,30 +96,52 @@ def require_inside(path: Path, border: Path) -> None:
         )
 
 
-def scan(folder: Path, border: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Return the sorted files of a folder that have one of the `endings` (lower case); hidden files are skipped.
+def scan(folder: Path, border: Path | None, endings: tuple[str, ...]) -> list[Path]:
+    """Return the sorted files of a folder that have one of the `endings`, in any case; hidden files are skipped.
 
-    Raises DataError if the folder is missing or unreadable, links lead out of `border`, or a name is not UTF-8."""
-    found = _list(folder, border, lambda entry: PurePath(entry.name).suffix.lower() in endings)
+    Raises DataError if the folder is missing or unreadable, links lead out of `border` (None: they may lead anywhere),
+    or a name is not UTF-8."""
+    found = _list(folder, border, lambda entry: entry.name.lower().endswith(endings))
     for name, is_link in found.items():
-        if is_link:
+        if is_link and border is not None:
             require_inside(folder / name, border)
     return [folder / name for name in found]
 
 
-def list_files(folder: Path, border: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Map names without ending to the files of `scan`. Raises DataError as it does, and if two have one name."""
+def frame_name(path: Path) -> str:
+    """Return a file's name without its ending, or both of `00007.jpg.png`, a mask that is named like its frame."""
+    inner = Path(path.stem)
+    return inner.stem if inner.suffix.lower() in FRAME_ENDINGS else path.stem
+
+
+def list_files(folder: Path, border: Path | None, endings: tuple[str, ...]) -> dict[str, Path]:
+    """Map names without endings to the files of `scan`. Raises DataError as it does, and if two have one name."""
     files: dict[str, Path] = {}
     for path in scan(folder, border, endings):
-        if path.stem in files:
-            raise DataError(f"{path}: {files[path.stem].name} exists too, one file per frame expected; remove one")
-        files[path.stem] = path
+        if (name := frame_name(path)) in files:
+            raise DataError(f"{path}: {files[name].name} exists too, one file per frame expected; remove one")
+        files[name] = path
     return files
 
 
-def list_folders(folder: Path, border: Path) -> list[str]:
-    """Return the sorted names of the folders in `folder` that are not hidden. Raises DataError as `scan` does."""
-    return list(_list(folder, border, lambda entry: entry.is_dir()))
+def list_folders(folder: Path, border: Path | None) -> list[str]:
+    """Return the sorted names of the folders in `folder`, without hidden ones and JUNK. Raises DataError as `scan`."""
+    return list(_list(folder, border, lambda entry: entry.name not in JUNK and entry.is_dir()))
+
+
+def describe(folder: Path) -> str:
+    """Return what a folder holds, such as `12 × .jpg, folders 001, 002`, for an error about what it lacks."""
+    try:
+        names = [entry.name + "/" * entry.is_dir() for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError:
+        return "no such folder"
+    folders = sorted(name[:-1] for name in names if name.endswith("/"))
+    endings = Counter(name.removeprefix(frame_name(Path(name))) or name for name in names if not name.endswith("/"))
+    parts = [f"{count} × {ending}" for ending, count in sorted(endings.items())[:4]]
+    if folders:
+        more = f" and {len(folders) - 4} more" if len(folders) > 4 else ""
+        parts.append(f"folder{'s' * (len(folders) > 1)} {', '.join(folders[:4])}{more}")
+    return ", ".join(parts) or "nothing"
 
 
 def is_folder(path: Path) -> bool:
@@ -138,9 +163,10 @@ def exists(path: Path) -> bool:
     return True
 
 
-def _list(folder: Path, border: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> dict[str, bool]:
+def _list(folder: Path, border: Path | None, wanted: Callable[[os.DirEntry[str]], bool]) -> dict[str, bool]:
     """Map the sorted names of the wanted entries that are not hidden to whether they are links."""
-    require_inside(folder, border)
+    if border is not None:
+        require_inside(folder, border)
     try:
         with os.scandir(folder) as entries:
             found = {one.name: one.is_symlink() for one in entries if not one.name.startswith(".") and wanted(one)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.datasets.check import Problem
@@ -13,7 +13,8 @@ from harness.datasets.extent import Extent, extent_of
 from harness.datasets.files import exists, is_folder
 from harness.datasets.generated import DataKind, data_kind
 from harness.datasets.layouts import LAYOUTS, Reader
-from harness.datasets.mixture import first_masks, require_own_masks
+from harness.datasets.mixture import require_own_masks
+from harness.datasets.prepare import prepare
 from harness.datasets.protocol import Protocol, TrainingSet, load_training_sets, protocols_file
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError, StudyError
@@ -84,11 +85,14 @@ def locate(root: Path, entry: Entry) -> Located:
     )
 
 
-def has_marker(folder: Path, entry: Entry) -> bool:
-    """Return whether a folder is one of the entry's dataset, with its split."""
-    if "*" not in entry.marker:
-        return exists(folder / entry.marker)
-    return next(folder.glob(entry.marker), None) is not None
+def locate_around(folder: Path, entry: Entry) -> Located | None:
+    """Find the entry's dataset if `folder` is a data root, the dataset's folder, or at most two levels inside it."""
+    folder = Path(os.path.normpath(folder.absolute()))
+    for dataset in (folder, *folder.parents[:2]):
+        for root in (dataset.parent, dataset):
+            if (located := _locate(root, entry)) is not None and located.folder == dataset:
+                return located
+    return _locate(folder, entry)
 
 
 def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem]]:
@@ -104,19 +108,21 @@ def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem
         except DataError as error:
             return Problem(severity="error", sequence=name, message=str(error))
 
-    def prepare(sequence: Sequence) -> Sequence | Problem | None:
+    def finish(item: Sequence | Problem) -> Sequence | Problem | None:
+        if isinstance(item, Problem):
+            return item
         try:
-            return _prepare(located.entry, sequence)
+            return _prepare(located.entry, item)
         except DataError as error:
-            return Problem(severity="error", sequence=sequence.name, message=str(error))
+            return Problem(severity="error", sequence=item.name, message=str(error))
 
     with ThreadPoolExecutor(cores()) as pool:
         raw = list(pool.map(read, readers))
-    try:
-        _require_own_masks(located.entry, [item for item in raw if isinstance(item, Sequence)])
-    except DataError as error:
-        return (), [Problem(severity="error", sequence="", message=str(error))]
-    found = [prepare(item) if isinstance(item, Sequence) else item for item in raw]
+        try:
+            _require_own_masks(located.entry, [item for item in raw if isinstance(item, Sequence)])
+        except DataError as error:
+            return (), [Problem(severity="error", sequence="", message=str(error))]
+        found = list(pool.map(finish, raw))
     sequences = tuple(item for item in found if isinstance(item, Sequence))
     return sequences, [item for item in found if isinstance(item, Problem)]
 
@@ -145,36 +151,20 @@ def _locate(root: Path, entry: Entry) -> Located | None:
     larger = entry.enlarged_by if isinstance(entry, TrainingSet) else None
     enlarged_by = _locate(root, larger) if larger else None
     for name in entry.dataset.folders:
-        if has_marker(root / name, entry):
+        if _has_marker(root / name, entry.marker):
             return Located(entry=entry, root=root, folder=root / name, enlarged_by=enlarged_by)
     return enlarged_by
 
 
+def _has_marker(folder: Path, marker: str) -> bool:
+    if "*" not in marker:
+        return exists(folder / marker)
+    return next(folder.glob(marker), None) is not None
+
+
 def _require_own_masks(entry: Entry, sequences: Collection[Sequence]) -> None:
-    merged = isinstance(entry, Protocol) and entry.merge_objects
-    is_binary = any(sequence.binary for sequence in sequences)
-    require_own_masks(first_masks(sequences), "binary" if is_binary else "foreground" if merged else "ids")
+    require_own_masks(sequences, multi_object=entry.multi_object if isinstance(entry, Protocol) else True)
 
 
 def _prepare(entry: Entry, sequence: Sequence) -> Sequence | None:
-    """Return the sequence as a benchmark uses it, with objects merged and scored frames marked; None to skip it.
-
-    Raises DataError if no object or no frame is left to score."""
-    if not isinstance(entry, Protocol):
-        return sequence
-    annotated = [index for index, mask in enumerate(sequence.masks) if mask is not None]
-    scored = tuple(annotated[entry.skip_first : len(annotated) - entry.skip_last])
-    if entry.sparse and not scored:
-        return None
-    if entry.merge_objects:
-        sequence = replace(sequence, merged=True, object_ids=(1,))
-    if not sequence.object_ids:
-        raise DataError(f"{sequence.masks[0] or sequence.name}: no object in the first mask; download the file again")
-    if not entry.scored:
-        return sequence
-    if not scored:
-        raise DataError(
-            f"{sequence.name}: {len(annotated)} annotated frames, none left to score in {entry.title}, which skips "
-            f"{entry.skip_first} at the start and {entry.skip_last} at the end; restore the masks"
-        )
-    return replace(sequence, scored=scored)
+    return prepare(entry, sequence) if isinstance(entry, Protocol) else sequence

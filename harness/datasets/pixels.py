@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -15,27 +14,18 @@ from PIL import Image
 
 from harness.datasets.files import read_file
 from harness.datasets.matlab import read_instances
-from harness.datasets.png import is_short
+from harness.datasets.palette import davis_palette, ids_of_colors, ids_of_indices
+from harness.datasets.png import SIGNATURE, is_short
 from harness.errors import DataError
-
-VOID = 255
-"""Value of pixels that belong to no class: ignored in training, never an object."""
 
 JPEG_QUALITY = 92
 MASK_FORMATS = ("PNG", "BMP", "JPEG")
 MATLAB = ".mat"
+_DEPTH = 24
+"""Place of the bits per sample in a PNG."""
+
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """Errors that Pillow raises on damaged files of these formats, depending on the part that is damaged."""
-
-
-@cache
-def davis_palette() -> bytes:
-    """Return the colors of DAVIS and PASCAL VOC masks, 256 × RGB: the bits of the id spread over the channels."""
-    return bytes(
-        sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3))
-        for index in range(256)
-        for channel in range(3)
-    )
 
 
 def read_frame(path: Path) -> NDArray[np.uint8]:
@@ -53,11 +43,12 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
-    """Return the stored values, height × width: palette indices, gray levels, 0/1 of a 1-bit image, or SBD's instances.
+def read_mask(path: Path, jpeg_threshold: int | None = None) -> NDArray[np.uint8]:
+    """Return the values, height × width: palette indices, gray levels, 0/1 of a 1-bit image, or SBD's instances.
 
-    Alpha is dropped, and gray stored as RGB is read as gray. Raises DataError if the file is missing, cannot be
-    decoded, or has colors."""
+    Alpha is dropped, and the colors of DAVIS's palette are read as its indices (harness.datasets.palette). JPEG changes
+    values, so it is read with `jpeg_threshold` only, as 0 and 255. Raises DataError if the file is missing, cannot be
+    decoded, or leaves open what its values mean."""
     try:
         content = read_file(path)
         if path.suffix == MATLAB:
@@ -66,20 +57,65 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
             image.load()
             if is_short(content):
                 raise DataError(f"{path}: not a readable mask (its pixels end early); download the file again")
-            if image.mode in {"P", "L", "1"}:
-                return np.array(image, np.uint8)
-            if image.mode not in {"LA", "RGB", "RGBA"}:
-                raise DataError(f"{path}: a mask of mode {image.mode}, palette, gray or 1-bit expected; convert it")
-            channels = np.asarray(image, np.uint8)
+            values = _stored_values(path, image, content)
+            if image.format != "JPEG":
+                return values
     except FileNotFoundError:
         raise DataError(f"{path}: mask missing; restore it from the dataset") from None
     except DAMAGE as error:
         raise DataError(f"{path}: not a readable mask ({error}); download the file again") from None
-    gray = channels[..., 0].copy()
-    colors = channels[..., : 1 if channels.shape[2] == 2 else 3]  # alpha is the last of 2 or 4
-    if not np.array_equal(colors, np.broadcast_to(gray[..., None], colors.shape)):
-        raise DataError(f"{path}: a mask with colors, palette, gray or 1-bit expected; convert it")
-    return gray
+    if jpeg_threshold is None:
+        raise DataError(f"{path}: a mask as JPEG, which changes object ids, PNG expected; write the masks again")
+    return np.where(values > jpeg_threshold, 255, 0).astype(np.uint8)
+
+
+def _stored_values(path: Path, image: Image.Image, content: bytes) -> NDArray[np.uint8]:
+    if image.mode == "P":
+        return _indices(path, image)
+    if image.mode in {"L", "1"}:
+        return np.array(image, np.uint8)
+    if image.mode.startswith("I"):  # 16 bits
+        return _shortened(path, np.asarray(image))
+    if image.mode not in {"LA", "RGB", "RGBA"}:
+        raise DataError(f"{path}: a mask of mode {image.mode}, palette, gray or 1-bit expected; convert it")
+    if content.startswith(SIGNATURE) and content[_DEPTH] == 16:
+        raise DataError(f"{path}: colors of 16 bits each, palette, gray or 1-bit expected; convert it")
+    channels = np.asarray(image, np.uint8)
+    colors = channels[..., : 1 if image.mode == "LA" else 3]
+    if channels.shape[2] in {2, 4} and np.ptp(colors, axis=(0, 1)).max() == 0 and np.ptp(channels[..., -1]):
+        raise DataError(f"{path}: one color, and all shapes in its alpha channel, palette or gray expected; convert it")
+    if image.mode == "LA":
+        return colors[..., 0].copy()
+    if image.format == "JPEG" and not np.ptp(colors, axis=2).any():
+        return colors[..., 0].copy()
+    try:
+        return ids_of_colors(colors)
+    except ValueError as error:
+        raise DataError(f"{path}: a mask with colors other than DAVIS's ({error}); write object ids") from None
+
+
+def _indices(path: Path, image: Image.Image) -> NDArray[np.uint8]:
+    indices = np.array(image, np.uint8)
+    used = np.flatnonzero(np.bincount(indices.ravel())).tolist()
+    try:
+        values = ids_of_indices(bytes(image.getpalette("RGB") or ()), used)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}, so what is an object is not certain; write object ids as indices") from None
+    if values == used:
+        return indices
+    table = np.zeros(256, np.uint8)
+    table[used] = values
+    return table[indices]
+
+
+def _shortened(path: Path, values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return 16-bit levels in 8 bits: as they are if they fit, or scaled if all are (255 is stored as 65535)."""
+    wide = values.astype(np.int64)
+    if wide.max(initial=0) > 255 and not (wide % 257).any():
+        wide //= 257
+    if wide.max(initial=0) > 255 or wide.min(initial=0) < 0:
+        raise DataError(f"{path}: 16-bit values up to {wide.max()}, object ids up to 255 expected; convert it")
+    return wide.astype(np.uint8)
 
 
 def write_mask(path: Path, ids: NDArray[np.uint8]) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.datasets.pixels import VOID, read_frame, read_mask
+from harness.datasets.files import frame_name
+from harness.datasets.palette import VOID
+from harness.datasets.pixels import read_frame, read_mask
 from harness.errors import DataError
+
+Values = Literal["ids", "binary", "foreground"]
+"""Meaning of mask values. `ids`: object ids, 255 void in the truth. `binary`: any value but 0 is object 1
+(DAVIS16: 1-bit, 0/1, 0/255, a palette). `foreground`: all objects count as one, of id 1; 255 is void in the truth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +35,10 @@ class Sequence:
     """Ids in the first mask, ascending; (1,) if the truth is binary or merged."""
 
     binary: bool = False
-    """Whether the truth is one object, any value above `threshold`; otherwise values are ids, and 255 is void."""
+    """Whether the truth is one object, any value but 0; otherwise values are ids, and 255 is void."""
 
     threshold: int = 0
-    """Values above it belong to the object, if the truth is binary or has one file per object: 0 for clean masks,
-    127 for JPEG."""
+    """Gray level above which a pixel of a JPEG mask belongs to the object; 0 if no mask may be a JPEG."""
 
     merged: bool = False
     """Whether all objects count as one with id 1 (foreground benchmarks)."""
@@ -46,9 +52,14 @@ class Sequence:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def values(self) -> Values:
+        """What the values of the truth mean."""
+        return "binary" if self.binary else "foreground" if self.merged else "ids"
+
     def frame_name(self, index: int) -> str:
         """Return the frame's file name without its ending, such as `00012`."""
-        return self.frames[index].stem
+        return frame_name(self.frames[index])
 
     def frame(self, index: int) -> NDArray[np.uint8]:
         """Return RGB, height × width × 3, 0..255. Raises DataError naming the file."""
@@ -60,11 +71,11 @@ class Sequence:
         if not paths:
             raise LookupError(f"{self.name}: frame {index} has no ground truth")
         if isinstance(paths, Path):
-            ids = read_mask(paths)
+            ids = self._read(paths)
             if self.binary:
-                ids = (ids > self.threshold).astype(np.uint8)
+                ids = (ids != 0).astype(np.uint8)
         else:
-            layers = [read_mask(path) > self.threshold for path in paths]
+            layers = [self._read(path) != 0 for path in paths]
             ids = np.zeros(layers[0].shape, np.uint8)
             for number, (path, layer) in enumerate(zip(paths, layers, strict=True), start=1):
                 if layer.shape != ids.shape:
@@ -73,6 +84,9 @@ class Sequence:
                     )
                 ids[layer] = number
         return np.where(ids == VOID, VOID, ids != 0).astype(np.uint8) if self.merged else ids
+
+    def _read(self, path: Path) -> NDArray[np.uint8]:
+        return read_mask(path, self.threshold or None)
 
     def files_of_mask(self, index: int) -> tuple[Path, ...]:
         """Return the files that hold the ground truth of one frame."""

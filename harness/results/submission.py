@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.datasets import Protocol, data_kind, load_benchmark, locate
+from harness.datasets import Protocol, data_kind, predicted_masks
 from harness.errors import DataError, StoreError, StudyError
 from harness.files import atomic_folder, read_json, sha256_of_files, write_json
 from harness.planning.study import study_name
 from harness.results.cell import CellResult, normalized
 from harness.score import SequenceScores, write_scores
+from harness.score.folders import Truth
 from harness.store.manifest import read_manifest
 
 LONGEST = 60
@@ -37,21 +38,29 @@ class Submission:
 
     data_kind: str
     extent: str
-    """How the dataset differs from the published benchmark; empty if it does not."""
+    """How the data differs from the published benchmark; empty if it does not."""
 
     fingerprint: str
 
 
-def check_submission(method: str, study: str, home: Path, protocol: Protocol, truth: Path) -> Submission:
-    """Return the submission that would be recorded. `truth`: folder of the masks inside the dataset as distributed.
+def check_submission(method: str, study: str, home: Path, truth: Truth) -> Submission:
+    """Return the submission that would be recorded.
 
-    Raises StudyError for an unusable name, DataError if the truth is not part of the dataset: without it, nobody can
-    say which results are comparable."""
+    Raises StudyError for an unusable name, DataError if the truth is not that of a dataset as distributed: without it,
+    nobody can say which results are comparable."""
     method = method.strip()
     if not any(map(str.isalnum, method)) or not method.isprintable() or len(method) > LONGEST:
         raise StudyError(f"--method {method!r}: a name of at most {LONGEST} characters with a letter or digit expected")
-    root = _data_root(protocol, truth)
-    located, sequences = locate(root, protocol), load_benchmark(protocol, root)
+    protocol, located = truth.protocol, truth.located
+    if located is None:
+        raise DataError(
+            f"--record: {truth.folder} is not the truth of {protocol.dataset.title} as distributed; give "
+            f"the folder that has {protocol.marker}, so that the result can be compared with others"
+        )
+    if located.kind == "real" and data_kind(located.folder.parent) != "real":
+        raise DataError(
+            f"--record: {located.folder.parent} holds data that is not real, but not under a name of the dataset's"
+        )
     home = home.absolute()
     home.mkdir(parents=True, exist_ok=True)
     return Submission(
@@ -59,10 +68,10 @@ def check_submission(method: str, study: str, home: Path, protocol: Protocol, tr
         study=study_name(study),
         home=home,
         protocol=protocol,
-        root=root,
+        root=located.root,
         data_kind=located.kind,
-        extent=located.difference(sequences),
-        fingerprint=protocol.fingerprint(sequences, home / "facts.sqlite"),
+        extent=truth.extent,
+        fingerprint=protocol.fingerprint(truth.sequences.values(), home / "facts.sqlite"),
     )
 
 
@@ -101,10 +110,12 @@ def save_scores(submission: Submission, scores: Sequence[SequenceScores], predic
 
 def masks_digest(result: CellResult) -> str:
     """Return the SHA-256 over the names and contents of all masks of a result."""
-    folders = sorted(result.masks.items())
-    return sha256_of_files(
-        {f"{sequence}/{path.name}": path for sequence, folder in folders for path in sorted(Path(folder).glob("*.png"))}
-    )
+    files: dict[str, Path] = {}
+    for sequence, folder in sorted(result.masks.items()):
+        for mask in predicted_masks(Path(folder)).values():
+            paths = [mask] if isinstance(mask, Path) else mask.values()
+            files |= {f"{sequence}/{path.relative_to(folder).as_posix()}": path for path in paths}
+    return sha256_of_files(dict(sorted(files.items())))
 
 
 def find_masks(folder: Path) -> dict[str, str]:
@@ -115,26 +126,3 @@ def find_masks(folder: Path) -> dict[str, str]:
     store = folder.parent.parent
     needs = manifest.identity.needs if manifest else {}
     return {sequence: str(store / "segment" / key / "masks") for sequence, key in needs.items()}
-
-
-def _data_root(protocol: Protocol, truth: Path) -> Path:
-    """Return the data root: the folder above the dataset if a study finds the dataset there, else the dataset's own.
-
-    The marks in it decide whether the data is real."""
-    dataset = truth.absolute().parent.parent
-    try:
-        if locate(dataset.parent, protocol).folder == dataset:
-            return dataset.parent
-        found = locate(dataset, protocol).folder
-    except DataError:
-        found = None
-    if found != dataset:
-        raise DataError(
-            f"--record: {truth} is not part of {protocol.dataset.title} as distributed; give the Annotations/480p that "
-            f"lies next to {protocol.marker}, so that the result can be compared with others"
-        )
-    if data_kind(dataset.parent) != "real":
-        raise DataError(
-            f"--record: {dataset.parent} holds data that is not real, but not under a name of the dataset's"
-        )
-    return dataset

@@ -2,23 +2,21 @@
 
 Masks that a method has written, `<folder>/<frame name>.png`, against a sequence of harness.datasets:
 
-    values = values_of(protocol)
-    scores = [score_video(sequence, folder / sequence.name, values) for sequence in sequences]
+    scores = [score_video(sequence, folder / sequence.name) for sequence in sequences]
     write_scores(out, scores, protocol.averaging)  # frames.csv, objects.csv, sequences.csv, total.json
 
 Masks in memory, those of the scored frames only, without decoding:
 
-    score_sequence(truth, prediction, sequence.object_ids, name=sequence.name, frames=names, values=values)"""
+    score_sequence(truth, prediction, sequence.object_ids, name=sequence.name, frames=names, values=sequence.values)"""
 
 from harness.score.folders import score_video
 from harness.score.further import over_length, read_attributes
 from harness.score.measures import MEASURES, Measure, boundary_measure, region_similarity
 from harness.score.sequence import SequenceScores, score_sequence
 from harness.score.tables import object_rows, sequence_row, total, write_scores
-from harness.score.values import Values, values_of
 
 __all__ = [
-    "MEASURES", "Measure", "SequenceScores", "Values", "boundary_measure", "object_rows", "over_length",
-    "read_attributes", "region_similarity", "score_sequence", "score_video", "sequence_row", "total", "values_of",
+    "MEASURES", "Measure", "SequenceScores", "boundary_measure", "object_rows", "over_length",
+    "read_attributes", "region_similarity", "score_sequence", "score_video", "sequence_row", "total",
     "write_scores",
 ]  # fmt: skip

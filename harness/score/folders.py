@@ -1,53 +1,86 @@
-"""Folders of masks: the sequences and frames that they must hold, what is wrong with them, and their scores."""
+"""Folders of masks: the truth and the predictions of a benchmark's sequences, what is wrong with them, and scores."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import harness.datasets
-from harness.datasets import Protocol
-from harness.errors import DataError
+from harness.datasets import (
+    Located,
+    MaskFile,
+    Protocol,
+    Sequence,
+    extent_of,
+    locate_around,
+    predicted_masks,
+    prepare,
+    read_predicted,
+    read_sequences,
+    require_own_masks,
+)
+from harness.datasets.files import JUNK, describe, list_files
+from harness.datasets.layouts.base import first_ids
+from harness.datasets.order import in_order, numbering
+from harness.datasets.predictions import MASK_ENDINGS
+from harness.errors import DataError, StudyError
 from harness.score.counts import Counts
 from harness.score.png import read_raster
-from harness.score.raster import from_array
-from harness.score.sequence import VOID, SequenceScores, count_frame, from_counts
-from harness.score.values import Values, values_of
+from harness.score.raster import Raster, from_array
+from harness.score.sequence import SequenceScores, count_frame, from_counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """The sequences that a benchmark expects, as found in a folder."""
+
+    folder: Path
+    protocol: Protocol
+    sequences: Mapping[str, Sequence]
+    problems: Mapping[str, str]
+    """Name → why a sequence of the benchmark cannot be read."""
+
+    located: Located | None
+    """The dataset as distributed; None for a folder of `<sequence>/<frame>.png`."""
+
+    listed: bool = True
+    """Whether a list of the dataset says which sequences there are."""
+
+    @property
+    def extent(self) -> str:
+        """How the sequences differ from the published benchmark, such as `2 of 20 sequences`; empty if they do not."""
+        found = self.sequences.values()
+        return self.located.difference(found) if self.located else self.protocol.extent.difference(extent_of(found))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """The mask files of one sequence."""
+    """A sequence with the masks to score."""
 
-    name: str
-    truth: Path
-    """Folder of the true masks, `<frame>.png`."""
+    sequence: Sequence
+    masks: tuple[MaskFile, ...]
+    """Predictions of the scored frames, in time order."""
 
-    prediction: Path
-    """Folder of the predicted masks, `<frame>.png`."""
+    @property
+    def name(self) -> str:
+        """The sequence's name."""
+        return self.sequence.name
 
-    first: str
-    """Name of the first frame; the ids in its truth are the objects."""
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """Names of the scored frames, in time order."""
+        return tuple(self.sequence.frame_name(index) for index in self.sequence.scored)
 
-    frames: tuple[str, ...]
-    """Names of the scored frames, in time order."""
-
-    values: Values
-
-    @cached_property
+    @property
     def objects(self) -> int:
-        """Number of objects in the first frame's truth. Raises DataError if it has none."""
-        if self.values != "ids":
-            return 1
-        path = self.truth / f"{self.first}.png"
-        values = read_raster(path).flat()
-        highest = int(values[values != VOID].max(initial=0))
-        if not highest:
-            raise DataError(f"{path}: no object in the first frame's truth, so there is nothing to score")
-        return highest
+        """The highest object id."""
+        return max(self.sequence.object_ids) if self.sequence.values == "ids" else 1
+
+    def scores(self, counts: list[list[Counts]]) -> SequenceScores:
+        """Return the scores from the counts of all scored frames."""
+        ids = tuple(range(1, self.objects + 1))
+        return from_counts(counts, ids, name=self.name, frames=self.frames, group=self.sequence.group)
 
 
 def count_frames(video: Video, start: int, stop: int) -> list[list[Counts]]:
@@ -55,107 +88,165 @@ def count_frames(video: Video, start: int, stop: int) -> list[list[Counts]]:
 
     Raises DataError naming a file that is missing, damaged or does not fit."""
     counts = []
-    for name in video.frames[start:stop]:
-        prediction = video.prediction / f"{name}.png"
-        masks = read_raster(video.truth / f"{name}.png"), read_raster(prediction)
-        counts.append(count_frame(*masks, video.objects, values=video.values, origin=str(prediction)))
+    sequence = video.sequence
+    for index, mask in zip(sequence.scored[start:stop], video.masks[start:stop], strict=True):
+        path = mask if isinstance(mask, Path) else next(iter(mask.values()))
+        prediction = read_raster(path) if isinstance(mask, Path) else from_array(read_predicted(mask))
+        truth = _truth(sequence, index)
+        counts.append(count_frame(truth, prediction, video.objects, values=sequence.values, origin=str(path)))
     return counts
 
 
-def score_video(sequence: harness.datasets.Sequence, folder: Path, values: Values) -> SequenceScores:
-    """Return the scores of a dataset's sequence whose masks a method has written to `<folder>/<frame name>.png`.
+def score_video(sequence: Sequence, folder: Path) -> SequenceScores:
+    """Return the scores of a benchmark's sequence whose masks a method has written to `<folder>/<frame name>.png`.
 
     Raises DataError naming a file that is missing, damaged or does not fit."""
-    objects = max(sequence.object_ids, default=0) if values == "ids" else 1
-    if not objects:
-        raise DataError(f"{sequence.name}: no object in the first frame's truth, so there is nothing to score")
-    counts: list[list[Counts]] = []
-    for index in sequence.scored:
-        path = folder / f"{sequence.frame_name(index)}.png"
-        counts.append(
-            count_frame(from_array(sequence.mask(index)), read_raster(path), objects, values=values, origin=str(path))
+    video = find_video(sequence, folder)
+    return video.scores(count_frames(video, 0, len(video.masks)))
+
+
+def find_truth(folder: Path, protocol: Protocol) -> Truth:
+    """Return the truth of a benchmark, from its dataset if `folder` is it, holds it, or has the dataset's masks.
+
+    Any other folder holds `<sequence>/<frame>.png`: of the split, if a dataset around it has the list, or else of all
+    sequences there are. Raises DataError if it cannot be listed or the list cannot be read, StudyError if the benchmark
+    averages over classes, which such a folder does not name."""
+    folder = Path(os.path.normpath(folder.absolute()))
+    located = locate_around(folder, protocol)
+    unread: dict[str, str] = {}
+    if located is not None:
+        sequences, found = read_sequences(located)
+        unread = {problem.sequence: problem.message for problem in found}
+        if sequences and all(path.is_relative_to(folder) for one in sequences for path in one.mask_files):
+            known = {sequence.name: sequence for sequence in sequences}
+            return Truth(folder=folder, protocol=protocol, sequences=known, problems=unread, located=located)
+    if protocol.averaging == "classes":
+        raise StudyError(
+            f"--truth {folder}: not {protocol.dataset.title} as distributed; {protocol.title} averages over classes, "
+            f"which folders of masks do not name, so give the folder that has {protocol.marker}"
         )
-    frames = tuple(sequence.frame_name(index) for index in sequence.scored)
-    ids = tuple(range(1, objects + 1))
-    return from_counts(counts, ids, name=sequence.name, frames=frames, group=sequence.group)
-
-
-def find_videos(
-    truth: Path, prediction: Path, protocol: Protocol, names: Iterable[str] | None = None
-) -> tuple[list[Video], dict[str, str]]:
-    """Return the sequences to score, and name → reason for those that cannot be scored.
-
-    Both folders hold `<sequence>/<frame>.png`. `names`: the sequences there must be; by default the folders in
-    `truth`. Predicted frames that the protocol skips may be missing; predicted frames without truth are ignored.
-    Raises DataError if one of the two folders is missing or holds no folder."""
-    expected = sorted(names) if names is not None else _folders(truth)
-    present = _folders(prediction)
-    videos, problems = [], {}
-    for name in sorted({*expected, *present}):
-        if name not in expected:
-            problems[name] = f"{prediction / name}: a sequence that {truth} lacks; remove it, or score its benchmark"
-        elif name not in present:
-            problems[name] = f"{prediction / name}: no masks for this sequence; segment it"
+    names = list(located.readers()) if located is not None else _folders(folder)
+    stored: dict[str, Sequence] = {}
+    plain: dict[str, Sequence] = {}
+    problems: dict[str, str] = {}
+    for name in names:
+        try:
+            stored[name] = _read_plain(folder / name, protocol)
+        except DataError as error:
+            problems[name] = str(error)
+    require_own_masks(stored.values(), multi_object=protocol.multi_object)
+    for name, raw in stored.items():
+        try:
+            sequence = prepare(protocol, raw)
+        except DataError as error:
+            problems[name] = str(error)
         else:
-            try:
-                videos.append(_find_video(truth / name, prediction / name, protocol))
-            except DataError as error:
-                problems[name] = str(error)
-    return videos, problems
-
-
-def _find_video(truth: Path, prediction: Path, protocol: Protocol) -> Video:
-    names = sorted(_masks(truth))
-    if not names:
-        raise DataError(f"{truth}: no PNG masks found; restore the truth from the dataset")
-    predicted = _masks(prediction)
-    _refuse_lost_truth(truth, names, predicted)
-    scored = [names[index] for index in range(protocol.skip_first, len(names) - protocol.skip_last)]
-    if not scored:
-        raise DataError(
-            f"{truth}: {len(names)} masks, none left to score without the first {protocol.skip_first} and the last "
-            f"{protocol.skip_last}; restore the truth from the dataset"
-        )
-    missing = [name for name in scored if name not in predicted]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(f"{prediction / missing[0]}.png: mask missing{more}; one PNG for every scored frame expected")
-    return Video(
-        name=truth.name,
-        truth=truth,
-        prediction=prediction,
-        first=names[0],
-        frames=tuple(scored),
-        values=values_of(protocol),
+            plain |= {name: sequence} if sequence is not None else {}
+    problems = problems if plain or not unread else unread
+    return Truth(
+        folder=folder, protocol=protocol, sequences=plain, problems=problems, listed=located is not None, located=None
     )
 
 
-def _refuse_lost_truth(folder: Path, names: Sequence[str], predicted: Iterable[str]) -> None:
-    """Raise DataError if the truth lacks a few numbered frames that were predicted; with many, it was never there."""
-    if not all(name.isascii() and name.isdigit() for name in names):
+def find_videos(truth: Truth, prediction: Path) -> tuple[list[Video], dict[str, str], list[str]]:
+    """Return the videos to score, name → reason for those that cannot be scored, and folders that are ignored.
+
+    `prediction` holds `<sequence>/<frame>.png`. Predicted frames that the protocol skips may be missing; predicted
+    frames without truth are ignored. Raises DataError if the folder is missing or holds no folder."""
+    videos: list[Video] = []
+    problems = dict(truth.problems)
+    present = _folders(prediction, junk=True)
+    for name, sequence in sorted(truth.sequences.items()):
+        if name not in present:
+            why = "" if truth.listed else f" (it has truth, and no list {truth.protocol.marker} was found)"
+            problems[name] = f"{prediction / name}: no masks for this sequence{why}; segment it"
+            continue
+        try:
+            if truth.located is None:
+                _refuse_lost_truth(truth.folder / name, sequence, predicted_masks(prediction / name))
+            videos.append(find_video(sequence, prediction / name))
+        except DataError as error:
+            problems[name] = str(error)
+    others = [name for name in present if name not in truth.sequences and name not in truth.problems]
+    if not truth.listed:
+        for name in [name for name in others if name not in JUNK and predicted_masks(prediction / name)]:
+            problems[name] = f"{prediction / name}: {truth.folder} has no truth for it; restore it, or remove the masks"
+            others.remove(name)
+    return videos, problems, others
+
+
+def find_video(sequence: Sequence, folder: Path) -> Video:
+    """Return a sequence with the masks in `folder`. Raises DataError if some are missing or named for other frames."""
+    found = predicted_masks(folder)
+    names = [sequence.frame_name(index) for index in range(len(sequence))]
+    if None not in sequence.masks:
+        _refuse_shift(folder, names, found)
+    scored = [names[index] for index in sequence.scored]
+    if missing := [name for name in scored if name not in found]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(
+            f"{folder / missing[0]}.png: mask missing{more}; one PNG for every scored frame expected, "
+            f"{describe(folder)} found"
+        )
+    return Video(sequence=sequence, masks=tuple(found[name] for name in scored))
+
+
+def _truth(sequence: Sequence, index: int) -> Raster:
+    """Return the truth as stored, if it can be read fast; else as `Sequence.mask` does, which counts the same."""
+    path = sequence.masks[index]
+    if isinstance(path, Path) and path.suffix == ".png" and not sequence.threshold:
+        return read_raster(path)
+    return from_array(sequence.mask(index))
+
+
+def _read_plain(folder: Path, protocol: Protocol) -> Sequence:
+    """Return the sequence whose true masks are in a folder, with the masks in place of frames."""
+    files = list_files(folder, None, MASK_ENDINGS)
+    if not files:
+        raise DataError(f"{folder}: no PNG masks found, but {describe(folder)}; restore the truth from the dataset")
+    masks = tuple(files[name] for name in in_order(files, folder))
+    binary = not (protocol.multi_object or protocol.merge_objects)
+    ids = (1,) if binary else first_ids(masks[0])
+    return Sequence(name=folder.name, frames=masks, masks=masks, object_ids=ids, binary=binary)
+
+
+def _refuse_shift(folder: Path, names: list[str], predicted: Collection[str]) -> None:
+    """Raise DataError if masks are named one or more frames too early or too late.
+
+    They go beyond one end of the sequence then, and lack the other."""
+    found, known = numbering({*names, *predicted}, folder), numbering(names, folder)
+    if found is None or known is None:
         return
-    numbers = {int(name) for name in names}
-    lost = [name for name in sorted(predicted) if name.isdigit() and min(numbers) < int(name) < max(numbers)]
-    lost = [name for name in lost if int(name) not in numbers]
+    ours = {number for number, name in found.names.items() if name in predicted}
+    first, last, beyond = min(known.names), max(known.names), ours - known.names.keys()
+    late = beyond and min(beyond) > last and first not in ours
+    early = beyond and max(beyond) < first and last not in ours
+    if late or early:
+        raise DataError(
+            f"{folder}: masks {min(ours)} to {max(ours)} found, frames {first} to {last} expected; name each mask as its "
+            "frame"
+        )
+
+
+def _refuse_lost_truth(folder: Path, sequence: Sequence, predicted: Collection[str]) -> None:
+    """Raise DataError if the truth lacks a few numbered frames that were predicted; with many, it was never there."""
+    names = {sequence.frame_name(index) for index in range(len(sequence))}
+    found, known = numbering({*names, *predicted}, folder), numbering(names, folder)
+    if found is None or known is None:
+        return
+    lost = [name for number, name in found.names.items() if min(known.names) < number < max(known.names)]
+    lost = [name for name in lost if name not in names]
     if 0 < len(lost) < len(names):
         raise DataError(f"{folder / lost[0]}.png: predicted, but its truth is missing; restore it from the dataset")
 
 
-def _folders(folder: Path) -> list[str]:
+def _folders(folder: Path, *, junk: bool = False) -> list[str]:
+    """Return the sorted folders that are not hidden, with those of systems and archives if `junk`."""
     try:
         names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); give the folder of the sequences") from None
+    names = [name for name in names if junk or name not in JUNK]
     if not names:
-        raise DataError(f"{folder}: no folders in it; <sequence>/<frame>.png expected")
+        raise DataError(f"{folder}: {describe(folder)} found, <sequence>/<frame>.png expected")
     return names
-
-
-def _masks(folder: Path) -> set[str]:
-    """Return the names of the frames."""
-    try:
-        with os.scandir(folder) as entries:  # paths take ten times as long
-            names = [entry.name for entry in entries]
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror}); restore the folder") from None
-    return {name[:-4] for name in names if name.endswith(".png") and not name.startswith(".")}

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.datasets import read_mask
+from harness.datasets import davis_palette, read_mask
+from harness.datasets.palette import ids_of_indices
 from harness.datasets.png import HEADER, SIGNATURE, chunks
 from harness.errors import DataError
 from harness.score.raster import Raster, from_array
@@ -48,7 +49,7 @@ def _decode(content: bytes) -> Raster | None:
     """Return the values, or None for a format that the general reader must handle. Raises _DamageError."""
     if not content.startswith(SIGNATURE):
         return None
-    header, data = _parse(content)
+    header, data, palette = _parse(content)
     width, height, depth, color, _, filters, interlaced = header
     if not 0 < width * height <= MOST_PIXELS:
         raise _DamageError(f"it claims {width}×{height} pixels")
@@ -65,17 +66,31 @@ def _decode(content: bytes) -> Raster | None:
     elif kinds != {FILTER_NONE}:
         return None
     raster = Raster(rows, height, width, stride, offset=1)
-    return raster if depth == 8 else _unpack(raster, depth)
+    raster = raster if depth == 8 else _unpack(raster, depth)
+    return raster if color == GRAY or _is_plain(palette, raster) else None
 
 
-def _parse(content: bytes) -> tuple[tuple[int, ...], bytes]:
-    """Return the fields of the header and the compressed pixels; verify every checksum. Raises _DamageError."""
-    header, data = None, []
+def _is_plain(palette: bytes, raster: Raster) -> bool:
+    """Return whether the indices of a palette image are its values, which the general reader decides otherwise."""
+    if davis_palette().startswith(palette):
+        return True
+    used = np.flatnonzero(np.bincount(raster.array().ravel())).tolist()
+    try:
+        return ids_of_indices(palette, used) == used
+    except ValueError:
+        return False
+
+
+def _parse(content: bytes) -> tuple[tuple[int, ...], bytes, bytes]:
+    """Return the header's fields, the compressed pixels and the palette; verify every checksum. Raises _DamageError."""
+    header, data, palette = None, [], b""
     for kind, body, checksum in chunks(content):
         if zlib.crc32(body, zlib.crc32(kind)) != checksum:
             raise _DamageError(f"cut short or changed in its chunk {kind.decode('latin-1')}")
         if kind == b"IHDR" and len(body) == HEADER.size:
             header = HEADER.unpack(body)
+        elif kind == b"PLTE":
+            palette = bytes(body)
         elif kind == b"IDAT":
             data.append(body)
         elif kind == b"IEND":
@@ -84,7 +99,7 @@ def _parse(content: bytes) -> tuple[tuple[int, ...], bytes]:
         raise _DamageError("it ends early")
     if header is None:
         raise _DamageError("it has no header")
-    return header, b"".join(data)
+    return header, b"".join(data), palette
 
 
 def _inflate(data: bytes, size: int) -> bytes:

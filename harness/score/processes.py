@@ -14,7 +14,7 @@ from typing import NamedTuple
 from harness.errors import HarnessError
 from harness.score.counts import Counts
 from harness.score.folders import Video, count_frames
-from harness.score.sequence import SequenceScores, from_counts
+from harness.score.sequence import SequenceScores
 
 FRAMES = 16
 """Frames of a piece, few enough that all processes end at about the same time."""
@@ -63,9 +63,7 @@ def score_all(
             if not keep_going:
                 break
         else:
-            counts = [frame for outcome in found if not isinstance(outcome, str) for frame in outcome]
-            ids = tuple(range(1, video.objects + 1))
-            scores.append(from_counts(counts, ids, name=video.name, frames=video.frames))
+            scores.append(video.scores([frame for one in found if not isinstance(one, str) for frame in one]))
     return scores, problems
 
 

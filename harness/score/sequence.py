@@ -9,14 +9,13 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.datasets import VOID, Values
 from harness.errors import DataError
 from harness.score.counts import Counts, count_objects
 from harness.score.measures import boundary_measure, region_similarity
 from harness.score.raster import Raster, from_array
-from harness.score.values import Values
 
 Mask = NDArray[np.uint8]
-VOID = 255
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,20 +53,25 @@ def score_sequence(
     those in the first frame's truth; as in the official evaluator, all ids from 1 to the highest of them are scored, so
     that a gap counts as an empty object. `name` and `frames` (names, by default numbers) are for tables and errors.
 
-    Raises DataError if only one side has a frame, if sizes differ, if a predicted id exceeds the highest one, or if
-    there is no frame or no object."""
+    Raises DataError if only one side has a frame, if sizes differ, if a predicted id exceeds the highest one, if there
+    is no frame or no object, or if all objects of a `foreground` are void."""
     ids = tuple(range(1, max(object_ids, default=0) + 1))
     if not ids:
         raise DataError(f"{name}: the first frame's truth shows no object, so there is nothing to score")
     names = None if frames is None else tuple(frames)
     counts: list[list[Counts]] = []
+    found: set[bool] = set()
     for index, (theirs, ours) in enumerate(zip_longest(truth, prediction)):
         frame = names[index] if names and index < len(names) else f"{index:05d}"
         if theirs is None or ours is None:
             raise DataError(f"{name}: truth and prediction differ in length after frame {frame}")
         origin = f"{name}/{frame}"
         masks = _raster(theirs, origin), _raster(ours, origin)
+        if values == "foreground":
+            found |= {bool(value != VOID) for value in np.unique(theirs[theirs != 0])}
         counts.append(count_frame(*masks, len(ids), values=values, origin=origin))
+    if found == {False}:
+        raise DataError(f"{name}: 255 is the only value of the truth but 0; if it is the object, values are 'binary'")
     return from_counts(counts, ids, name=name, frames=names)
 
 

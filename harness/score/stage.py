@@ -8,14 +8,13 @@ from functools import cache
 from harness.config import Config
 from harness.datasets import Protocol
 from harness.datasets.protocol import Averaging
-from harness.score import Values, score_video, values_of, write_scores
+from harness.score import score_video, write_scores
 from harness.stage import Data, Stage, Task
 
 
 class ScoreConfig(Config):
     """How a benchmark is scored; the sequences say which frames count."""
 
-    values: Values
     averaging: Averaging
     alternative: Averaging | None = None
     """A second mean, if published scorers differ."""
@@ -35,7 +34,7 @@ def score_stage(protocol: Protocol, segments: Mapping[str, Stage], sequences: Ma
 
 @cache
 def _config(protocol: Protocol) -> ScoreConfig:
-    return ScoreConfig(values=values_of(protocol), averaging=protocol.averaging, alternative=protocol.alternative)
+    return ScoreConfig(averaging=protocol.averaging, alternative=protocol.alternative)
 
 
 def score(task: Task) -> None:
@@ -43,6 +42,6 @@ def score(task: Task) -> None:
     config: ScoreConfig = task.config
     scores = []
     for done, (name, video) in enumerate(task.data.items(), start=1):
-        scores.append(score_video(video, task.needs[name] / "masks", config.values))
+        scores.append(score_video(video, task.needs[name] / "masks"))
         task.progress(done / len(task.data), name)
     write_scores(task.folder, scores, config.averaging, alternative=config.alternative)

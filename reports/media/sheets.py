@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from harness.datasets import Sequence, load_benchmark, load_protocols
-from harness.datasets.pixels import read_mask
+from harness.datasets import Sequence, load_benchmark, load_protocols, predicted_masks, read_predicted
 from harness.errors import DataError, StudyError
 from harness.results import CellResult
 from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, name_of
@@ -151,11 +150,11 @@ def _framed(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def predicted(cell: CellResult, sequence: Sequence, index: int) -> NDArray[np.uint8] | None:
     """Return the cell's mask of a frame, with one object if the benchmark has one; None if there is no mask."""
     folder = cell.masks.get(sequence.name)
-    path = Path(folder) / f"{sequence.frame_name(index)}.png" if folder else None
-    if path is None or not path.exists():
+    masks = predicted_masks(Path(folder)) if folder and Path(folder).is_dir() else {}
+    if (mask := masks.get(sequence.frame_name(index))) is None:
         return None
-    ids = read_mask(path)
-    return (ids != 0).astype(np.uint8) if sequence.binary or sequence.merged else ids
+    ids = read_predicted(mask)
+    return ids if sequence.values == "ids" else (ids != 0).astype(np.uint8)
 
 
 def _score(cell: CellResult, sequence: str, scores: Scorebook) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.files import require_inside
-from harness.datasets.pixels import VOID, read_mask
+from harness.datasets.palette import VOID
+from harness.datasets.pixels import read_mask
 from harness.datasets.sequence import Sequence
 
 Reader = Callable[[], Sequence]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from harness.datasets.files import (
     FRAME_ENDINGS,
+    describe,
+    frame_name,
     list_files,
     read_lines,
     read_names,
@@ -18,6 +21,7 @@ from harness.datasets.files import (
     scan,
 )
 from harness.datasets.layouts.base import Reader, Video, first_ids, make_folders, write_list
+from harness.datasets.order import in_listed_order, in_order, numbering
 from harness.datasets.pixels import JPEG_QUALITY, write_binary_mask, write_frame, write_mask
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
@@ -29,7 +33,7 @@ FRAMES, MASKS = "JPEGImages/480p", "Annotations/480p"
 def davis16(folder: Path, split: str) -> Mapping[str, Reader]:
     """Read `ImageSets/480p/<split>.txt`, with a frame and its mask per line; one object, masks 0/255.
 
-    The list is authoritative: the checks report a file that is missing. Raises DataError."""
+    The list says which frames there are: the checks report a file that is missing. Raises DataError."""
     origin = folder / f"ImageSets/480p/{split}.txt"
     lines = read_lines(origin, folder)
     require_unique(lines, origin)
@@ -91,11 +95,23 @@ def write_davis17(
 
 
 def _davis16(folder: Path, name: str, pairs: tuple[tuple[Path, Path], ...]) -> Sequence:
-    frames, masks = (tuple(folder / path for path in paths) for paths in zip(*pairs, strict=True))
-    folders = sorted({path.parent for path in (*frames, *masks)})
-    found = {path for parent in folders for path in scan(parent, folder, FRAME_ENDINGS)}
-    for path in sorted({*frames, *masks} - found):  # hidden, missing, or with another ending: not checked by `scan`
-        require_inside(path, folder)
+    found: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for parent in sorted({(folder / path).parent for pair in pairs for path in pair}):
+        for path in scan(parent, folder, FRAME_ENDINGS):
+            found[parent, frame_name(path)].append(path)
+
+    def file(listed: Path) -> Path:
+        """Return the file that is listed; if it is not there, the only one of its name with another ending."""
+        path = folder / listed
+        same = found[path.parent, frame_name(path)]
+        if path not in same:  # hidden or missing: not checked by `scan`
+            require_inside(path, folder)
+        return same[0] if len(same) == 1 else path
+
+    by_name = {frame_name(frame): (file(frame), file(mask)) for frame, mask in pairs}
+    if len(by_name) < len(pairs):
+        raise DataError(f"{folder}: {name} lists a frame twice, each expected once; download the list again")
+    frames, masks = zip(*(by_name[one] for one in in_listed_order(by_name, folder / FRAMES / name)), strict=True)
     return Sequence(name=name, frames=frames, masks=masks, object_ids=(1,), binary=True)
 
 
@@ -103,9 +119,11 @@ def _davis17(folder: Path, name: str) -> Sequence:
     frame_folder, mask_folder = folder / FRAMES / name, folder / MASKS / name
     frames = list_files(frame_folder, folder, FRAME_ENDINGS)
     masks = list_files(mask_folder, folder, (".png",))
-    if not frames:
-        raise DataError(f"{frame_folder}: no frames found; restore the folder from the dataset")
-    names = _without_gaps(sorted({*frames, *masks}))
+    for files, place in ((frames, frame_folder), (masks, mask_folder)):
+        if not files:
+            noun = "frames" if files is frames else "PNG masks"
+            raise DataError(f"{place}: no {noun} found, but {describe(place)}; restore the folder from the dataset")
+    names = _without_gaps({*frames, *masks}, mask_folder)
     only_first = len(masks) == 1 and names[0] in masks
     first = masks.get(names[0], mask_folder / f"{names[0]}.png")
     return Sequence(
@@ -116,11 +134,12 @@ def _davis17(folder: Path, name: str) -> Sequence:
     )
 
 
-def _without_gaps(names: list[str]) -> list[str]:
-    """Insert missing numbers: DAVIS counts frames from 00000 without a gap, so the checks report a lost file."""
-    if not all(name.isascii() and name.isdigit() and len(name) == len(names[0]) for name in names):
-        return names
-    numbers = range(int(names[0]), int(names[-1]) + 1)
+def _without_gaps(names: set[str], origin: Path) -> list[str]:
+    """Return names in order with the missing numbers: DAVIS counts without a gap, so the checks report a lost file."""
+    found = numbering(names, origin)
+    if found is None:
+        return in_order(names, origin)
+    numbers = range(min(found.names), max(found.names) + 1)
     if len(numbers) > 2 * len(names):  # more than a few lost files: another way of counting
-        return names
-    return [f"{number:0{len(names[0])}d}" for number in numbers]
+        return list(found.names.values())
+    return [found.name(number) for number in numbers]

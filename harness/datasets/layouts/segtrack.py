@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.datasets.files import (
     FRAME_ENDINGS,
+    describe,
     list_files,
     list_folders,
     read_lines,
@@ -18,6 +19,7 @@ from harness.datasets.files import (
     require_names,
 )
 from harness.datasets.layouts.base import Reader, Video, make_folders, write_list
+from harness.datasets.order import in_listed_order
 from harness.datasets.pixels import read_mask, write_binary_mask, write_frame
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
@@ -60,14 +62,15 @@ def _read(folder: Path, name: str) -> Sequence:
     if not stems:
         raise DataError(f"{origin}: one line found, a folder and then its frames expected; download the list again")
     require_names(stems, origin)
+    stems = in_listed_order(stems, origin)
     place = relative_path(first.rstrip("/"), origin)
     truth = folder / "GroundTruth" / place
     objects = list_folders(truth, folder)
     numbered = [str(number) for number in range(1, len(objects) + 1)]
     if sorted(objects, key=lambda text: (len(text), text)) != numbered:
         raise DataError(f"{truth}: folders {', '.join(objects)} found, 1, 2, … expected; restore them from the dataset")
-    frames = _files(folder / "JPEGImages" / place, folder, stems)
-    layers = [_files(truth / number, folder, stems) for number in numbered] or [_files(truth, folder, stems)]
+    frames = _files(folder / "JPEGImages" / place, folder, stems, FRAME_ENDINGS)
+    layers = [_files(truth / number, folder, stems, (".png", ".bmp")) for number in numbered or ["."]]
     given = [layer for layer in layers if read_mask(layer[0]).any()]
     return Sequence(
         name=name,
@@ -77,10 +80,14 @@ def _read(folder: Path, name: str) -> Sequence:
     )
 
 
-def _files(folder: Path, border: Path, stems: list[str]) -> tuple[Path, ...]:
+def _files(folder: Path, border: Path, stems: list[str], endings: tuple[str, ...]) -> tuple[Path, ...]:
     """Return files in the order of the list; a missing one gets the ending of the others, so that checks name it."""
-    found = list_files(folder, border, FRAME_ENDINGS)
-    ending = next((path.suffix for path in found.values()), ".png")
+    found = list_files(folder, border, endings)
+    if not found:
+        raise DataError(
+            f"{folder}: no files {', '.join(endings)} found, but {describe(folder)}; restore them from the dataset"
+        )
+    ending = next(path.suffix for path in found.values())
     paths = tuple(found.get(stem, folder / f"{stem}{ending}") for stem in stems)
     for path in {*paths} - {*found.values()}:
         require_inside(path, border)

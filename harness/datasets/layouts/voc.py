@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from harness.datasets.files import read_names
 from harness.datasets.layouts.base import Reader, make_folders, still, write_list
-from harness.datasets.pixels import VOID, write_frame, write_mask
+from harness.datasets.palette import VOID
+from harness.datasets.pixels import write_frame, write_mask
 
 LISTS, FRAMES, INSTANCES, CLASSES = "ImageSets/Segmentation", "JPEGImages", "SegmentationObject", "SegmentationClass"
 

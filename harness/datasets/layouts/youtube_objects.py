@@ -14,7 +14,7 @@ from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 
 JPEG_THRESHOLD = 127
-"""Labels are JPEG: gray levels vary around both values."""
+"""Most labels are JPEG, whose gray levels vary around both values."""
 
 
 def youtube_objects(folder: Path, split: str) -> Mapping[str, Reader]:
