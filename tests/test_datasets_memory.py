@@ -61,7 +61,7 @@ def score(sequence: Sequence) -> None:
     """Score the truth against itself: its masks are palette PNG with the frames' names."""
     first = sequence.masks[0]
     assert isinstance(first, Path)
-    score_video(sequence, first.parent, "ids")
+    score_video(sequence, first.parent)
 
 
 def peak(work: Callable[[Sequence], object], sequence: Sequence) -> int:

@@ -13,7 +13,7 @@ import pytest
 from harness.datasets import load_protocols
 from harness.datasets.pixels import write_mask
 from harness.score import processes
-from harness.score.folders import count_frames, find_videos
+from harness.score.folders import count_frames, find_truth, find_videos
 from harness.score.processes import score_all
 
 LENGTHS = {"ant": 3, "bee": 17, "cat": 40, "dog": 9}
@@ -27,7 +27,7 @@ def videos(tmp_path):
             (tmp_path / side / name).mkdir(parents=True)
             for frame in range(frames):
                 write_mask(tmp_path / side / name / f"{frame:05d}.png", rng.integers(0, 3, (12, 16)).astype(np.uint8))
-    return find_videos(tmp_path / "truth", tmp_path / "pred", load_protocols()["davis17-val"])[0]
+    return find_videos(find_truth(tmp_path / "truth", load_protocols()["davis17-val"]), tmp_path / "pred")[0]
 
 
 @pytest.mark.parametrize("jobs", [2, 3, 50])
@@ -43,7 +43,7 @@ def test_any_number_of_processes_gives_the_scores_of_one(videos, jobs):
 @pytest.mark.parametrize("keep_going", [True, False])
 def test_the_first_problem_is_reported_by_any_number_of_processes(videos, jobs, keep_going):
     for name, frame in (("dog", 1), ("bee", 9), ("bee", 2), ("cat", 30)):
-        (next(one for one in videos if one.name == name).prediction / f"{frame:05d}.png").write_bytes(b"")
+        next(one for one in videos if one.name == name).masks[frame - 1].write_bytes(b"")
     scores, problems = score_all(videos, jobs, keep_going=keep_going)
     assert [one.name for one in scores] == ["ant"]
     assert list(problems) == (["bee", "cat", "dog"] if keep_going else ["bee"])
@@ -80,10 +80,3 @@ def test_a_defect_of_the_scorer_is_raised_and_leaves_no_process(videos, monkeypa
     with pytest.raises(RuntimeError, match="a defect"):
         score_all(videos, 3)
     assert not multiprocessing.active_children()
-
-
-def test_a_first_frame_without_objects_is_a_problem_of_its_video(videos):
-    write_mask(videos[1].truth / "00000.png", np.zeros((12, 16), np.uint8))
-    problems = score_all(videos, 2)[1]
-    assert list(problems) == ["bee"]
-    assert "bee/00000.png" in problems["bee"]

@@ -107,7 +107,7 @@ def test_a_folder_that_is_no_video_is_named(folder: Path) -> None:
         write_mask(folder / "bad.png", np.full(size, size[1] - 80, np.uint8))
         with pytest.raises(DataError, match=text):
             FolderVideo(folder / "frames", folder / "bad.png")
-    with pytest.raises(DataError, match="no frames found"):
+    with pytest.raises(DataError, match="none: cannot be listed"):
         FolderVideo(folder / "none", folder / "first.png")
 
 

@@ -108,7 +108,7 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
                 f"{path}: a frame of {frame.size}, but {first[0].name} is {first[1].size}; all frames of a video have "
                 "one size, download the file again"
             )
-    masks = sequence.mask_files
+    masks, allowed = sequence.mask_files, {0, VOID, *sequence.object_ids}
     layered = any(isinstance(mask, tuple) for mask in sequence.masks)
     for path in masks:
         mask = truth[path]
@@ -120,9 +120,9 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
             )
         elif sequence.binary and not sequence.threshold and are_ids(mask.values):
             messages.append(foreign_mask(path, mask.values, "binary"))
-        elif sequence.values == "ids" and not layered and (extra := _extra_ids(sequence, mask)):
+        elif sequence.values == "ids" and not layered and (extra := {*mask.values} - allowed):
             messages.append(
-                f"{path}: object ids {_listed(extra)}, which the first mask lacks (it has "
+                f"{path}: object ids {_listed(sorted(extra))}, which the first mask lacks (it has "
                 f"{_listed(sequence.object_ids)}); it must show all objects, download the file again"
             )
     values = {value for path in masks for value in truth[path].values}
@@ -139,10 +139,6 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
     if empty and not layered:
         notes.append(f"{empty[0]}: {_count(empty, masks)} no object in sight")
     return problems + [Problem(severity="note", sequence=sequence.name, message=note) for note in notes]
-
-
-def _extra_ids(sequence: Sequence, mask: ImageFacts) -> list[int]:
-    return sorted(set(mask.values) - {0, VOID, *sequence.object_ids})
 
 
 def _image_facts(kind: str, decode: Callable[[Path], ImageFacts], path: Path) -> str:

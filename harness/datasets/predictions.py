@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.files import list_files, list_folders
+from harness.datasets.order import numbering
 from harness.datasets.palette import VOID
 from harness.datasets.pixels import read_mask
 from harness.errors import DataError
@@ -22,8 +23,9 @@ MASK_ENDINGS = (".png",)
 def predicted_masks(folder: Path) -> Mapping[str, MaskFile]:
     """Map the names of frames to their masks: PNG files in `folder`, or in a folder for each object, `1`, `2`, ….
 
-    Raises DataError if `folder` cannot be listed, two files are one frame, or an object lacks a frame."""
+    Raises DataError if `folder` cannot be listed, two files have one number, or an object lacks a frame."""
     if files := list_files(folder, None, MASK_ENDINGS):
+        numbering(files, folder)
         return dict(files)
     names = [name for name in list_folders(folder, None) if name.isascii() and name.isdigit()]
     objects = {int(name): list_files(folder / name, None, MASK_ENDINGS) for name in names}

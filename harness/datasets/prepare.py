@@ -32,8 +32,8 @@ def prepare(protocol: Protocol, sequence: Sequence) -> Sequence | None:
         return sequence
     if not scored:
         raise DataError(
-            f"{_first_file(sequence)}: {len(annotated)} masks in this sequence, none left to score in {protocol.title}, which skips "
-            f"{protocol.skip_first} at the start and {protocol.skip_last} at the end; restore the masks"
+            f"{_first_file(sequence)}: {len(annotated)} masks in it, none left to score in {protocol.title}, "
+            f"which skips {protocol.skip_first} at the start and {protocol.skip_last} at the end; restore the masks"
         )
     return replace(sequence, scored=scored)
 
@@ -52,8 +52,8 @@ def _require_objects(sequence: Sequence) -> None:
         raise DataError(f"{first}: no object in the first mask; {why}")
     if max(ids) > 2 * len(ids):
         raise DataError(
-            f"{first}: object ids {', '.join(map(str, ids))}, but most from 1 to {max(ids)} are missing; gray levels of "
-            "colors (38 for 1, 75 for 2) are no ids: write 1, 2, …"
+            f"{first}: object ids {', '.join(map(str, ids))}, but most from 1 to {max(ids)} are missing; gray levels "
+            "of colors (38 for 1, 75 for 2) are no ids: write 1, 2, …"
         )
 
 

@@ -223,8 +223,8 @@ def _refuse_shift(folder: Path, names: list[str], predicted: Collection[str]) ->
     early = beyond and max(beyond) < first and last not in ours
     if late or early:
         raise DataError(
-            f"{folder}: masks {min(ours)} to {max(ours)} found, frames {first} to {last} expected; name each mask as its "
-            "frame"
+            f"{folder}: masks {min(ours)} to {max(ours)} found, frames {first} to {last} expected; name each mask as "
+            "its frame"
         )
 
 

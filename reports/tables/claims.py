@@ -1,8 +1,8 @@
 """Verdicts of a study's cells on the paper's claims, and their tables.
 
 A verdict comes from the p-value of the paired difference, corrected for the number of claims that a report judges. From
-.05 on, it is inconclusive; below, the claim is reproduced or contradicted, by the side on which the difference lies. Data
-that is not the whole benchmark leaves every claim on it inconclusive."""
+.05 on, it is inconclusive; below, the claim is reproduced or contradicted, by the side on which the difference lies.
+Data that is not the whole benchmark leaves every claim on it inconclusive."""
 
 from __future__ import annotations
 

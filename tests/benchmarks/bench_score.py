@@ -20,7 +20,7 @@ import pytest
 
 from harness.datasets import load_protocols
 from harness.datasets.pixels import write_mask
-from harness.score.folders import find_videos
+from harness.score.folders import find_truth, find_videos
 from harness.score.processes import score_all
 from harness.score.tables import total
 
@@ -78,7 +78,7 @@ def write(folder, frame, mask):
 
 
 def run(truth, prediction, jobs=1):
-    videos, problems = find_videos(truth, prediction, PROTOCOL)
+    videos, problems, _ = find_videos(find_truth(truth, PROTOCOL), prediction)
     scores, failed = score_all(videos, jobs)
     assert not problems
     assert not failed
