@@ -157,9 +157,20 @@ def _locate(root: Path, entry: Entry) -> Located | None:
 
 
 def _has_marker(folder: Path, marker: str) -> bool:
-    if "*" not in marker:
+    pattern, star, last = marker.rpartition("*/")
+    if not star:
         return exists(folder / marker)
-    return next(folder.glob(marker), None) is not None
+    return any(_may_exist(place / last) for place in folder.glob(f"{pattern}*"))
+
+
+def _may_exist(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        return True  # the reader of the dataset names it
+    except OSError:
+        return False
+    return True
 
 
 def _require_own_masks(entry: Entry, sequences: Collection[Sequence]) -> None:
