@@ -79,7 +79,7 @@ class Verdict:
             return f"{found.sequences} {'sequence is' if found.sequences == 1 else 'sequences are'} too few"
         if alone < ALPHA:
             return "decided alone, but not after correction for the number of claims"
-        seeds = f", because {found.seeds} seeds say little about others; add seeds" if found.mostly_seeds else ""
+        seeds = f", mostly because there are only {found.seeds} seeds; add seeds" if found.mostly_seeds else ""
         return f"the interval allows both answers{seeds}"
 
 
