@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from harness.results import referenced_stages
 from harness.store.local import Store
 from harness.tracking import read_results, record, resync, tracking_uri
 from tests.engine import make_davis16
+from tests.test_datasets_layouts import make_davis17
+from tests.test_datasets_sparse_layouts import make_segtrack, make_youtube
 
 STUDY = "{name: try, method: first-mask, benchmarks: [davis16-val], variants: {one: {}}}"
 
@@ -38,13 +41,13 @@ def submit(data: Path, home: Path, *more: str, method: str = "OSVOS", truth: Pat
     return main(["score", *options, "--record", "--method", method, "--study", "try", "--home", str(home), *more])
 
 
-def run_study(data: Path, home: Path) -> None:
+def run_study(data: Path, home: Path, benchmark: str = "davis16-val") -> None:
     home.mkdir(parents=True, exist_ok=True)
-    (home.parent / "study.yaml").write_text(STUDY)
+    (home.parent / "study.yaml").write_text(STUDY.replace("davis16-val", benchmark))
     protocols = load_protocols()
     study = load_study(home.parent / "study.yaml", protocols)
     store = Store(home)
-    plan = make_plan(study, gather([protocols["davis16-val"]], data, home / "facts.sqlite"), store, machine="m")
+    plan = make_plan(study, gather([protocols[benchmark]], data, home / "facts.sqlite"), store, machine="m")
     for stage in plan.missing:
         assert work(make_job(stage, store, 1, "")), store.failure(stage.key)
     record(plan, store)
@@ -109,6 +112,34 @@ def test_mlflow_alone_is_enough_to_find_the_masks(data: Path, tmp_path: Path) ->
     before = read_results(tmp_path, "try")
     (tmp_path / "rows" / "try.json").unlink()
     assert read_results(tmp_path, "try") == before
+
+
+@pytest.mark.parametrize(
+    ("protocol", "make", "truth"),
+    [
+        ("davis17-val", make_davis17, "DAVIS2017/Annotations/480p"),
+        ("davis17-foreground", make_davis17, "DAVIS2017"),
+        ("segtrack-v2", make_segtrack, "SegTrackv2/GroundTruth"),
+        ("youtube-objects", make_youtube, "YouTube-Objects"),
+        ("segtrack-v2", make_segtrack, "."),
+    ],
+)
+def test_masks_of_a_study_get_the_scores_of_its_own_stage(
+    tmp_path: Path, protocol: str, make: Callable[[Path], Path], truth: str
+) -> None:
+    data, home, masks = tmp_path / "data", tmp_path / "home", tmp_path / "masks"
+    names = {"davis17-val": "DAVIS2017", "davis17-foreground": "DAVIS2017", "segtrack-v2": "SegTrackv2"}
+    make(data / names.get(protocol, "YouTube-Objects"))
+    run_study(data, home, protocol)
+    (own,) = read_results(home, "try")
+    masks.mkdir()
+    for name, folder in own.masks.items():
+        (masks / name).symlink_to(folder)
+    options = ["--truth", str(data / truth), "--pred", str(masks), "--protocol", protocol, "--jobs", "1"]
+    assert main(["score", *options, "--record", "--method", "Copy", "--study", "try", "--home", str(home)]) == 0
+    theirs = next(one for one in read_results(home, "try") if one.origin == "submitted")
+    assert (theirs.values, theirs.protocol) == (own.values, own.protocol)
+    assert (theirs.sequences, theirs.data_root) == (own.sequences, own.data_root)
 
 
 @pytest.mark.parametrize("marker", ["DAVIS2016/EMBEDDED.txt", "EMBEDDED.txt"])

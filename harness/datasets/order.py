@@ -35,6 +35,7 @@ def numbering(names: Collection[str], origin: Path) -> Numbering | None:
     """Return how names found in `origin` are numbered; None if they differ in more than one number.
 
     Raises DataError if two names have one number, such as `1` and `01`."""
+    names = sorted(names)
     split = [_DIGITS.split(name) for name in names]
     if not split or len(split[0]) < 3 or any(len(parts) != len(split[0]) for parts in split):
         return None

@@ -56,6 +56,7 @@ def check_submission(method: str, study: str, home: Path, truth: Truth) -> Submi
         raise DataError(
             f"--record: {truth.folder} is not the truth of {protocol.dataset.title} as distributed; give "
             f"the folder that has {protocol.marker}, so that the result can be compared with others"
+            + (f"; {truth.defect}" if truth.defect else "")
         )
     if located.kind == "real" and data_kind(located.folder.parent) != "real":
         raise DataError(

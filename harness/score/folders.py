@@ -44,6 +44,9 @@ class Truth:
     located: Located | None
     """The dataset as distributed; None for a folder of `<sequence>/<frame>.png`."""
 
+    defect: str = ""
+    """Why the dataset around the folder cannot be used, although it is there."""
+
     listed: bool = True
     """Whether a list of the dataset says which sequences there are."""
 
@@ -126,6 +129,11 @@ def find_truth(folder: Path, protocol: Protocol) -> Truth:
             f"which folders of masks do not name, so give the folder that has {protocol.marker}"
         )
     names = list(located.readers()) if located is not None else _folders(folder)
+    if located is None and not any(list_files(folder / name, None, MASK_ENDINGS) for name in names):
+        raise DataError(
+            f"{folder}: no <sequence>/<frame>.png in it, and no {protocol.dataset.title}, which has the list "
+            f"{protocol.marker}; {describe(folder)} found"
+        )
     stored: dict[str, Sequence] = {}
     plain: dict[str, Sequence] = {}
     problems: dict[str, str] = {}
@@ -142,9 +150,14 @@ def find_truth(folder: Path, protocol: Protocol) -> Truth:
             problems[name] = str(error)
         else:
             plain |= {name: sequence} if sequence is not None else {}
-    problems = problems if plain or not unread else unread
     return Truth(
-        folder=folder, protocol=protocol, sequences=plain, problems=problems, listed=located is not None, located=None
+        folder=folder,
+        protocol=protocol,
+        sequences=plain,
+        problems=problems if plain or not unread else unread,
+        located=None,
+        defect=next(iter(unread.values()), ""),
+        listed=located is not None,
     )
 
 
