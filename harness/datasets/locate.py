@@ -119,7 +119,7 @@ def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem
     with ThreadPoolExecutor(cores()) as pool:
         raw = list(pool.map(read, readers))
         try:
-            _require_own_masks(located.entry, [item for item in raw if isinstance(item, Sequence)])
+            require_own_masks([item for item in raw if isinstance(item, Sequence)])
         except DataError as error:
             return (), [Problem(severity="error", sequence="", message=str(error))]
         found = list(pool.map(finish, raw))
@@ -142,7 +142,7 @@ def load_training(name: str, root: Path) -> tuple[Sequence, ...]:
 
 def _load(located: Located) -> tuple[Sequence, ...]:
     raw = [read() for read in located.readers().values()]
-    _require_own_masks(located.entry, raw)
+    require_own_masks(raw)
     sequences = (_prepare(located.entry, sequence) for sequence in raw)
     return tuple(sequence for sequence in sequences if sequence is not None)
 
@@ -171,10 +171,6 @@ def _may_exist(path: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _require_own_masks(entry: Entry, sequences: Collection[Sequence]) -> None:
-    require_own_masks(sequences, multi_object=entry.multi_object if isinstance(entry, Protocol) else True)
 
 
 def _prepare(entry: Entry, sequence: Sequence) -> Sequence | None:

@@ -5,38 +5,36 @@ could be read without an error, and scores would be those of neither."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from harness.datasets.palette import VOID
 from harness.datasets.pixels import read_mask
-from harness.datasets.sequence import Sequence, Values
+from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 
-EXPECTED: Mapping[Values, str] = {
-    "binary": "0 and 255",
-    "ids": "object ids 1, 2, …",
-    "foreground": "object ids as in the other sequences",
-}
+ADVICE = (
+    "DAVIS 2016 and DAVIS 2017 name folders and files alike, so one may have been unpacked over the other: unpack each "
+    "into a folder of its own (DAVIS2016, DAVIS2017)"
+)
 
 
-def require_own_masks(sequences: Collection[Sequence], *, multi_object: bool) -> None:
-    """Raise DataError if the first masks of a benchmark's sequences are of the other kind.
+def require_own_masks(sequences: Collection[Sequence]) -> None:
+    """Raise DataError if the first masks of sequences are ids in binary truth, or 0/255 in some and ids in others.
 
-    That is ids in binary truth, 0/255 in place of ids, or both in a benchmark that merges all objects."""
-    is_binary = all(sequence.binary for sequence in sequences)
-    values: Values = "binary" if is_binary else "ids" if multi_object else "foreground"
+    Where ids are expected and all masks hold 0/255, whoever reads the objects decides."""
     stored = {path: _values(path) for path in _first_masks(sequences)}
-    if is_binary:
-        wrong = [path for path, found in stored.items() if are_ids(found)]
-    else:
-        wrong = [path for path, found in stored.items() if found == {VOID}]
-        has_ids = any(found - {VOID} for found in stored.values())
-        wrong = wrong if multi_object or has_ids else []
-    if wrong:
-        raise DataError(foreign_mask(wrong[0], stored[wrong[0]], values, len(wrong) - 1))
+    is_binary = all(sequence.binary for sequence in sequences)
+    ids = [path for path, found in stored.items() if (are_ids(found) if is_binary else found - {VOID})]
+    flat = [path for path, found in stored.items() if found == {VOID}]
+    if is_binary and ids:
+        raise DataError(ids_in_binary(ids[0], stored[ids[0]], len(ids) - 1))
+    if not is_binary and ids and flat:
+        raise DataError(
+            f"{flat[0]}: 0 and 255 found{_more(len(flat) - 1)}, object ids expected, as in {ids[0]}; {ADVICE}"
+        )
 
 
 def are_ids(values: Collection[int]) -> bool:
@@ -45,16 +43,15 @@ def are_ids(values: Collection[int]) -> bool:
     return len(inside) > 1 and bool(inside - {1, VOID})
 
 
-def foreign_mask(path: Path, found: Collection[int], expected: Values, more: int = 0) -> str:
-    """Return the error about a mask in which these values were found, and `more` like it."""
+def ids_in_binary(path: Path, found: Collection[int], more: int = 0) -> str:
+    """Return the error about a mask of binary truth with these values, in `more` sequences too."""
     inside = sorted({*found} - {0})
     shown = ", ".join(map(str, inside[:5])) + (", …" if len(inside) > 5 else "")
-    others = f", and in {more} more sequences" if more else ""
-    return (
-        f"{path}: values {shown} found{others}, {EXPECTED[expected]} expected; DAVIS 2016 and DAVIS 2017 name folders "
-        "and files alike, so one may have been unpacked over the other: unpack each into a folder of its own "
-        "(DAVIS2016, DAVIS2017)"
-    )
+    return f"{path}: values {shown} found{_more(more)}, 0 and 255 expected; {ADVICE}"
+
+
+def _more(count: int) -> str:
+    return f", and in {count} more sequences" if count else ""
 
 
 def _first_masks(sequences: Iterable[Sequence]) -> list[Path]:

@@ -142,7 +142,7 @@ def find_truth(folder: Path, protocol: Protocol) -> Truth:
             stored[name] = _read_plain(folder / name, protocol)
         except DataError as error:
             problems[name] = str(error)
-    require_own_masks(stored.values(), multi_object=protocol.multi_object)
+    require_own_masks(stored.values())
     for name, raw in stored.items():
         try:
             sequence = prepare(protocol, raw)
