@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import check_sequences, data_kind, load_benchmark, load_protocols, load_training
+from harness.datasets import (
+    check_sequences,
+    data_kind,
+    load_benchmark,
+    load_protocols,
+    load_training,
+    load_training_sets,
+    locate,
+)
 from harness.errors import DataError
 
 pytestmark = pytest.mark.real_data
@@ -24,6 +32,12 @@ def root() -> Path:
 def test_davis16_has_30_and_20_sequences_and_3455_frames(root: Path) -> None:
     train, val = load_training("davis16-train", root), load_benchmark(load_protocols()["davis16-val"], root)
     assert (len(train), len(val), sum(map(len, train)), sum(map(len, val))) == (30, 20, 2079, 1376)
+
+
+def test_davis16_is_the_whole_that_its_protocol_expects(root: Path) -> None:
+    val, train = load_protocols()["davis16-val"], load_training_sets()["davis16-train"]
+    assert locate(root, val).difference(load_benchmark(val, root)) == ""
+    assert locate(root, train).difference(load_training("davis16-train", root)) == ""
 
 
 def test_davis16_does_not_score_first_and_last_frame(root: Path) -> None:

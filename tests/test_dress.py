@@ -257,6 +257,8 @@ def dressed(
     for side, plain in (("truth", protocol.multi_object or look["void"]), ("mode", protocol.multi_object)):
         if plain and dress[side] in {"1 bit", "0/255"}:
             dress[side] = "palette"
+    if name == "davis16-val" and dress["truth"] != "1 bit":
+        dress["truth"] = "0/255"  # ids in its truth are an error: they are those of DAVIS 2017
     if dress["shift"]:
         dress |= {"cut": 0, "offset": max(dress["offset"], 1)}
     if not protocol.skip_last:
@@ -302,4 +304,5 @@ def test_a_dressed_benchmark_has_its_plain_score_or_a_named_error(
             assert "error: " in error
         else:
             found = json.loads((root / "out/total.json").read_text())
+            assert found.pop("extent")  # a few sequences are never the whole benchmark
             assert found == plain_scores(PROTOCOLS[name], videos, 2 if youtube else 1)

@@ -115,6 +115,13 @@ def test_what_sharing_saves_counts_each_stage_once_a_cell(tmp_path: Path, root: 
     assert found.saved_seconds == 2.0 * found.saved_stages
 
 
+def test_a_plan_says_which_data_is_partial(tmp_path: Path, root: Path) -> None:
+    plan, _ = make(tmp_path, root)
+    assert "DAVIS16 val: 2 of 20 sequences, not the published whole" in text_of(plan)
+    expected = {"DAVIS16 val": "2 of 20 sequences", "DAVIS16 train": "2 of 30 sequences"}
+    assert plan_json(plan, cpus=2)["partial"] == expected
+
+
 def test_scripts_get_what_the_page_describes(tmp_path: Path, root: Path) -> None:
     page = (ROOT / "docs" / "plans.md").read_text()
     plan, _ = make(tmp_path, root)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.datasets import load_benchmark, load_protocols, load_training, load_training_sets, locate
+from harness.datasets import Extent, load_benchmark, load_protocols, load_training, load_training_sets, locate
 from harness.datasets.protocol import protocols_file
 from harness.errors import StudyError
 from tests.test_datasets_layouts import make_davis17, save_palette
@@ -44,6 +44,8 @@ def test_the_shipped_benchmarks_follow_the_official_rules() -> None:
         ("averaging: objects", "averaging: pixels", r"averaging.*pixels"),
         ("dataset: davis17", "dataset: davis18", r"davis18.*allowed.*davis17"),
         ("layout: voc", "layout: coco", r"coco.*allowed.*voc"),
+        ("extent: {sequences: 20,", "extent: {sequences: 0,", r"extent\.sequences.*greater than 0.*found 0"),
+        ("extent: {sequences: 20,", "extent: {videos: 20,", r"extent\.videos.*allowed.*sequences"),
         ("offline: davis16-train", "offline: nothing", r"nothing.*allowed.*davis16-train"),
         ("training:", "teaching:", "datasets, training, benchmarks"),
         ("datasets:", "datasets: [", "while parsing a flow sequence"),
@@ -74,9 +76,9 @@ def test_a_fingerprint_changes_with_rules_and_truth(tmp_path: Path) -> None:
     assert len(prints) == 5
 
 
-def test_a_fingerprint_ignores_titles_and_folders(tmp_path: Path) -> None:
+def test_a_fingerprint_ignores_titles_folders_and_extent(tmp_path: Path) -> None:
     protocol = load_protocols()["davis17-val"]
-    other = protocol.model_copy(update={"title": "another", "offline": None})
+    other = protocol.model_copy(update={"title": "another", "offline": None, "extent": Extent(sequences=1)})
     first = load_benchmark(protocol, make_davis17(tmp_path / "here"))
     second = load_benchmark(protocol, make_davis17(tmp_path / "there/DAVIS").parent)
     assert protocol.fingerprint(first) == other.fingerprint(second)

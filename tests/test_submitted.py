@@ -83,6 +83,17 @@ def test_submitted_masks_are_a_comparable_result_of_a_study(
     assert (home / "mlflow.db").is_file()
 
 
+def test_rows_carry_the_extent_of_partial_data_also_through_mlflow(data: Path, tmp_path: Path) -> None:
+    run_study(data, tmp_path / "home")
+    assert submit(data, tmp_path / "home") == 0
+    (tmp_path / "home/rows/try.json").unlink()
+    shown = read_results(tmp_path / "home", "try")
+    assert [(one.origin, one.extent) for one in shown] == [
+        ("measured", "2 of 20 sequences"),
+        ("submitted", "2 of 20 sequences"),
+    ]
+
+
 def test_a_method_submitted_again_replaces_itself_only(data: Path, tmp_path: Path) -> None:
     for method in ("OSVOS-S", "OSVOS", "osvos s"):
         assert submit(data, tmp_path, method=method) == 0

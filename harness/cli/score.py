@@ -72,10 +72,17 @@ def execute(options: argparse.Namespace) -> int:
         raise DataError(_problem_lines(problems))
     if options.out is not None:
         try:
-            write_scores(options.out, scores, protocol.averaging, alternative=protocol.alternative, problems=problems)
+            write_scores(
+                options.out,
+                scores,
+                protocol.averaging,
+                alternative=protocol.alternative,
+                problems=problems,
+                extent=truth.extent,
+            )
         except OSError as error:
             raise StoreError(f"{options.out}: cannot be written ({error.strerror}); choose another folder") from None
-    _show(protocol, scores, {} if problems else total(scores, protocol.averaging), problems)
+    _show(protocol, scores, {} if problems else total(scores, protocol.averaging), problems, truth.extent)
     if submission is not None and problems:
         print("not recorded: a result needs every sequence", file=sys.stderr)
     elif submission is not None:
@@ -106,10 +113,13 @@ def _problem_lines(problems: Mapping[str, str]) -> str:
     return "\n".join(lines[:SHOWN] + more)
 
 
-def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems: Mapping[str, str]) -> None:
+def _show(
+    protocol: Protocol, scores: list[SequenceScores], whole: Row, problems: Mapping[str, str], extent: str
+) -> None:
     columns = sorted(MEASURES, key=lambda name: not MEASURES[name].mean_of)
     rows = [(score.name, *(f"{sequence_row(score)[column]:.3f}" for column in columns)) for score in scores]
-    last = (f"mean over {protocol.averaging}", *(f"{whole[column]:.3f}" if whole else "–" for column in columns))
+    name = f"mean over {protocol.averaging}" + (f" ({extent})" if extent else "")
+    last = (name, *(f"{whole[column]:.3f}" if whole else "–" for column in columns))
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
@@ -127,6 +137,8 @@ def _show(protocol: Protocol, scores: list[SequenceScores], whole: Row, problems
         width = max(len(row[0]) for row in [*rows, last])
         for row in [("sequence", *columns), *rows, last]:
             print(row[0].ljust(width), *(cell.rjust(8) for cell in row[1:]))
+    if extent and whole:
+        print(f"{extent}: not the result of {protocol.title}, and not comparable with published ones")
     if problems:
         print(f"{len(problems)} sequences not scored, so no total:\n{_problem_lines(problems)}", file=sys.stderr)
 

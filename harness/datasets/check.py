@@ -15,6 +15,7 @@ from PIL import Image
 
 from harness.datasets.facts import file_facts
 from harness.datasets.files import read_file
+from harness.datasets.mixture import ADVICE, are_ids, ids_in_binary
 from harness.datasets.palette import VOID
 from harness.datasets.pixels import DAMAGE, MASK_FORMATS, MATLAB, read_mask
 from harness.datasets.png import is_short
@@ -117,6 +118,8 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
             messages.append(
                 f"{path}: a mask of {mask.size}, but the frame {first[0]} is {first[1].size}; download both files again"
             )
+        elif sequence.binary and not sequence.threshold and are_ids(mask.values):
+            messages.append(ids_in_binary(path, mask.values))
         elif sequence.values == "ids" and not layered and (extra := {*mask.values} - allowed):
             messages.append(
                 f"{path}: object ids {_listed(sorted(extra))}, which the first mask lacks (it has "
@@ -125,7 +128,8 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
     values = {value for path in masks for value in truth[path].values}
     if sequence.values == "ids" and not layered and values - {0} == {VOID}:
         messages.append(
-            f"{masks[0]}: 255 is the only value of this sequence but 0, and it is void; write object ids 1, 2, …"
+            f"{masks[0]}: 255 is the only value of this sequence but 0, and it is void, object ids 1, 2, … expected; "
+            f"{ADVICE}"
         )
     problems = [Problem(severity="error", sequence=sequence.name, message=message) for message in messages]
     notes = []

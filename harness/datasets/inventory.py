@@ -57,6 +57,8 @@ def find_parts(root: Path, entries: Iterable[Entry]) -> list[Part]:
             absent.append(str(error))
             continue
         sequences, problems = read_sequences(located)
+        if not problems and (extent := located.difference(sequences)):
+            problems = [Problem(severity="note", sequence="", message=f"{extent}, not the published whole")]
         parts.append(Part(located=located, sequences=sequences, problems=tuple(problems)))
     if not parts:
         raise DataError("\n".join(dict.fromkeys(absent)))

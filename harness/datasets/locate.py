@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.datasets.check import Problem
+from harness.datasets.extent import Extent, extent_of
 from harness.datasets.files import exists, is_folder
 from harness.datasets.generated import DataKind, data_kind
 from harness.datasets.layouts import LAYOUTS, Reader
+from harness.datasets.mixture import require_own_masks
 from harness.datasets.prepare import prepare
 from harness.datasets.protocol import Protocol, TrainingSet, load_training_sets, protocols_file
 from harness.datasets.sequence import Sequence
@@ -39,6 +41,21 @@ class Located:
     def kind(self) -> DataKind:
         """Whether the data is embedded, derived or real."""
         return data_kind(self.root, self.folder)
+
+    @property
+    def expected(self) -> Extent:
+        """The published extent; empty for generated data, which has an extent of its own."""
+        source = self.enlarged_by.entry if self.enlarged_by else self.entry
+        return source.extent if self.kind == "real" else Extent()
+
+    def difference(self, sequences: Collection[Sequence]) -> str:
+        """Return how far these sequences, all that can be used, are from the published extent; empty if they are it.
+
+        Videos that a sparse benchmark skips belong to its extent. Raises DataError if the split cannot be read."""
+        found = extent_of(sequences)
+        if isinstance(self.entry, Protocol) and self.entry.sparse:
+            found = found.model_copy(update={"sequences": len(self.readers())})
+        return self.expected.difference(found)
 
     def readers(self) -> Mapping[str, Reader]:
         """Map sequence name to reader, in the dataset's order. Raises DataError if the split cannot be read."""
@@ -85,14 +102,27 @@ def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem
     except DataError as error:
         return (), [Problem(severity="error", sequence="", message=str(error))]
 
-    def attempt(name: str) -> Sequence | Problem | None:
+    def read(name: str) -> Sequence | Problem:
         try:
-            return _read(located, readers[name])
+            return readers[name]()
         except DataError as error:
             return Problem(severity="error", sequence=name, message=str(error))
 
+    def finish(item: Sequence | Problem) -> Sequence | Problem | None:
+        if isinstance(item, Problem):
+            return item
+        try:
+            return _prepare(located.entry, item)
+        except DataError as error:
+            return Problem(severity="error", sequence=item.name, message=str(error))
+
     with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(attempt, readers))
+        raw = list(pool.map(read, readers))
+        try:
+            require_own_masks([item for item in raw if isinstance(item, Sequence)])
+        except DataError as error:
+            return (), [Problem(severity="error", sequence="", message=str(error))]
+        found = list(pool.map(finish, raw))
     sequences = tuple(item for item in found if isinstance(item, Sequence))
     return sequences, [item for item in found if isinstance(item, Problem)]
 
@@ -111,7 +141,9 @@ def load_training(name: str, root: Path) -> tuple[Sequence, ...]:
 
 
 def _load(located: Located) -> tuple[Sequence, ...]:
-    sequences = (_read(located, read) for read in located.readers().values())
+    raw = [read() for read in located.readers().values()]
+    require_own_masks(raw)
+    sequences = (_prepare(located.entry, sequence) for sequence in raw)
     return tuple(sequence for sequence in sequences if sequence is not None)
 
 
@@ -119,10 +151,27 @@ def _locate(root: Path, entry: Entry) -> Located | None:
     larger = entry.enlarged_by if isinstance(entry, TrainingSet) else None
     enlarged_by = _locate(root, larger) if larger else None
     for name in entry.dataset.folders:
-        if exists(root / name / entry.marker):
+        if _has_marker(root / name, entry.marker):
             return Located(entry=entry, root=root, folder=root / name, enlarged_by=enlarged_by)
     return enlarged_by
 
 
-def _read(located: Located, read: Reader) -> Sequence | None:
-    return prepare(located.entry, read()) if isinstance(located.entry, Protocol) else read()
+def _has_marker(folder: Path, marker: str) -> bool:
+    pattern, star, last = marker.rpartition("*/")
+    if not star:
+        return exists(folder / marker)
+    return any(_may_exist(place / last) for place in folder.glob(f"{pattern}*"))
+
+
+def _may_exist(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        return True  # the reader of the dataset names it
+    except OSError:
+        return False
+    return True
+
+
+def _prepare(entry: Entry, sequence: Sequence) -> Sequence | None:
+    return prepare(entry, sequence) if isinstance(entry, Protocol) else sequence

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.datasets.mixture import ADVICE
 from harness.datasets.palette import VOID
 from harness.datasets.pixels import read_mask
 from harness.datasets.protocol import Protocol
@@ -45,7 +46,7 @@ def _require_objects(sequence: Sequence) -> None:
     if not ids or (sequence.binary and not sequence.mask(0).any()):
         void = sequence.masks[0] is not None and not sequence.binary and VOID in sequence.mask(0)
         why = (
-            "255 is void, and the object only in a benchmark of one object whose masks have no other value"
+            f"255 is void, and the object only in a benchmark of one object whose masks have no other value; {ADVICE}"
             if void
             else "it must show the objects, download the file again"
         )

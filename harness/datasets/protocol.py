@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 from harness.config import Config, resolve
 from harness.datasets.digest import annotation_digest
+from harness.datasets.extent import Extent
 from harness.datasets.layouts import LAYOUTS
 from harness.datasets.sequence import Sequence
 from harness.errors import StudyError
 from harness.fingerprint import digest_of
 from harness.yaml_file import read_yaml
 
-_NOT_A_RULE = {"name", "title", "dataset", "offline", "pretraining", "sparse"}  # the truth shows which videos count
+_NOT_A_RULE = {"name", "title", "dataset", "extent", "offline", "pretraining", "sparse"}
+"""Fields that change no score; the truth itself shows which videos count."""
 
 Averaging = Literal["sequences", "objects", "classes"]
 
@@ -29,7 +31,7 @@ class Dataset(Config):
     """A key of LAYOUTS."""
 
     marker: str
-    """File or folder that identifies the dataset's folder; `{split}` stands for the split."""
+    """File or folder that identifies the dataset's folder; `{split}` stands for the split, `*` for any name."""
 
     folders: tuple[str, ...]
     """Candidates in this order, relative to the data root."""
@@ -44,6 +46,8 @@ class Split(Config):
     title: str
     dataset: Dataset
     split: str
+    extent: Extent = Extent()
+    """What the published split holds. Real data that differs is never compared with published numbers."""
 
     @property
     def marker(self) -> str:

@@ -44,6 +44,9 @@ class BenchmarkInputs:
     missing: Mapping[str, str]
     """Role of every None in `training` → what was looked for."""
 
+    extent: str = ""
+    """How the data differs from the published benchmark, such as `2 of 20 sequences`; empty if it does not."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
@@ -58,6 +61,9 @@ class Inputs:
     notes: tuple[str, ...] = ()
     """What the check found odd but no error."""
 
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """Title of every benchmark and training set whose data is not the published whole → its extent."""
+
 
 def gather(
     protocols: Iterable[Protocol], root: Path, cache: Path, report: Callable[[str], None] = lambda text: None
@@ -71,6 +77,7 @@ def gather(
     absent: dict[str, str] = {}
     missing: list[str] = []
     problems: list[Problem] = []
+    partial: dict[str, str] = {}
     training: dict[str, Data | str] = {}
     sets = load_training_sets()
     for protocol in protocols:
@@ -83,14 +90,14 @@ def gather(
         for role in ROLES:
             name = getattr(protocol, role)
             if name is not None and name not in training:
-                training[name] = _training(root, sets[name], cache, problems, report)
-        if (inputs := _benchmark(protocol, located, cache, training, problems, report)) is not None:
+                training[name] = _training(root, sets[name], cache, problems, partial, report)
+        if (inputs := _benchmark(protocol, located, cache, training, problems, partial, report)) is not None:
             found[protocol.name] = inputs
     require_sound(problems)
     if not found:
         raise DataError("\n".join(missing) or f"{root}: no benchmark asked for")
     notes = tuple(dict.fromkeys(problem.message for problem in problems))
-    return Inputs(root=root, data_kind=data_kind(root), benchmarks=found, absent=absent, notes=notes)
+    return Inputs(root=root, data_kind=data_kind(root), benchmarks=found, absent=absent, notes=notes, partial=partial)
 
 
 def _benchmark(
@@ -99,11 +106,12 @@ def _benchmark(
     cache: Path,
     training: Mapping[str, Data | str],
     problems: list[Problem],
+    partial: dict[str, str],
     report: Callable[[str], None],
 ) -> BenchmarkInputs | None:
     """Return the inputs of a benchmark; None if it is damaged: then its defects are among `problems`."""
     report(f"checking {protocol.title}")
-    sequences = _read(located, cache, problems)
+    sequences = _read(located, cache, problems, partial)
     if not sequences:
         return None
     contents = content_digests(sequences, cache)
@@ -125,11 +133,17 @@ def _benchmark(
         },
         training=sets,
         missing=missing,
+        extent=partial.get(protocol.title, ""),
     )
 
 
 def _training(
-    root: Path, entry: TrainingSet, cache: Path, problems: list[Problem], report: Callable[[str], None]
+    root: Path,
+    entry: TrainingSet,
+    cache: Path,
+    problems: list[Problem],
+    partial: dict[str, str],
+    report: Callable[[str], None],
 ) -> Data | str:
     """Return a training set, or a sentence that says why there is none."""
     try:
@@ -137,14 +151,14 @@ def _training(
     except DataError:
         return f"no {entry.title} under the data root"
     report(f"checking {entry.title}")
-    sequences = _read(located, cache, problems)
+    sequences = _read(located, cache, problems, partial)
     if not sequences:
         return f"{entry.title} is damaged"
     return Data(name=entry.name, digest=text_digest("\n".join(content_digests(sequences, cache))), value=sequences)
 
 
-def _read(located: Located, cache: Path, problems: list[Problem]) -> tuple[Sequence, ...]:
-    """Return the sequences after a check of every file; none if any is damaged. Adds to `problems`."""
+def _read(located: Located, cache: Path, problems: list[Problem], partial: dict[str, str]) -> tuple[Sequence, ...]:
+    """Return the sequences after a check of every file; none if any is damaged. Adds to `problems` and `partial`."""
     sequences, found = read_sequences(located)
     found += check_sequences(sequences, cache)
     if not sequences and not found:
@@ -152,4 +166,8 @@ def _read(located: Located, cache: Path, problems: list[Problem]) -> tuple[Seque
         message = f"{located.root}: {entry.title} has no video that can be scored; get it from {entry.dataset.source}"
         found.append(Problem(severity="error", sequence="", message=message))
     problems += found
-    return () if any(problem.severity == "error" for problem in found) else sequences
+    if any(problem.severity == "error" for problem in found):
+        return ()
+    if extent := located.difference(sequences):
+        partial[located.entry.title] = extent
+    return sequences

@@ -53,6 +53,10 @@ class CellResult:
     """The variant's options as the study gives them, nested."""
 
     sequences: int = 0
+    extent: str = ""
+    """How the data differs from the published benchmark, such as `2 of 20 sequences`; empty if it does not. Its numbers
+    are then not the benchmark's, and stand next to no published ones."""
+
     values: Mapping[str, float] = field(default_factory=dict)
     """Measure → value, for those of `harness.score.MEASURES` that are known."""
 
@@ -73,6 +77,11 @@ class CellResult:
     """Name → folder of a finished analysis on this machine."""
 
     data_root: str = ""
+
+    @property
+    def title(self) -> str:
+        """The benchmark's title, with the extent of the data if that is not the published one."""
+        return f"{self.benchmark_title} ({self.extent})" if self.extent else self.benchmark_title
 
     @property
     def submitted(self) -> bool:

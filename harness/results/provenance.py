@@ -108,7 +108,7 @@ def _numbers(result: CellResult | None, targets: Mapping[str, Any]) -> Iterator[
     omitted = "".join(f"; {text}" for text in result.omitted)
     yield f"  {result.method_label}, options {json.dumps(result.options, sort_keys=True)}{omitted}"
     if result.protocol:
-        yield f"  {result.benchmark_title}, protocol and truth {result.protocol[:16]}"
+        yield f"  {result.title}, protocol and truth {result.protocol[:16]}"
     if result.hardware:
         yield f"  seconds measured on {result.hardware}"
 

@@ -11,7 +11,7 @@ from typing import Any
 from harness.errors import StoreError
 from harness.files import locked, read_json, write_json
 
-VERSION = 1
+VERSION = 2
 """Version of the content; files of another version are refused."""
 
 FOLDERS = ("plans", "rows", "records")

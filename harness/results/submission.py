@@ -37,6 +37,9 @@ class Submission:
     """The data root, under which a study finds the same dataset."""
 
     data_kind: str
+    extent: str
+    """How the data differs from the published benchmark; empty if it does not."""
+
     fingerprint: str
 
 
@@ -68,6 +71,7 @@ def check_submission(method: str, study: str, home: Path, truth: Truth) -> Submi
         protocol=protocol,
         root=located.root,
         data_kind=located.kind,
+        extent=truth.extent,
         fingerprint=protocol.fingerprint(truth.sequences.values(), home / "facts.sqlite"),
     )
 
@@ -97,6 +101,7 @@ def save_scores(submission: Submission, scores: Sequence[SequenceScores], predic
         protocol=submission.fingerprint,
         status="done",
         sequences=len(scores),
+        extent=submission.extent,
         values=values,
         score_folder=str(folder),
         masks=masks,

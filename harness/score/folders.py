@@ -12,11 +12,13 @@ from harness.datasets import (
     MaskFile,
     Protocol,
     Sequence,
+    extent_of,
     locate_around,
     predicted_masks,
     prepare,
     read_predicted,
     read_sequences,
+    require_own_masks,
 )
 from harness.datasets.files import JUNK, describe, list_files
 from harness.datasets.layouts.base import first_ids
@@ -47,6 +49,12 @@ class Truth:
 
     listed: bool = True
     """Whether a list of the dataset says which sequences there are."""
+
+    @property
+    def extent(self) -> str:
+        """How the sequences differ from the published benchmark, such as `2 of 20 sequences`; empty if they do not."""
+        found = self.sequences.values()
+        return self.located.difference(found) if self.located else self.protocol.extent.difference(extent_of(found))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +134,18 @@ def find_truth(folder: Path, protocol: Protocol) -> Truth:
             f"{folder}: no <sequence>/<frame>.png in it, and no {protocol.dataset.title}, which has the list "
             f"{protocol.marker}; {describe(folder)} found"
         )
+    stored: dict[str, Sequence] = {}
     plain: dict[str, Sequence] = {}
     problems: dict[str, str] = {}
     for name in names:
         try:
-            sequence = prepare(protocol, _read_plain(folder / name, protocol))
+            stored[name] = _read_plain(folder / name, protocol)
+        except DataError as error:
+            problems[name] = str(error)
+    require_own_masks(stored.values())
+    for name, raw in stored.items():
+        try:
+            sequence = prepare(protocol, raw)
         except DataError as error:
             problems[name] = str(error)
         else:

@@ -59,6 +59,7 @@ def write_scores(
     *,
     alternative: Averaging | None = None,
     problems: Mapping[str, str] | None = None,
+    extent: str = "",
 ) -> Row:
     """Write the four files into `folder`, made if missing, and return the total.
 
@@ -66,7 +67,8 @@ def write_scores(
     objects, frames, all measures, problem. total.json: all measures. `problems`: sequence → why it has no score. Such a
     sequence gets a row with empty numbers and the reason, and every measure of the total is null, with the reason under
     `problem`: a mean over the rest is not the benchmark's number. The returned row is empty then. `alternative`: a
-    second mean, written to `total_over_<alternative>.json`."""
+    second mean, written to `total_over_<alternative>.json`. `extent`: how the sequences differ from the published
+    benchmark, written into the totals if they do."""
     scores = sorted(scores, key=lambda one: one.name)
     problems = dict(problems or {})
     result = {} if problems else total(scores, averaging)
@@ -89,15 +91,15 @@ def write_scores(
     ] + [(name, "", "", *[""] * len(MEASURES), reason) for name, reason in problems.items()]
     header = ("sequence", "objects", "frames", *MEASURES, "problem")
     _write(folder / "sequences.csv", header, sorted(sequences, key=lambda row: str(row[0])))
-    _write_total(folder / "total.json", result, problems)
+    _write_total(folder / "total.json", result, problems, extent)
     if alternative is not None:
         other = {} if problems else total(scores, alternative)
-        _write_total(folder / f"total_over_{alternative}.json", other, problems)
+        _write_total(folder / f"total_over_{alternative}.json", other, problems, extent)
     return result
 
 
-def _write_total(path: Path, row: Row, problems: Mapping[str, str]) -> None:
-    document: dict[str, float | str | None] = dict(row)
+def _write_total(path: Path, row: Row, problems: Mapping[str, str], extent: str) -> None:
+    document: dict[str, float | str | None] = {**row, **({"extent": extent} if extent else {})}
     if problems:
         document = dict.fromkeys(MEASURES)
         document["problem"] = f"not scored: {', '.join(sorted(problems))}; see sequences.csv"

@@ -56,10 +56,11 @@ def _figure(part: Part, benchmark: str, tables: TableSet, scores: Scorebook, pub
     axes.set_xscale("log")
     for turn, (label, x, y) in enumerate(measured):
         axes.plot(x, y, MARKERS[turn % len(MARKERS)], color=COLORS[1], markersize=7, label=f"{label} (measured)")
-    quoted = list(quoted_points(published, benchmark))
+    quoted = list(quoted_points(published.comparable_with(part), benchmark))
     for _, x, y, bound in quoted:
         axes.plot(x, y, ">" if bound else "D", color=COLORS[2], fillstyle="none", markersize=6)
-    axes.plot([], [], "D", color=COLORS[2], fillstyle="none", label=f"quoted: {place}{text_source}")
+    if quoted:
+        axes.plot([], [], "D", color=COLORS[2], fillstyle="none", label=f"quoted: {place}{text_source}")
     low, high = axes.get_xlim()
     axes.set_xlim(low, high * 4)  # room for the names on the right
     every = [y for *_, y in measured] + [y for _, _, y, _ in quoted]
@@ -67,11 +68,12 @@ def _figure(part: Part, benchmark: str, tables: TableSet, scores: Scorebook, pub
     name_points(axes, [one[:3] for one in quoted], [(x, y) for _, x, y in measured])
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     bounds = " A triangle is a lower bound of the seconds." if any(bound for *_, bound in quoted) else ""
+    source = f"DIPNet, WACV 2020; {accuracy} is the mean of the quoted J and F, and the hardware differs from ours"
+    hollow = f" Hollow: quoted from {source}." if quoted else ""
     return Figure(
         name=f"speed-{benchmark}{part.suffix}",
         title=f"Accuracy against {unit}, {part.title(benchmark)} (figure 4)",
-        caption=f"Filled: measured here. Hollow: quoted from DIPNet, WACV 2020; {accuracy} is the mean of the quoted J "
-        "and F, and the hardware differs from ours. The baseline that copies the first mask takes next to no time and "
+        caption=f"Filled: measured here.{hollow} The baseline that copies the first mask takes next to no time and "
         f"is not drawn.{bounds} {describe(part, benchmark, masks=False)}",
         canvas=canvas,
     )

@@ -41,8 +41,11 @@ def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
         submitted = f" Rows marked as {FROM_MASKS}: at their methods' own sizes."
     kind = KINDS.get(part.data_kind, f"Data: {part.data_kind or 'of unknown kind'}.")
     shown = {name: value for name, value in part.protocols.items() if benchmark in {"", name}}
+    extents = ", ".join(part.title(name) for name in part.partial if benchmark in {"", name})
+    rule = f"{NO_BENCHMARK}, and published values on it are not shown"
+    extent = f" Not the published whole: {extents}; {rule}." if extents else ""
     prints = ", ".join(f"{name} {value[:8]}" for name, value in sorted(shown.items()))
-    return f"{scale}{submitted} {kind} Protocol: {prints or 'unknown, nothing was scored'}."
+    return f"{scale}{submitted} {kind}{extent} Protocol: {prints or 'unknown, nothing was scored'}."
 
 
 def coverage(cells: Iterable[CellResult]) -> str:

@@ -48,8 +48,18 @@ class Part:
         return tuple(dict.fromkeys(cell.variant for cell in self.select(benchmark)))
 
     def title(self, benchmark: str) -> str:
-        """Return the title of one of the part's benchmarks."""
-        return self.select(benchmark)[0].benchmark_title
+        """Return the title of one of the part's benchmarks, with the extent of its data if that is partial."""
+        cells = self.select(benchmark)
+        return next((cell.title for cell in cells if cell.extent), cells[0].title)
+
+    @cached_property
+    def partial(self) -> Mapping[str, str]:
+        """Benchmark → extent of its data, for those whose data is not the published benchmark."""
+        return {cell.benchmark: cell.extent for cell in self.cells if cell.extent}
+
+    def notes(self, benchmark: str) -> tuple[str, ...]:
+        """Return the note that a mean on a benchmark needs: the extent of its data if that is partial."""
+        return tuple(filter(None, [self.partial.get(benchmark)]))
 
     @cached_property
     def submitted(self) -> tuple[str, ...]:

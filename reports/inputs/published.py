@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from harness.config import Config, resolve
 from harness.errors import StudyError
 from harness.yaml_file import read_yaml
+from reports.inputs.parts import Part
 
 Share = Annotated[float, Field(ge=-1, le=1)]
 
@@ -70,9 +71,22 @@ class Published(Config):
                 return row
         raise StudyError(f"published.yaml: no row {key!r}, which tables.yaml names; add it with its source")
 
+    def comparable_with(self, part: Part) -> Published:
+        """Return it without the values on benchmarks of which the part's data is not the published whole.
+
+        Whatever shows published numbers with measured ones takes them from here."""
+        return self.model_copy(update={"rows": tuple(_without(row, part.partial) for row in self.rows)})
+
     def cite(self, row: Quoted | Seconds) -> str:
         """Return the source and place as text: `DIPNet, WACV 2020, Table 1`."""
         return f"{self.sources[row.source].short}, {row.place}"
+
+
+def _without(row: Quoted, benchmarks: Collection[str]) -> Quoted:
+    """Return the row without its values on these benchmarks, and without its seconds if it has values there."""
+    kept = {name: values for name, values in row.values.items() if name not in benchmarks}
+    unchanged = len(kept) == len(row.values)
+    return row if unchanged else row.model_copy(update={"values": kept, "speed": "", "instance_speed": ""})
 
 
 def load_published() -> Published:

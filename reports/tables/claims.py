@@ -1,7 +1,8 @@
 """Verdicts of a study's cells on the paper's claims, and their tables.
 
 A verdict comes from the p-value of the paired difference, corrected for the number of claims that a report judges. From
-.05 on, it is inconclusive; below, the claim is reproduced or contradicted, by the side on which the difference lies."""
+.05 on, it is inconclusive; below, the claim is reproduced or contradicted, by the side on which the difference lies.
+Data that is not the whole benchmark leaves every claim on it inconclusive."""
 
 from __future__ import annotations
 
@@ -39,11 +40,14 @@ class Verdict:
     """Why the claim was not measured; empty if it was."""
 
     interval: Interval | None = None
+    extent: str = ""
+    """How the data differs from the published benchmark, of which the claim speaks; such a claim is not judged."""
+
     claimed: bool = False
     """Whether the estimate lies on the claimed side of the threshold."""
 
     p: float | None = None
-    """Two-sided p-value of the difference being at the threshold; None with too few sequences."""
+    """Two-sided p-value of the difference being at the threshold; None with too few sequences or partial data."""
 
     corrected: float | None = None
     """The p-value corrected for all claims judged with this one, which decides."""
@@ -69,6 +73,8 @@ class Verdict:
         found, alone = self.interval, self.p
         if self.verdict != INCONCLUSIVE or found is None:
             return self.unmeasured
+        if self.extent:
+            return f"{self.extent}: a claim about the whole benchmark is not judged"
         if alone is None:
             return f"{found.sequences} {'sequence is' if found.sequences == 1 else 'sequences are'} too few"
         if alone < ALPHA:
@@ -89,6 +95,9 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict
 
     The threshold is 0, or for a claim of similarity the end of ±`margin` that is closer to the estimate."""
     cells, others = part.select(claim.benchmark, claim.higher), part.select(claim.benchmark, claim.lower)
+    extent = part.partial.get(claim.benchmark, "")
+    if extent:
+        claim = claim.model_copy(update={"expected": None})  # a published number is not shown with partial data
     why = _unmeasured(claim, cells, others)
     found = None if why else scores.difference(cells, others, claim.measure)
     if found is None:
@@ -98,10 +107,11 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict
         claimed, threshold = abs(estimate) < margin, copysign(margin, estimate)
     else:
         claimed, threshold = (estimate > 0) == MEASURES[claim.measure].higher_is_better, 0.0
-    p = found.p_against(threshold)
+    p = None if extent else found.p_against(threshold)
     return Verdict(
         claim=claim,
         interval=found,
+        extent=extent,
         claimed=claimed,
         p=p,
         corrected=p,

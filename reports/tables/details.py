@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import fsum
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def by_attribute(part: Part, benchmark: str, scores: Scorebook) -> tuple[Table |
                 found.setdefault(cell.variant, []).append(float(mean))
                 used.update(names)
         if found:
-            lines.append(_line(attribute, (str(len(used)),), _means(found), part.variants_on(benchmark)))
+            line = _line(attribute, (str(len(used)),), _means(found), part.variants_on(benchmark))
+            lines.append(replace(line, notes=part.notes(benchmark)))
     table = _table("attribute", ("sequences",), lines, part, benchmark)
     return table, "" if table else "nothing was scored"
 

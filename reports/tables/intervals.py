@@ -42,7 +42,8 @@ def means(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Ta
             values += [Value(number=scores.plain_mean(cells, measure.name)) for measure in plain]
             facts = (str(known.sequences), str(known.seeds))
             label = label_of(variant, part, tables)
-            lines.append(Line(label=label, variant=variant, facts=facts, values=tuple(values)))
+            notes = part.notes(benchmark)
+            lines.append(Line(label=label, variant=variant, facts=facts, values=tuple(values), notes=notes))
     if not lines:
         return None
     columns = [title for measure in shown for title in (measure.title, "from", "to")]
@@ -67,7 +68,8 @@ def differences(made: PaperTable, scores: Scorebook) -> Table | None:
                 others = part.select(column.benchmark, spec.reference)
                 difference = scores.difference(cells, others, column.measure)
                 if difference:
-                    found.append((line, title, difference, unpaired(cells, others)))
+                    notes = (unpaired(cells, others), *part.notes(column.benchmark))
+                    found.append((line, title, difference, tuple(filter(None, notes))))
     if not found:
         return None
     reference = next((line.label for line in table.lines if line.variant == spec.reference), spec.reference)
@@ -78,9 +80,9 @@ def differences(made: PaperTable, scores: Scorebook) -> Table | None:
             variant=line.variant,
             facts=(title, str(one.sequences), str(one.seeds)),
             values=values,
-            notes=(note,) if note else (),
+            notes=notes,
         )
-        for (line, title, one, note), values in zip(found, numbers, strict=True)
+        for (line, title, one, notes), values in zip(found, numbers, strict=True)
     )
     return Table(
         name=f"{table.name}-differences",

@@ -28,7 +28,8 @@ def coverage_table(cells: tuple[CellResult, ...]) -> Table | None:
         why = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
         origin, scale, data_kind, benchmark = place
         facts = (scale or origin, data_kind, filled, str(len(here) - len(planned)), why or NOTHING)
-        lines.append(Line(label=here[0].benchmark_title, variant=benchmark, facts=facts))
+        title = next((cell.title for cell in here if cell.extent), here[0].title)
+        lines.append(Line(label=title, variant=benchmark, facts=facts))
     return Table(
         name="coverage",
         title="Coverage",
@@ -96,7 +97,7 @@ def paper_speed(spec: TableSpec, part: Part, tables: TableSet, published: Publis
         value = Value(number=seconds, decimals=DIGITS, text="not timed" if cells else "not run")
         facts = (", ".join(sorted(set(hardware))) or NOTHING,)
         lines.append(Line(label=label or tables.label(variant), variant=variant, facts=facts, values=(value,)))
-    for row in (published.row(key) for key in spec.published):
+    for row in map(published.comparable_with(part).row, spec.published):
         if row.speed:
             value, source = Value(text=row.speed), published.cite(row)
             lines.append(Line(label=row.method, origin=QUOTED, source=source, facts=(NOTHING,), values=(value,)))
@@ -131,6 +132,7 @@ def all_cells(part: Part, benchmark: str, tables: TableSet) -> Table:
         seeds = ", ".join(str(cell.seed) for cell in cells)
         status = ", ".join(sorted({cell.status for cell in cells}))
         count = f"{max(cell.sequences if cell.done else 0 for cell in cells)}/{expected}"
+        count = part.partial.get(benchmark, count)
         names = (label_of(variant, part, tables), cells[0].method_label or NOTHING)
         facts = (*names, seeds, count, without or NOTHING, status)
         lines.append(Line(label=variant, variant=variant, facts=facts, values=values, notes=notes))

@@ -60,7 +60,7 @@ def build_tables(
 
 def submitted_table(paper: PaperTable, published: Published) -> Table | None:
     """Return the values of every method whose masks were scored next to its published ones; None if there is none."""
-    spec, made = paper.spec, paper.table
+    spec, made, published = paper.spec, paper.table, published.comparable_with(paper.part)
     quoted = {normalized(row.method): row for row in map(published.row, spec.published)}
     lines = []
     for line in made.lines:
@@ -87,6 +87,7 @@ def submitted_table(paper: PaperTable, published: Published) -> Table | None:
 
 def _table(spec: TableSpec, part: Part, tables: TableSet, published: Published, reason: str = "") -> Table:
     """Return a table; `reason`: why nothing in it was measured."""
+    published = published.comparable_with(part)
     lines = _lines(spec, part, tables, published)
     if reason:
         absent = (Value(text="not run", notes=(reason,)),) * len(spec.columns)
@@ -113,7 +114,7 @@ def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) 
         variants = [row.variant] if row.variant else sorted(filter(row.matches, part.variants), key=natural)
         lines += [_measured(variant, row, spec, part, tables) for variant in variants]
         if row.published:
-            lines.append(_quoted(published.row(row.published), spec, published))
+            lines.append(_quoted(published.row(row.published), spec, published, part))
     quoted = {key: published.row(key) for key in spec.published}
     if not quoted:
         return lines
@@ -122,7 +123,7 @@ def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) 
     lines += [_submitted(name, spec, part, tables) for name in submitted if name not in known]
     for one in quoted.values():
         lines += [_submitted(name, spec, part, tables, one) for name in submitted if name == normalized(one.method)]
-        lines.append(_quoted(one, spec, published))
+        lines.append(_quoted(one, spec, published, part))
     return lines
 
 
@@ -169,10 +170,11 @@ def _submitted(variant: str, spec: TableSpec, part: Part, tables: TableSet, quot
     )
 
 
-def _quoted(row: Quoted, spec: TableSpec, published: Published) -> Line:
-    text = "not available" if row.unavailable else NOTHING
+def _quoted(row: Quoted, spec: TableSpec, published: Published, part: Part) -> Line:
+    absent = "not available" if row.unavailable else NOTHING
     values = []
     for column in spec.columns:
+        text = "not shown" if column.benchmark in part.partial else absent
         number = row.values.get(column.benchmark, {}).get(column.measure)
         values.append(Value(number=number, decimals=MEASURES[column.measure].digits, text=text))
     facts = tuple(row.facts.get(key, NOTHING) for key in spec.facts)

@@ -32,7 +32,8 @@ def cell_value(cells: tuple[CellResult, ...], measure: str, expected: int) -> Va
     if short:
         notes.append(f"{short[0].sequences} of {expected} sequences: not comparable")
     mean = fsum(known) / len(known)
-    return Value(number=mean, decimals=MEASURES[measure].digits, notes=tuple(notes), comparable=not notes)
+    extent = [cells[0].extent] if cells[0].extent else []
+    return Value(number=mean, decimals=MEASURES[measure].digits, notes=(*notes, *extent), comparable=not notes)
 
 
 def interval_values(found: Interval | None) -> tuple[Value, Value, Value]:
