@@ -62,8 +62,8 @@ def fingerprint(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     program = (
-        "import json, sys; from harness.fingerprint import code_fingerprint;"
-        "print(json.dumps(code_fingerprint(sys.argv[1], sys.argv[2].split())))"
+        "import json, sys; from harness.fingerprint import reached_code;"
+        "print(json.dumps(dict(reached_code(sys.argv[1], frozenset(sys.argv[2].split())).digests)))"
     )
     path = os.pathsep.join([str(folder), str(Path(__file__).parent.parent)])
     done = subprocess.run(
