@@ -2,8 +2,8 @@
 
 Sources are read, never imported. Only those statements of a module count that are reached by name, from the function's
 own names through `from module import name`; a module that is imported as a whole counts as a whole. What a module does
-on import besides binding names counts for every module that is imported on the way: calls, decorators that may register,
-subclasses of a class that takes note of them. Comments, docstrings, formatting, the order of imports, `if
+on import besides binding names counts for every module that is imported on the way: calls, decorators that may
+register, subclasses of a class that takes note of them. Comments, docstrings, formatting, the order of imports, `if
 TYPE_CHECKING` and `if __name__ == "__main__"` do not count, nor do type annotations that nothing reads.
 
 Where code is found under a computed name, all of its package counts; where it reads files of its package, all of these.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import StudyError
+from harness.meaning import Import, full_name, is_harmless
 from harness.sources import (
     extension_files,
     files_in,
@@ -33,9 +34,11 @@ from harness.sources import (
     relative,
     source,
 )
-from harness.syntax import MAIN, WHOLE, Dynamic, Import, Unit, annotations, binders, full_name, is_harmless, units
+from harness.syntax import MAIN, WHOLE, Dynamic, Unit, annotations_of, binders, units
 
-CONTRACT = frozenset({f"harness.{name}" for name in ("stage", "method", "fingerprint", "syntax", "sources")})
+CONTRACT = frozenset(
+    {f"harness.{name}" for name in ("stage", "method", "fingerprint", "syntax", "meaning", "sources", "plain")}
+)
 """Modules that define what a stage is and cannot change what it computes; they never count."""
 
 _NOTES: Mapping[Dynamic, str] = {
@@ -119,7 +122,7 @@ class _Reach:
         return bool(name) and self._is_project(name) and source(name) is not None
 
     def follow(self, module: str, name: str) -> None:
-        """Add what `name` reaches in `module` (`WHOLE`: all of it; empty: what runs on import), and what that imports."""
+        """Add what `name` reaches in `module` (`WHOLE`: all of it; empty: what runs on import), and what follows."""
         work = [(module, name), *self._parents(module)]
         while work:
             place, wanted = question = work.pop()
@@ -151,7 +154,7 @@ class _Reach:
             taken = [units(module)[index] for index in sorted(self._taken[module])]
             texts = sorted({unit.text for unit in taken if unit.import_text})
             texts += [unit.text for unit in taken if not unit.import_text]
-            texts += [annotations(module)] if texts and self._hints else []
+            texts += [annotations_of(module)] if texts and self._hints else []
             if texts:
                 digests[module] = text_digest("\n".join(texts))
                 lines[module] = tuple(unit.lines for unit in taken)
@@ -214,9 +217,7 @@ class _Reach:
         is_name = bool(item.name) and item.name != WHOLE
         if is_name and self._counts(item.dotted):
             yield item.dotted, WHOLE
-        elif is_name and item.name not in binders(item.module):
-            yield from self._unbound(item)
-        elif not item.name and source(item.module) is None:
+        elif item.name not in binders(item.module) if is_name else source(item.module) is None:
             yield from self._unbound(item)
         if self._counts(item.module):
             yield item.module, item.name or WHOLE
@@ -262,7 +263,9 @@ class _Reach:
         A package that is used in another way, as in `getattr(package, name)`, counts with all its modules."""
         for chain in sorted(unit.chains):
             first, *rest = chain.split(".")
-            for item in (one for other in units(place) if other.import_text and first in other.binds for one in other.imports):
+            for item in (
+                one for other in units(place) if other.import_text and first in other.binds for one in other.imports
+            ):
                 start = item.dotted if item.name else full_name(first, unit.imported)
                 if not rest and first in unit.values and self._counts(start) and is_package(start):
                     yield from self._all_of(start)
@@ -283,7 +286,7 @@ class _Reach:
     def _is_noting(self, module: str, base: str, imported: Mapping[str, Import]) -> bool:
         """Return whether a class takes note of its subclasses; one that is not found may."""
         parts = full_name(base, imported).split(".")
-        if parts[0] in imported or base.split(".")[0] in imported:
+        if base.partition(".")[0] in imported:
             owners = (depth for depth in reversed(range(1, len(parts))) if self.is_module(".".join(parts[:depth])))
             if not (depth := next(owners, 0)):
                 return not is_harmless(base, imported)

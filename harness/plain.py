@@ -176,11 +176,11 @@ def _name(item: Any) -> str:
     return item.__name__ if isinstance(item, ModuleType) else f"{item.__module__}:{item.__qualname__}"
 
 
-@cache
 def _is_own(kind: type) -> bool:
     """Return whether a class is not of Python itself."""
     return _is_code(kind.__module__)
 
 
+@cache
 def _is_code(name: str) -> bool:
-    return name.split(".")[0].partition(":")[0] not in sys.stdlib_module_names
+    return name.partition(".")[0].partition(":")[0] not in sys.stdlib_module_names

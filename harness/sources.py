@@ -10,10 +10,7 @@ from pathlib import Path
 
 _INSTALLED = {"site-packages", "dist-packages"}
 _COMPILED = (".pyc", ".pyo")
-_OPENCV = (
-    *("opencv-python-headless", "opencv-python"),
-    *("opencv-contrib-python-headless", "opencv-contrib-python"),
-)
+_OPENCV = (*("opencv-python-headless", "opencv-python"), *("opencv-contrib-python-headless", "opencv-contrib-python"))
 
 
 @cache

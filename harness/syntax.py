@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,18 @@ from functools import cache, cached_property
 from typing import Any, Literal
 
 from harness.errors import StudyError
+from harness.meaning import (
+    REGISTERING,
+    Import,
+    chain_of,
+    decorator_chain,
+    dump,
+    full_name,
+    is_harmless,
+    is_main_guard,
+    is_type_checking,
+    meaning_of,
+)
 from harness.sources import is_package, source
 
 Dynamic = Literal["module", "package", "files", "hints", "subclasses", "outside"]
@@ -36,34 +47,14 @@ _DYNAMIC: dict[str, Dynamic] = {
 }
 """Dotted name of what a statement uses → what that may reach."""
 
-_ATTRIBUTES: dict[str, Dynamic] = {"__subclasses__": "subclasses", "__annotations__": "hints"}
+_ATTRIBUTES: dict[str, Dynamic] = {
+    **dict.fromkeys(("__file__", "__path__"), "files"),
+    **{"__subclasses__": "subclasses", "__annotations__": "hints"},
+}
 _IMPORTERS = ("importlib.import_module", "__import__")
-_BUILTIN_DECORATORS = {"property", "staticmethod", "classmethod", "setter", "getter", "deleter"}
-_NO_REGISTRIES = frozenset(
-    {*("torch", "torchvision", "numpy", "numba", "pydantic", "yaml", "jaxtyping", "beartype", "typing_extensions")}
-)
-"""Libraries whose decorators and base classes keep no list of what they are used on, as those of Python do not."""
-
-_REGISTERING = re.compile(r"regist|YAMLObject")
-"""Names in them that do."""
-
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
 _RUN_AS_MODULE = re.compile(r"-m\s+([A-Za-z_][\w.]*)")
 _SCRIPT = re.compile(r"(?:.*/)?([A-Za-z_]\w*)\.py")
-_TYPING_ONLY = {"type_comment", "type_params", "type_ignores", "kind", "ctx"}
-
-
-@dataclass(frozen=True)
-class Import:
-    """One imported name: `from module import name`, or `import module` if the name is empty."""
-
-    module: str
-    name: str = ""
-
-    @property
-    def dotted(self) -> str:
-        """Full name of what is imported."""
-        return f"{self.module}.{self.name}" if self.name else self.module
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +108,7 @@ class Unit:
         """Names and attributes of names, `a.b.c`, with the line of each time it is used."""
         found: dict[str, list[int]] = defaultdict(list)
         for node in (*self._nodes[ast.Name], *self._nodes[ast.Attribute]):
-            if chain := _chain(node):
+            if chain := chain_of(node):
                 found[chain].append(node.lineno)
         return found
 
@@ -127,7 +118,7 @@ class Unit:
         if not isinstance(self.statement, ast.ClassDef):
             return ()
         opened = [base.value if isinstance(base, ast.Subscript) else base for base in self.statement.bases]
-        return tuple(_chain(base) for base in opened)
+        return tuple(chain_of(base) for base in opened)
 
     @cached_property
     def hooks_subclasses(self) -> bool:
@@ -135,7 +126,7 @@ class Unit:
         if not isinstance(self.statement, ast.ClassDef):
             return False
         metaclasses = [keyword.value for keyword in self.statement.keywords if keyword.arg == "metaclass"]
-        return any(not is_harmless(_chain(one), self.imported) for one in metaclasses) or any(
+        return any(not is_harmless(chain_of(one), self.imported) for one in metaclasses) or any(
             isinstance(child, ast.FunctionDef) and child.name == "__init_subclass__" for child in self.statement.body
         )
 
@@ -156,7 +147,7 @@ class Unit:
     @cached_property
     def dynamic(self) -> Mapping[Dynamic, int]:
         """What it may reach besides what it names, with a line of each."""
-        constant = Counter(_chain(call.func) for call in self._import_calls if _is_text(call))
+        constant = Counter(chain_of(call.func) for call in self._import_calls if _is_text(call))
         found: dict[Dynamic, int] = {}
         for chain, lines in self.chains.items():
             first = chain.partition(".")[0]
@@ -193,7 +184,7 @@ class Unit:
     @cached_property
     def _import_calls(self) -> tuple[ast.Call, ...]:
         calls = self._nodes[ast.Call]
-        return tuple(call for call in calls if full_name(_chain(call.func), self._known) in _IMPORTERS)
+        return tuple(call for call in calls if full_name(chain_of(call.func), self._known) in _IMPORTERS)
 
     def _absolute(self, name: str) -> str:
         level = len(name) - len(name.lstrip("."))
@@ -213,15 +204,14 @@ def units(module: str) -> tuple[Unit, ...]:
     package = module if is_package(module) else module.rpartition(".")[0]
     nodes = [list(_at_import(statement)) for statement in tree.body]
     imported = dict(_bound_imports((node for inner in nodes for node in inner), package))
-    strip = _Strip(imported)
     return tuple(
         unit
         for statement, inner in zip(tree.body, nodes, strict=True)
-        for unit in _units(statement, inner, package, imported, strip)
+        for unit in _units(statement, inner, package, imported)
     )
 
 
-def annotations(module: str) -> str:
+def annotations_of(module: str) -> str:
     """Return all type annotations of a module as text."""
     file = source(module)
     tree = ast.parse(b"" if file is None or file.is_dir() else file.read_bytes())
@@ -239,47 +229,7 @@ def binders(module: str) -> Mapping[str, tuple[int, ...]]:
     return found
 
 
-def dump(node: object) -> str:
-    """Return a tree as text that no minor version of Python changes: without empty fields and typing."""
-    if isinstance(node, ast.Constant):
-        return f"{type(node.value).__name__}:{node.value!a}"
-    if isinstance(node, ast.AST):
-        fields = [
-            f"{name}={dump(value)}"
-            for name, value in ast.iter_fields(node)
-            if name not in _TYPING_ONLY
-            and value is not None
-            and value != []
-            and not (name == "annotation" and isinstance(node, _Quiet))
-        ]
-        return f"{type(node).__name__}({','.join(fields)})"
-    if isinstance(node, list):
-        return f"[{','.join(dump(item) for item in node)}]"
-    return ascii(node)
-
-
-def full_name(chain: str, imported: Mapping[str, Import]) -> str:
-    """Return `a.b.c` with the name that `a` was imported as replaced by what it stands for."""
-    first, dot, rest = chain.partition(".")
-    item = imported.get(first)
-    if item is None or (not item.name and item.module.split(".")[0] == first):
-        return chain
-    return f"{item.dotted}{dot}{rest}"
-
-
-def is_harmless(chain: str, imported: Mapping[str, Import], known: frozenset[str] = _NO_REGISTRIES) -> bool:
-    """Return whether a decorator or base class is of a library that keeps no list of what it is used on."""
-    *_, last = chain.split(".")
-    item = imported.get(chain.split(".")[0])
-    if item is None:
-        return last in _BUILTIN_DECORATORS
-    top = item.module.split(".")[0]
-    return not _REGISTERING.search(last) and (top in sys.stdlib_module_names or top in known)
-
-
-def _units(
-    statement: ast.stmt, nodes: list[ast.AST], package: str, imported: Mapping[str, Import], strip: _Strip
-) -> Iterator[Unit]:
+def _units(statement: ast.stmt, nodes: list[ast.AST], package: str, imported: Mapping[str, Import]) -> Iterator[Unit]:
     """Yield what a top-level statement is made of. `nodes`: those that run on import."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         for bound, item in _bound_imports([statement], package):
@@ -290,8 +240,8 @@ def _units(
         return
     executed = tuple(item for _, item in _bound_imports(nodes, package))
     acts = any(_acts(node, imported) for node in nodes)
-    for kept in _as_list(strip.visit(statement)):
-        binds = frozenset({MAIN} if _is_main_guard(kept) else _bound(kept))
+    for kept in meaning_of(statement, imported):
+        binds = frozenset({MAIN} if is_main_guard(kept) else _bound(kept))
         yield Unit(kept, binds, package, imported, executed=executed, acts=acts or not binds)
 
 
@@ -303,9 +253,9 @@ def _at_import(statement: ast.stmt) -> Iterator[ast.AST]:
         yield node
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             work += [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
-        elif isinstance(node, ast.If) and _is_type_checking(node):
+        elif isinstance(node, ast.If) and is_type_checking(node):
             work += node.orelse
-        elif not isinstance(node, ast.Lambda) and not _is_main_guard(node):
+        elif not isinstance(node, ast.Lambda) and not is_main_guard(node):
             work += ast.iter_child_nodes(node)
 
 
@@ -314,16 +264,12 @@ def _acts(node: ast.AST, imported: Mapping[str, Import]) -> bool:
     if isinstance(node, ast.Expr):
         return any(isinstance(inner, ast.Call) for inner in ast.walk(node))
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return any(not is_harmless(_decorator(one), imported) for one in node.decorator_list)
+        return any(not is_harmless(decorator_chain(one), imported) for one in node.decorator_list)
     if isinstance(node, ast.Call):
-        return bool(_REGISTERING.search(_chain(node.func).rpartition(".")[2]))
+        return bool(REGISTERING.search(chain_of(node.func).rpartition(".")[2]))
     if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
         return any(inner.id in imported for inner in ast.walk(node.value) if isinstance(inner, ast.Name))
     return isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == "_" for one in node.targets)
-
-
-def _decorator(node: ast.expr) -> str:
-    return _chain(node.func if isinstance(node, ast.Call) else node)
 
 
 def _bound_imports(nodes: Iterable[ast.AST], package: str) -> Iterator[tuple[str, Import]]:
@@ -363,15 +309,6 @@ def _bound(statement: ast.stmt) -> set[str]:
     return names
 
 
-def _chain(node: ast.AST) -> str:
-    """Return `a.b.c` for an attribute of a name; empty for attributes of anything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute) and (front := _chain(node.value)):
-        return f"{front}.{node.attr}"
-    return ""
-
-
 def _is_text(call: ast.Call) -> bool:
     return bool(call.args) and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
 
@@ -382,99 +319,3 @@ def _first_text(call: ast.Call) -> str:
     if isinstance(first, ast.JoinedStr) and first.values:
         first = first.values[0]
     return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
-
-
-def _is_main_guard(statement: ast.AST) -> bool:
-    return (
-        isinstance(statement, ast.If)
-        and isinstance(statement.test, ast.Compare)
-        and isinstance(statement.test.left, ast.Name)
-        and statement.test.left.id == "__name__"
-    )
-
-
-def _is_type_checking(node: ast.If) -> bool:
-    return _chain(node.test).rpartition(".")[2] == "TYPE_CHECKING"
-
-
-class _Quiet(ast.AnnAssign):
-    """A field whose annotation is followed, but is not part of the text: nothing reads it."""
-
-
-class _Strip(ast.NodeTransformer):
-    """Remove what cannot change a result. The tree may no longer compile.
-
-    The annotations of fields stay: a class with bases or decorators may read them, as pydantic and dataclasses do. So do
-    those of functions with a decorator that is no built-in and not of the standard library."""
-
-    def __init__(self, imported: Mapping[str, Import]) -> None:
-        self._imported = imported
-        self._fields: dict[ast.stmt, type[ast.AnnAssign]] = {}
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        kind = ast.AnnAssign if node.bases or node.keywords or node.decorator_list else _Quiet
-        self._fields |= {child: kind for child in node.body if isinstance(child, ast.AnnAssign)}
-        return self.generic_visit(node)
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        bare = isinstance(node.value, ast.Constant) and (isinstance(node.value.value, str) or node.value.value is ...)
-        return None if bare else self.generic_visit(node)
-
-    def visit_Pass(self, _: ast.Pass) -> None:
-        return None
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        target, value = self.visit(node.target), self.visit(node.value) if node.value else None
-        if kind := self._fields.get(node):
-            hint = _Unquote().visit(node.annotation)
-            return ast.copy_location(kind(target=target, annotation=hint, value=value, simple=node.simple), node)
-        if value is None:
-            return ast.copy_location(ast.Expr(value=target), node)  # the name of a field stays
-        return ast.copy_location(ast.Assign(targets=[target], value=value), node)
-
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
-        if _is_type_checking(node):
-            return [inner for child in node.orelse for inner in _as_list(self.visit(child))]
-        return self.generic_visit(node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._function(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._function(node)
-
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
-        read = not all(is_harmless(_decorator(one), self._imported, frozenset()) for one in node.decorator_list)
-        given = node.args
-        listed = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
-        for one in listed:
-            one.annotation = _Unquote().visit(one.annotation) if read and one.annotation else None
-        node.returns = _Unquote().visit(node.returns) if read and node.returns else None
-        return self.generic_visit(node)
-
-
-class _Unquote(ast.NodeTransformer):
-    """Turn quoted parts of an annotation into expressions, except for literals and the metadata of `Annotated`."""
-
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        if isinstance(node.value, str):
-            try:
-                return ast.parse(node.value, mode="eval").body
-            except SyntaxError:
-                return node
-        return node
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        name = _chain(node.value).rpartition(".")[2]
-        if name == "Annotated" and isinstance(node.slice, ast.Tuple):
-            node.slice.elts[0] = self.visit(node.slice.elts[0])
-        elif name != "Literal":
-            self.generic_visit(node)
-        return node
-
-
-def _as_list(found: object) -> list[ast.stmt]:
-    """Return what a visit gives for a statement: a statement, several, or none."""
-    if isinstance(found, list):
-        return found
-    return [found] if isinstance(found, ast.stmt) else []

@@ -68,7 +68,7 @@ class History:
             self._published[name].add(key)
         self._earlier: dict[str, dict[Hashable, list[Manifest]]] = {}
         self._seconds: dict[Hashable, list[float]] = defaultdict(list)
-        self._means: dict[tuple[str, str, str], float | None] = {}
+        self._means: dict[Hashable, float | None] = {}
         self._options: dict[tuple[str, str], tuple[Change, ...]] = {}
         self._none = Reason()
 
@@ -220,4 +220,3 @@ def _option_changes(old: Identity, new: Identity) -> Iterator[Change]:
 def _distance(changes: Iterable[Change]) -> float:
     """Count the changes: options one by one, modules and needs together."""
     return len({(change.what, change.name if change.what == "config" else "") for change in changes})
-
