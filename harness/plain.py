@@ -146,7 +146,7 @@ class _Walk:
             return str(value)
         if isinstance(value, re.Pattern):
             return [self.plain(value.pattern, place), value.flags]
-        if not _is_own(type(value)):
+        if not _is_own(type(value)) and not isinstance(value, Iterator):
             try:
                 return to_jsonable_python(value, bytes_mode="base64")
             except PydanticSerializationError:
