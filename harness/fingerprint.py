@@ -1,33 +1,50 @@
 """Which project code a function reaches, as digests that only a change of meaning changes.
 
 Sources are read, never imported. Only those statements of a module count that are reached by name, from the function's
-own names through `from module import name`; a module that is imported as a whole counts as a whole. Comments,
-docstrings, formatting, the order of imports, `if TYPE_CHECKING` and `if __name__ == "__main__"` do not count. Type
-annotations do not count either, but the classes that annotate the fields of a class are followed: a config reaches the
-configs nested in it. What is imported under a computed name is not seen: raise the stage's version for it."""
+own names through `from module import name`; a module that is imported as a whole counts as a whole. What a module does
+on import besides binding names counts for every module that is imported on the way: calls, decorators that may
+register, subclasses of a class that takes note of them. Comments, docstrings, formatting, the order of imports, `if
+TYPE_CHECKING` and `if __name__ == "__main__"` do not count, nor do type annotations that nothing reads.
+
+Where code is found under a computed name, all of its package counts; where it reads files of its package, all of these.
+docs/own-method.md says what a key cannot cover."""
 
 from __future__ import annotations
 
 import ast
+import builtins
 import hashlib
-import importlib.util
 import json
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import packages_distributions
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StudyError
+from harness.meaning import Import, full_name, is_harmless
+from harness.sources import (
+    extension_files,
+    files_in,
+    installed_with,
+    is_foreign,
+    is_package,
+    location,
+    modules_in,
+    relative,
+    source,
+)
+from harness.syntax import MAIN, WHOLE, Dynamic, Unit, annotations_of, binders, units
 
-CONTRACT = frozenset({"harness.stage", "harness.method", "harness.fingerprint"})
+CONTRACT = frozenset(
+    {f"harness.{name}" for name in ("stage", "method", "fingerprint", "syntax", "meaning", "sources", "plain")}
+)
 """Modules that define what a stage is and cannot change what it computes; they never count."""
 
-_WHOLE = "*"
-_INSTALLED = {"site-packages", "dist-packages"}
-_TYPING_ONLY = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "kind", "ctx"}
+_NOTES: Mapping[Dynamic, str] = {
+    "package": "finds code under a computed name; keys cover all of package {package}, and nothing outside of it",
+    "outside": "uses a program or library from outside; keys do not cover it",
+}
 
 
 def text_digest(text: str) -> str:
@@ -40,104 +57,184 @@ def digest_of(content: Any) -> str:
     return text_digest(json.dumps(content, sort_keys=True))
 
 
-def code_fingerprint(run: str, modules: list[str]) -> dict[str, str]:
-    """Return module name → SHA-256 of the part of it that `run` ("package.module:function") reaches.
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """The project code that a function reaches."""
 
-    `modules` ("package.module" or "package.module:Name") count too, with what they import, as far as they are project
-    code. Project code is the top-level packages of `run`, of `modules` and of the harness, what lies next to one of
-    them outside `site-packages`, and what the distribution of `run` or of the harness installed. Computed once per
-    process. Raises StudyError if `run` does not exist, or a source cannot be parsed."""
-    return dict(_fingerprint(run, tuple(modules)))
+    digests: Mapping[str, str]
+    """Module → SHA-256 of the part of it that is reached; also the path of each file of a package that may be read."""
+
+    libraries: frozenset[str]
+    """Top-level packages of others that it imports."""
+
+    notes: tuple[str, ...]
+    """Sentences about what it may reach that no digest covers, with file and line."""
+
+    lines: Mapping[str, tuple[tuple[int, int], ...]]
+    """Module → first and last line of each statement that is reached."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the digests, 64 hex digits."""
+        return digest_of(self.digests)
 
 
 @cache
-def _fingerprint(run: str, modules: tuple[str, ...]) -> dict[str, str]:
+def reached_code(run: str, entries: frozenset[str] = frozenset()) -> Code:
+    """Return the code that `run` ("package.module:function") reaches. Computed once per process.
+
+    `entries` ("package.module" or "package.module:Name") count too, with what they import, as far as they are project
+    code. Project code is the top-level packages of `run`, of `entries` and of the harness, what lies next to one of
+    them outside `site-packages`, and what the distribution of `run` or of the harness installed. Raises StudyError if
+    `run` does not exist, or a source cannot be parsed."""
     root, _, function = run.partition(":")
-    reach = _Reach(root, modules)
+    reach = _Reach(root, entries)
     if not reach.is_module(root):
         raise StudyError(f"{run}: no source of module {root!r} was found; expected package.module:function")
-    if not any(function in unit.binds for unit in _units(root)):
+    if function not in binders(root):
         raise StudyError(f"{run}: {root} defines no {function!r} at its top level")
     reach.follow(root, function)
-    for entry in modules:
-        module, _, name = entry.partition(":")
-        if reach.is_module(module):
-            reach.follow(module, name or _WHOLE)
-    return reach.digests()
-
-
-@dataclass(frozen=True)
-class _Import:
-    """One imported name: `from module import name`, or `import module` if the name is empty."""
-
-    module: str
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class _Unit:
-    """One statement at the top level of a module, or one imported name."""
-
-    text: str
-    binds: frozenset[str]
-    uses: frozenset[str]
-    chains: frozenset[str]
-    imports: tuple[_Import, ...]
-    is_import: bool
+    for entry in sorted(entries):
+        reach.follow_entry(entry)
+    return reach.code()
 
 
 class _Reach:
     """The closure over names and imports."""
 
-    def __init__(self, run: str, modules: Iterable[str]) -> None:
-        own = {run.split(".", maxsplit=1)[0], "harness"}
-        own |= {neighbor for top in own if _is_foreign(top) for neighbor in _installed_with(top)}
-        near = own | {top for top in (module.split(".")[0] for module in modules) if not _is_foreign(top)}
+    def __init__(self, run: str, entries: Iterable[str]) -> None:
+        self._top = _top(run)
+        own = {self._top, "harness"}
+        own |= {neighbor for top in own if is_foreign(top) for neighbor in installed_with(top)}
+        near = own | {top for top in map(_top, entries) if not is_foreign(top)}
         self._project = dict.fromkeys(near, True)
-        self._folders = {place.parent for top in near if (place := _location(top)) and not _is_foreign(top)}
+        self._folders = {place.parent for top in near if (place := location(top)) and not is_foreign(top)}
         self._taken: dict[str, set[int]] = {}
         self._asked: set[tuple[str, str]] = set()
+        self._libraries: set[str] = set()
+        self._files: dict[str, Path] = {}
+        self._notes: dict[str, None] = {}
+        self._noting: dict[tuple[str, str], bool] = {}
+        self._hints = self._subclasses = False
 
     def is_module(self, name: str) -> bool:
         """Return whether there is project source under this name."""
-        return bool(name) and self._is_project(name) and _source(name) is not None
+        return bool(name) and self._is_project(name) and source(name) is not None
 
     def follow(self, module: str, name: str) -> None:
-        """Add what `name` reaches in `module` ("*": all of it), and what that imports."""
+        """Add what `name` reaches in `module` (`WHOLE`: all of it; empty: what runs on import), and what follows."""
         work = [(module, name), *self._parents(module)]
         while work:
             place, wanted = question = work.pop()
             if question in self._asked:
                 continue
             self._asked.add(question)
-            taken = self._taken.setdefault(place, set())
-            units = _units(place)
-            for index, unit in enumerate(units):
-                if index in taken or not (wanted == _WHOLE or wanted in unit.binds or not unit.binds):
-                    continue
-                taken.add(index)
-                work += [(place, used) for used in unit.uses]
-                work += [target for item in unit.imports for target in self._targets(item)]
-                work += self._through_attributes(units, unit)
+            if place not in self._taken:
+                self._taken[place] = set()
+                work.append((place, ""))
+                work += [target for unit in units(place) for item in unit.executed for target in self._executed(item)]
+            for index in self._reached(place, wanted) - self._taken[place]:
+                self._taken[place].add(index)
+                work += self._from(place, units(place)[index])
 
-    def digests(self) -> dict[str, str]:
-        """Return module name → SHA-256 of the statements that were reached."""
-        result = {}
+    def follow_entry(self, entry: str) -> None:
+        """Follow "package.module:Name", or all of the module if it binds no such name itself, or a dotted text."""
+        module, _, name = entry.partition(":")
+        if not name:
+            for target in self._mentioned(entry):
+                self.follow(*target)
+        elif self._counts(module):
+            first = name.split(".")[0]
+            self.follow(module, first if first in binders(module) else WHOLE)
+
+    def code(self) -> Code:
+        """Return what was reached."""
+        digests, lines = {}, {}
         for module in sorted(self._taken):
-            units = [_units(module)[index] for index in sorted(self._taken[module])]
-            lines = sorted({unit.text for unit in units if unit.is_import})
-            lines += [unit.text for unit in units if not unit.is_import]
-            if lines:
-                result[module] = text_digest("\n".join(lines))
-        return result
+            taken = [units(module)[index] for index in sorted(self._taken[module])]
+            texts = sorted({unit.text for unit in taken if unit.import_text})
+            texts += [unit.text for unit in taken if not unit.import_text]
+            texts += [annotations_of(module)] if texts and self._hints else []
+            if texts:
+                digests[module] = text_digest("\n".join(texts))
+                lines[module] = tuple(unit.lines for unit in taken)
+        for name, file in sorted(self._files.items()):
+            digests[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+        return Code(digests=digests, libraries=frozenset(self._libraries), notes=tuple(self._notes), lines=lines)
 
-    def _targets(self, item: _Import) -> Iterator[tuple[str, str]]:
+    def _reached(self, module: str, wanted: str) -> set[int]:
+        """Return the indices of the statements that a name reaches."""
+        if wanted not in (WHOLE, ""):
+            return set(binders(module).get(wanted, ()))
+        whole = wanted == WHOLE
+        return {
+            index
+            for index, unit in enumerate(units(module))
+            if unit.acts or (whole and MAIN not in unit.binds) or self._registers(module, unit)
+        }
+
+    def _from(self, place: str, unit: Unit) -> Iterator[tuple[str, str]]:
+        """Yield what a statement reaches."""
+        yield from ((place, used) for used in unit.uses)
+        for item in unit.imports:
+            yield from self._targets(item)
+        yield from self._through_attributes(place, unit)
+        for name in unit.mentions:
+            yield from self._mentioned(name)
+        for script in unit.scripts:
+            for module in (script, f"{script}.{MAIN}"):
+                if self._counts(module):
+                    yield from ((module, WHOLE), (module, MAIN))
+        for kind, line in unit.dynamic.items():
+            yield from self._through(kind, place, line)
+
+    def _through(self, kind: Dynamic, place: str, line: int) -> Iterator[tuple[str, str]]:
+        """Yield what a dynamic feature reaches, and remember what it makes count."""
+        if kind == "module":
+            yield place, WHOLE
+        elif kind == "package":
+            yield from self._all_of(self._top)
+            yield from self._all_of(_top(place))
+        elif kind == "files":
+            self._files |= {relative(file, place): file for file in files_in(_top(place))}
+            kind = "outside" if _top(place) == place and not is_package(place) else kind
+        elif kind == "hints":
+            self._hints = True
+        elif kind == "subclasses" and not self._subclasses:
+            self._subclasses = True
+            self._noting.clear()
+            self._asked -= {(module, "") for module in self._taken}
+            yield from ((module, "") for module in self._taken)
+        if kind in _NOTES and _top(place) != "harness" and (file := source(place)):
+            text = _NOTES[kind].format(package=_top(place))
+            self._notes[f"{relative(file, place)}:{line} {text}: raise the stage's `version` when that changes"] = None
+
+    def _targets(self, item: Import) -> Iterator[tuple[str, str]]:
         yield from self._parents(item.module)
-        inner = f"{item.module}.{item.name}"
-        if item.name and item.name != _WHOLE and self._counts(inner):
-            yield inner, _WHOLE
+        if not self._is_project(item.module):
+            self._libraries.add(_top(item.module))
+            return
+        is_name = bool(item.name) and item.name != WHOLE
+        if is_name and self._counts(item.dotted):
+            yield item.dotted, WHOLE
+        elif item.name not in binders(item.module) if is_name else source(item.module) is None:
+            yield from self._unbound(item)
         if self._counts(item.module):
-            yield item.module, item.name or _WHOLE
+            yield item.module, item.name or WHOLE
+
+    def _unbound(self, item: Import) -> Iterator[tuple[str, str]]:
+        """Yield where an imported name may come from that no statement binds: `__getattr__`, or a compiled module."""
+        built = extension_files(item.dotted)
+        self._files |= {relative(file, item.module): file for file in built}
+        if not built and self._counts(item.module):
+            yield item.module, WHOLE
+
+    def _executed(self, item: Import) -> Iterator[tuple[str, str]]:
+        """Yield the modules that an import runs, without a name."""
+        yield from self._parents(item.module)
+        for module in (item.module, item.dotted):
+            if self._counts(module):
+                yield module, ""
 
     def _parents(self, module: str) -> Iterator[tuple[str, str]]:
         """Yield the packages around a module, without a name: what runs there on import counts."""
@@ -146,233 +243,74 @@ class _Reach:
             if self._counts(package := ".".join(parts[:depth])):
                 yield package, ""
 
-    def _through_attributes(self, units: tuple[_Unit, ...], unit: _Unit) -> Iterator[tuple[str, str]]:
-        """Yield the modules reached by `import package` and then `package.module.function`."""
+    def _mentioned(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield what a string names: a module, or what is in one."""
+        parts = name.replace(":", ".").split(".")
+        if not self._is_project(name.partition(":")[0]):
+            self._libraries.add(parts[0])
+            return
+        for depth in reversed(range(1, len(parts) + 1)):
+            if self._counts(module := ".".join(parts[:depth])):
+                yield from self._parents(module)
+                yield module, parts[depth] if depth < len(parts) else WHOLE
+                if depth == len(parts) and is_package(module):
+                    yield from self._all_of(module)
+                return
+
+    def _through_attributes(self, place: str, unit: Unit) -> Iterator[tuple[str, str]]:
+        """Yield the modules reached by `import package` and then `package.module.function`.
+
+        A package that is used in another way, as in `getattr(package, name)`, counts with all its modules."""
         for chain in sorted(unit.chains):
             first, *rest = chain.split(".")
-            for item in (item for other in units if other.is_import and first in other.binds for item in other.imports):
-                start = f"{item.module}.{item.name}" if item.name else item.module.split(".")[0]
+            for item in (
+                one for other in units(place) if other.import_text and first in other.binds for one in other.imports
+            ):
+                start = item.dotted if item.name else full_name(first, unit.imported)
+                if not rest and first in unit.values and self._counts(start) and is_package(start):
+                    yield from self._all_of(start)
                 for depth in range(1, len(rest) + 1):
                     module = ".".join([start, *rest[:depth]])
                     if self._counts(module):
-                        yield module, _WHOLE
+                        yield module, WHOLE
+
+    def _all_of(self, package: str) -> Iterator[tuple[str, str]]:
+        yield from ((module, WHOLE) for module in modules_in(package) if self._counts(module))
+
+    def _registers(self, module: str, unit: Unit) -> bool:
+        """Return whether a class is noted when it is defined: by a base class, a metaclass, or `__subclasses__`."""
+        if not isinstance(unit.statement, ast.ClassDef):
+            return False
+        return unit.hooks_subclasses or any(self._is_noting(module, base, unit.imported) for base in unit.bases)
+
+    def _is_noting(self, module: str, base: str, imported: Mapping[str, Import]) -> bool:
+        """Return whether a class takes note of its subclasses; one that is not found may."""
+        parts = full_name(base, imported).split(".")
+        if base.partition(".")[0] in imported:
+            owners = (depth for depth in reversed(range(1, len(parts))) if self.is_module(".".join(parts[:depth])))
+            if not (depth := next(owners, 0)):
+                return not is_harmless(base, imported)
+            module, parts = ".".join(parts[:depth]), parts[depth:]
+        question = module, parts[0]
+        if question not in self._noting:
+            self._noting[question] = self._subclasses and module not in CONTRACT and parts[0] in binders(module)
+            found = [units(module)[index] for index in binders(module).get(parts[0], ())]
+            self._noting[question] |= not (found or parts[0] in vars(builtins)) or any(
+                self._is_noting(module, parts[0], one.imported) if one.import_text else self._registers(module, one)
+                for one in found
+            )
+        return self._noting[question]
 
     def _counts(self, module: str) -> bool:
         return module not in CONTRACT and self.is_module(module)
 
     def _is_project(self, module: str) -> bool:
-        top = module.split(".", maxsplit=1)[0]
+        top = _top(module)
         if top not in self._project:
-            place = _location(top)
-            self._project[top] = not _is_foreign(top) and place is not None and place.parent in self._folders
+            place = location(top)
+            self._project[top] = not is_foreign(top) and place is not None and place.parent in self._folders
         return self._project[top]
 
 
-@cache
-def _is_foreign(top: str) -> bool:
-    """Return whether a package belongs to the standard library, or is installed among third-party packages."""
-    place = _location(top)
-    return top in sys.stdlib_module_names or place is None or bool(_INSTALLED & set(place.parts))
-
-
-@cache
-def _installed_with(top: str) -> frozenset[str]:
-    """Return the top-level packages of the distribution that installed this one, unless it is an editable one."""
-    owners = packages_distributions()
-    return frozenset(name for name, distributions in owners.items() if set(distributions) & set(owners.get(top, ())))
-
-
-@cache
-def _location(top: str) -> Path | None:
-    """Return the folder of a top-level package, or the file of a top-level module; None if there is no source."""
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations))).resolve()
-    return Path(spec.origin).resolve() if spec.origin and spec.origin.endswith(".py") else None
-
-
-@cache
-def _source(module: str) -> Path | None:
-    """Source file of a module; the folder of a package that has no `__init__`; None if there is no such module."""
-    top, *rest = module.split(".")
-    place = _location(top)
-    if place is None or (place.is_file() and rest):
-        return None
-    if place.is_file():
-        return place
-    place = place.joinpath(*rest)
-    for candidate in (place / "__init__.py", place.with_name(place.name + ".py")):
-        if candidate.is_file():
-            return candidate
-    return place if place.is_dir() else None
-
-
-def _is_package(module: str) -> bool:
-    source = _source(module)
-    return source is not None and (source.is_dir() or source.name == "__init__.py")
-
-
-@cache
-def _units(module: str) -> tuple[_Unit, ...]:
-    source = _source(module)
-    if source is None or source.is_dir():
-        return ()
-    try:
-        tree = ast.parse(source.read_bytes())
-    except (SyntaxError, ValueError) as error:
-        raise StudyError(f"{source}: cannot be parsed ({error}); a stage's key covers this file") from None
-    package = module if _is_package(module) else module.rpartition(".")[0]
-    units: list[_Unit] = []
-    for statement in _meaning(tree).body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            units += _import_units(statement, package)
-        else:
-            units.append(_unit(statement, package))
-    return tuple(units)
-
-
-def _import_units(statement: ast.Import | ast.ImportFrom, package: str) -> Iterator[_Unit]:
-    for alias, item in zip(statement.names, _imports(statement, package), strict=True):
-        if item.module == "__future__":
-            continue
-        bound = alias.asname or (alias.name if item.name else alias.name.split(".")[0])
-        binds = frozenset() if item.name == _WHOLE else frozenset({bound})
-        text = f"import {item.module} {item.name} as {bound}"
-        yield _Unit(text, binds, frozenset(), frozenset(), (item,), is_import=True)
-
-
-def _unit(statement: ast.stmt, package: str) -> _Unit:
-    nodes = list(ast.walk(statement))
-    imports = [item for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for item in _imports(n, package)]
-    uses = {node.id for node in nodes if isinstance(node, ast.Name)}
-    chains = {chain for node in nodes if isinstance(node, ast.Attribute) and (chain := _chain(node))}
-    return _Unit(
-        _dump(statement), frozenset(_bound(statement)), frozenset(uses), frozenset(chains), tuple(imports), False
-    )
-
-
-def _imports(statement: ast.Import | ast.ImportFrom, package: str) -> list[_Import]:
-    if isinstance(statement, ast.Import):
-        return [_Import(alias.name) for alias in statement.names]
-    module = statement.module or ""
-    if statement.level:
-        parts = package.split(".")
-        base = ".".join(parts[: len(parts) - statement.level + 1])
-        module = f"{base}.{module}" if module else base
-    return [_Import(module, alias.name) for alias in statement.names]
-
-
-def _bound(statement: ast.stmt) -> set[str]:
-    """Return the names that a top-level statement defines or changes; empty if it only has an effect."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    names: set[str] = set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            names.add(node.id)
-        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
-            names |= {inner.id for inner in ast.walk(node.value) if isinstance(inner, ast.Name)}
-    return names
-
-
-def _chain(node: ast.expr) -> str:
-    """Return `a.b.c` for an attribute of a name; empty for attributes of anything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute) and (front := _chain(node.value)):
-        return f"{front}.{node.attr}"
-    return ""
-
-
-def _meaning(tree: ast.Module) -> ast.Module:
-    """Return the tree without what cannot change a result. It may no longer compile."""
-    stripped: ast.Module = _Strip().visit(tree)
-    stripped.body = [statement for statement in stripped.body if not _is_main_guard(statement)]
-    return stripped
-
-
-class _Strip(ast.NodeTransformer):
-    def __init__(self) -> None:
-        self._fields: set[ast.AnnAssign] = set()
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        self._fields.update(child for child in node.body if isinstance(child, ast.AnnAssign))
-        return self.generic_visit(node)
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        bare = isinstance(node.value, ast.Constant) and (isinstance(node.value.value, str) or node.value.value is ...)
-        return None if bare else self.generic_visit(node)
-
-    def visit_Pass(self, _: ast.Pass) -> None:
-        return None
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        node.target = self.visit(node.target)
-        if node in self._fields:  # its annotation stays, and is followed; `_dump` skips it
-            node.annotation = _unquoted(node.annotation)
-            node.value = self.visit(node.value) if node.value else None
-            return node
-        if node.value is None:
-            return ast.Expr(value=node.target)  # the name of a field stays
-        return ast.Assign(targets=[node.target], value=self.visit(node.value))
-
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
-        if _chain(node.test).rpartition(".")[2] == "TYPE_CHECKING":
-            kept = [self.visit(child) for child in node.orelse]
-            return [child for child in kept if child is not None]
-        return self.generic_visit(node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._function(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._function(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-
-def _unquoted(annotation: ast.expr) -> ast.expr:
-    """Return a quoted annotation as an expression."""
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        return ast.parse(annotation.value, mode="eval").body
-    return annotation
-
-
-def _is_main_guard(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.If)
-        and isinstance(statement.test, ast.Compare)
-        and isinstance(statement.test.left, ast.Name)
-        and statement.test.left.id == "__name__"
-    )
-
-
-def _dump(node: object) -> str:
-    """Return the tree as text that no minor version of Python changes: without empty fields and typing."""
-    if isinstance(node, ast.Constant):
-        return f"{type(node.value).__name__}:{node.value!a}"
-    if isinstance(node, ast.AST):
-        fields = [
-            f"{name}={_dump(value)}"
-            for name, value in ast.iter_fields(node)
-            if name not in _TYPING_ONLY and value is not None and value != []
-        ]
-        return f"{type(node).__name__}({','.join(fields)})"
-    if isinstance(node, list):
-        return f"[{','.join(_dump(item) for item in node)}]"
-    return ascii(node)
+def _top(module: str) -> str:
+    return module.split(".", maxsplit=1)[0].partition(":")[0]

@@ -14,7 +14,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.config import Same
-from harness.fingerprint import code_fingerprint, digest_of, text_digest
+from harness.fingerprint import Code, digest_of, reached_code, text_digest
+from harness.plain import code_in, plain
+from harness.sources import major_version
+
+SCHEME = 2
+"""Number of the way in which keys are made. Results of another one are not found again."""
+
+DECISIVE = ("torch", "torchvision", "cv2")
+"""Libraries whose major version is in the key of a stage that imports them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +59,9 @@ class Data:
     """Picklable reader (a Sequence, a tuple of them) that the run function gets as it is."""
 
     @cached_property
-    def types(self) -> frozenset[type]:
-        """Types of the value, or of the values in it: their code is in the key."""
-        return frozenset(_types(self.value))
+    def code(self) -> frozenset[str]:
+        """Classes and functions in the value, as "module:Name": their code is in the key."""
+        return code_in(self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +72,9 @@ class Identity:
     version: int = 1
     run: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
+    """Dotted option → class of the config there, "module:Name": a field may hold a subclass of its annotation."""
+
     needs: Mapping[str, str] = field(default_factory=dict)
     """Role → key."""
 
@@ -71,9 +82,14 @@ class Identity:
     """Role → digest."""
 
     code: Mapping[str, str] = field(default_factory=dict)
-    """Module → digest of the part of it that the stage reaches."""
+    """Module, or file of a package → digest of the part of it that the stage reaches."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """`device` → `cpu` or `gpu`, and library → major version, where they decide the result."""
 
     machine: str = ""
+    scheme: int = 1
+    """Number of the way in which its key was made."""
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Identity:
@@ -82,8 +98,8 @@ class Identity:
 
     @cached_property
     def config_digest(self) -> str:
-        """SHA-256 of the config, 64 hex digits."""
-        return digest_of(self.config)
+        """SHA-256 of the config with its classes, 64 hex digits."""
+        return digest_of([self.config, self.classes])
 
     @cached_property
     def code_digest(self) -> str:
@@ -93,7 +109,7 @@ class Identity:
     @property
     def key(self) -> str:
         """Key of a stage with this identity: an identity that was changed after publication has another one."""
-        return _key(self, sorted(self.needs.items()), sorted(self.data.items()))
+        return _key(self, self.code_digest, self.environment, sorted(self.needs.items()), sorted(self.data.items()))
 
 
 _IDENTITY_FIELDS = frozenset(one.name for one in fields(Identity))
@@ -131,21 +147,35 @@ class Stage:
 
     @property
     def code(self) -> dict[str, str]:
-        """Module → digest of the part of it that the stage reaches."""
-        return dict(self._code[0])
+        """Module, or file of a package → digest of the part of it that the stage reaches."""
+        return dict(self.reached.digests)
+
+    @property
+    def reached(self) -> Code:
+        """The project code that the stage reaches."""
+        return reached_code(self.run, _config(Same(self.config))[1].union(*[data.code for data in self.data.values()]))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The kind of device, and major versions of libraries, as far as they decide the result."""
+        return dict(_environment(self.reached.libraries, gpu=self.resources.gpus > 0))
 
     @property
     def identity(self) -> Identity:
         """What the key stands for, as plain values."""
+        config = plain(self.config)
         return Identity(
             name=self.name,
             version=self.version,
             run=self.run,
-            config=self.config.model_dump(mode="json"),
+            config=config.values,
+            classes=config.classes,
             needs={role: need.key for role, need in sorted(self.needs.items())},
             data={role: data.digest for role, data in sorted(self.data.items())},
             code=self.code,
+            environment=self.environment,
             machine=self.machine,
+            scheme=SCHEME,
         )
 
     @cached_property
@@ -153,21 +183,24 @@ class Stage:
         """SHA-256 of the identity, in which digests replace config and code; 64 hex digits."""
         needs = sorted([(role, need.key) for role, need in self.needs.items()])
         data = sorted([(role, data.digest) for role, data in self.data.items()])
-        return _key(self, needs, data)
+        reached = self.reached
+        environment = _environment(reached.libraries, gpu=self.resources.gpus > 0)
+        return _key(self, reached.digest, environment, needs, data)
+
+    @property
+    def scheme(self) -> int:
+        """Number of the way in which the key is made."""
+        return SCHEME
 
     @property
     def config_digest(self) -> str:
-        """SHA-256 of the config, 64 hex digits."""
-        return _config_digest(Same(self.config))
+        """SHA-256 of the config with its classes, 64 hex digits."""
+        return _config(Same(self.config))[0]
 
     @property
     def code_digest(self) -> str:
-        """SHA-256 of `code`, 64 hex digits."""
-        return self._code[1]
-
-    @property
-    def _code(self) -> tuple[Mapping[str, str], str]:
-        return _code(self.run, _config_types(Same(self.config)).union(*[data.types for data in self.data.values()]))
+        """SHA-256 of the digests of the code, 64 hex digits."""
+        return self.reached.digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,46 +243,30 @@ def closure(stages: Iterable[Stage]) -> dict[str, Stage]:
     return found
 
 
-def _key(one: Stage | Identity, needs: list[tuple[str, str]], data: list[tuple[str, str]]) -> str:
-    digests = one.config_digest, one.code_digest
-    return text_digest(ascii((one.name, one.version, one.run, *digests, needs, data, one.machine)))
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the names in which two mappings differ."""
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+def _key(
+    one: Stage | Identity,
+    code_digest: str,
+    environment: Mapping[str, str],
+    needs: list[tuple[str, str]],
+    data: list[tuple[str, str]],
+) -> str:
+    front = one.scheme, one.name, one.version, one.run, one.config_digest, code_digest
+    return text_digest(ascii((*front, needs, data, sorted(environment.items()), one.machine)))
 
 
 @lru_cache(maxsize=4096)
-def _config_digest(same: Same[BaseModel]) -> str:
-    return digest_of(same.config.model_dump(mode="json"))
+def _config(same: Same[BaseModel]) -> tuple[str, frozenset[str]]:
+    """Return the digest of a config, and the code that it names."""
+    found = plain(same.config)
+    return digest_of([found.values, found.classes]), found.code
 
 
 @cache
-def _code(run: str, types: frozenset[type]) -> tuple[Mapping[str, str], str]:
-    """Return the code that a function reaches, by module, and its digest: the same for all stages of a kind."""
-    code = code_fingerprint(run, sorted({f"{t.__module__}:{t.__qualname__}" for t in types}))
-    return code, digest_of(code)
-
-
-_PLAIN = frozenset({bool, int, float, str, type(None)})
-
-
-@lru_cache(maxsize=4096)
-def _config_types(same: Same[BaseModel]) -> frozenset[type]:
-    """Return the types of a config and of the configs in it: a field may hold a subclass of its annotation."""
-    found: set[type] = set()
-    work: list[Any] = [same.config]
-    while work:
-        value = work.pop()
-        if isinstance(value, BaseModel):
-            found.add(type(value))
-            value = tuple(vars(value).values())
-        elif isinstance(value, dict):
-            value = tuple(value.values())
-        if isinstance(value, list | tuple | set | frozenset):
-            work += [inner for inner in value if type(inner) not in _PLAIN]
-    return frozenset(found)
-
-
-def _types(value: Any) -> set[type]:
-    if isinstance(value, tuple | list):
-        return {t for item in value[:1] for t in _types(item)}
-    if isinstance(value, Mapping):
-        return {t for item in value.values() for t in _types(item)}
-    return {type(value)}
+def _environment(libraries: frozenset[str], *, gpu: bool) -> Mapping[str, str]:
+    versions = {library: major_version(library) for library in DECISIVE if library in libraries}
+    return versions | ({"device": "gpu" if gpu else "cpu"} if gpu or "torch" in versions else {})

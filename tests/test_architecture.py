@@ -15,7 +15,8 @@ LONGEST = 400
 """Lines of a file, as a rule."""
 
 CONTRACTS = {
-    *("harness.stage", "harness.method", "harness.report", "harness.config", "harness.errors", "harness.fingerprint")
+    *("harness.stage", "harness.method", "harness.report", "harness.config", "harness.errors", "harness.fingerprint"),
+    *("harness.syntax", "harness.meaning", "harness.sources", "harness.plain"),
 }
 HELPERS = {"harness.files", "harness.console", "harness.hardware", "harness.memory", "harness.yaml_file"}
 """Modules at the root of `harness`. The contracts know the helpers at most, and every package may import both."""

@@ -13,8 +13,10 @@ from harness.errors import DataError
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import Inputs, gather
 from harness.planning.invalidation import History
-from harness.planning.plan import Plan, make_plan
+from harness.planning.plan import Item, Plan, make_plan
+from harness.planning.schema import plan_json
 from harness.planning.study import load_study
+from harness.planning.text import plan_text
 from harness.stage import Data, Stage
 from harness.store.local import Failure, Store
 from tests.engine import make_davis16, toy
@@ -109,10 +111,16 @@ def test_where_the_data_lies_is_not_in_a_key_and_what_it_holds_is(tmp_path: Path
     assert not set(plan(tmp_path, other).items) & set(here.items)
 
 
-def test_gpus_are_in_no_key_and_the_seed_is_in_those_of_training(tmp_path: Path, root: Path) -> None:
-    here = plan(tmp_path, root)
-    assert set(plan(tmp_path, root, gpus=1.0).items) == set(here.items)
-    seeded = plan(tmp_path, root, STUDY + "seeds: [1]\n")
+def test_the_kind_of_device_is_in_the_keys_of_networks_not_its_number(tmp_path: Path, root: Path) -> None:
+    cpu, half, two = (plan(tmp_path, root, gpus=gpus) for gpus in (0.0, 0.5, 2.0))
+    assert set(half.items) == set(two.items)
+    common = [item.stage for key, item in half.items.items() if key in cpu.items]
+    assert {stage.name for stage in common} == {"segment", "score", "time"}
+    assert not any("torch" in stage.environment for stage in common)  # they are those of the first mask
+
+
+def test_the_seed_is_in_the_keys_of_training(tmp_path: Path, root: Path) -> None:
+    here, seeded = plan(tmp_path, root), plan(tmp_path, root, STUDY + "seeds: [1]\n")
     assert {item.stage.name for key, item in seeded.items.items() if key in here.items} == {"segment", "score", "time"}
 
 
@@ -175,6 +183,57 @@ def test_changed_code_is_named_by_module(tmp_path: Path, store: Store) -> None:
     (place.folder / "x").write_text("")
     store.publish("toy", "0" * 64, stage.label, old, {})
     assert why(stage, store) == "code changed: tests.engine"
+
+
+def published_as(stage: Stage, store: Store, **change: Any) -> None:
+    """Publish a stage whose identity differs from that of the given one."""
+    key = "0" * 64
+    (store.start(key).folder / "x").write_text("")
+    store.publish(stage.name, key, stage.label, replace(stage.identity, **change), {})
+
+
+NETWORK = "dipnet.stage_runs:run_segment"
+"""A function that reaches torch."""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"device": "gpu"}, "device changed: gpu → cpu (computed on gpu here before)"),
+        ({"torch": "1"}, "torch changed: 1 → {torch}"),
+        ({"torch": "1", "cv2": "3"}, "cv2 changed: 3 → {cv2}; torch changed: 1 → {torch}"),
+    ],
+)
+def test_a_changed_device_or_library_is_the_reason(
+    tmp_path: Path, store: Store, change: dict[str, str], reason: str
+) -> None:
+    stage = replace(toy(tmp_path / "log", "a"), run=NETWORK)
+    published_as(stage, store, environment={**stage.environment, **change})
+    assert why(stage, store) == reason.format(**stage.environment)
+
+
+def test_a_field_that_holds_another_class_is_the_reason(tmp_path: Path, store: Store) -> None:
+    stage = toy(tmp_path / "log", "a")
+    published_as(stage, store, classes={"": "tests.engine:Other"})
+    assert why(stage, store) == "config changed: class of 'tests.engine:Other' → 'tests.engine:ToyConfig'"
+
+
+def test_a_home_of_a_release_with_other_keys_says_so(tmp_path: Path, store: Store) -> None:
+    stage = toy(tmp_path / "log", "a")
+    old = {"classes": {}, "environment": {}, "scheme": 1, "code": {"tests.engine": "made differently"}}
+    published_as(stage, store, **old)
+    assert why(stage, store) == "keys are made differently now"
+    published_as(stage, store, **old, config={**stage.identity.config, "seconds": 1.0})
+    assert why(stage, store) == "keys are made differently now; config changed: seconds 1.0 → 0.0"
+
+
+def test_what_keys_do_not_cover_is_noted_once_in_text_and_json(tmp_path: Path, root: Path) -> None:
+    made = plan(tmp_path, root)
+    stage = toy(tmp_path / "log", "a")
+    made = replace(made, items={stage.key: Item(stage=stage, state="to run")})
+    notes = [line for line in plan_text(made, cpus=1) if "note:" in line]
+    assert len(notes) == len(set(notes)) == len(plan_json(made, cpus=1)["notes"]) > 0
+    assert notes[0].startswith("  note: tests/engine.py:")
 
 
 def test_a_stage_whose_need_changed_says_so(tmp_path: Path, store: Store) -> None:

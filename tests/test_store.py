@@ -16,6 +16,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.execution.worker import make_job, work
+from harness.stage import Resources
 from harness.store.local import Store, find_damage
 from tests.engine import ROOT, is_published, runs, toy
 
@@ -149,6 +150,33 @@ def test_a_home_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="--home"):
         Store(tmp_path / "file")
+
+
+def test_a_machine_with_other_libraries_than_planned_is_refused(store: Store, log: Path) -> None:
+    job = make_job(toy(log, "a"), store, 1, "")
+    job = replace(job, identity=replace(job.identity, environment={"torch": "1"}))
+    assert not work(job)
+    assert "this machine has torch None instead of 1; install the same" in store.failure(job.key).error
+    assert runs(log) == []
+
+
+@pytest.mark.parametrize("before", [None, "0,1"])
+def test_only_a_stage_that_asks_for_gpus_can_see_one(
+    store: Store, log: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    if before is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    seen = {}
+    for gpus in (0, 1):
+        prints = "gpus=$CUDA_VISIBLE_DEVICES."
+        stage = toy(log, str(gpus), prints=prints, fails=True, resources=Resources(gpus=gpus))
+        assert not work(make_job(stage, store, 1, ""))
+        seen[gpus] = store.failure(stage.key).log
+        assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+    assert "gpus=-1." in seen[0]
+    assert f"gpus={before or ''}." in seen[1]
 
 
 def test_code_that_changed_since_the_plan_is_refused(store: Store, log: Path) -> None:

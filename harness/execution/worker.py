@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module, metadata
@@ -23,10 +23,13 @@ from typing import Any
 from harness.errors import HarnessError, StoreError
 from harness.files import atomic_file
 from harness.hardware import describe_hardware
-from harness.stage import Identity, Stage, Task
+from harness.stage import Identity, Stage, Task, differing
 from harness.store import Attempt, Failure, Store, StoreAddress, store_on_node
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "torch", "torchvision", "ray", "mlflow")
+
+_GPU_SWITCHES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+"""Environment variables that say which GPUs a process may use: NVIDIA's, and two of AMD's."""
 
 _PROGRESS_SECONDS = 0.5
 """Least time between two writes of the progress file."""
@@ -134,24 +137,39 @@ def _killed_after(seconds: float | None) -> Iterator[None]:
 
 def _run(job: Job, attempt: Attempt, needs: Mapping[str, Path]) -> None:
     # The key promises this code; a worker that started after an edit would compute something else under it.
-    now, then = job.stage.code, job.identity.code
-    if now != then:
-        changed = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+    if changed := differing(job.stage.code, job.identity.code):
         raise StoreError(f"code changed while the study ran ({', '.join(changed)}); give the same command again")
+    here, planned = job.stage.environment, job.identity.environment
+    if changed := differing(here, planned):
+        versions = ", ".join(f"{name} {here.get(name)} instead of {planned.get(name)}" for name in changed)
+        raise StoreError(f"this machine has {versions}; install the same libraries as where the study was planned")
     module, _, function = job.stage.run.partition(":")
-    run = getattr(import_module(module), function)
-    run(
-        Task(
-            folder=attempt.folder,
-            scratch=attempt.scratch,
-            config=job.stage.config,
-            needs=needs,
-            data={role: data.value for role, data in job.stage.data.items()},
-            device="cuda" if job.stage.resources.gpus > 0 else "cpu",
-            cpus=job.cpus,
-            progress=_progress_writer(attempt.progress),
-        )
+    uses_gpu = job.stage.resources.gpus > 0
+    task = Task(
+        folder=attempt.folder,
+        scratch=attempt.scratch,
+        config=job.stage.config,
+        needs=needs,
+        data={role: data.value for role, data in job.stage.data.items()},
+        device="cuda" if uses_gpu else "cpu",
+        cpus=job.cpus,
+        progress=_progress_writer(attempt.progress),
     )
+    with nullcontext() if uses_gpu else _no_gpus():
+        getattr(import_module(module), function)(task)
+
+
+@contextmanager
+def _no_gpus() -> Iterator[None]:
+    """Hide all GPUs from this process and those that it starts: the key of the stage says that it uses none."""
+    saved = {name: os.environ.get(name) for name in _GPU_SWITCHES}
+    os.environ.update(dict.fromkeys(_GPU_SWITCHES, "-1"))
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            os.environ.pop(name)
+            os.environ.update({} if value is None else {name: value})
 
 
 def _progress_writer(path: Path) -> Callable[[float, str], None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from harness.stage import Stage
+from harness.stage import Identity, Stage, differing
 from harness.store import Manifest, Store
 
 _MOST_READ = 300
@@ -23,7 +23,7 @@ _MOST_SHOWN = 3
 _MOST_DIFFERENCES = 6
 """Options in which an earlier stage may differ; one that differs in more is unrelated."""
 
-What = Literal["version", "config", "data", "code", "machine", "need"]
+What = Literal["scheme", "version", "config", "data", "code", "device", "library", "machine", "need"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Change:
 
     what: What
     name: str
-    """Dotted option, role of the data, module, or role of the need; empty if there can be only one."""
+    """Dotted option, role of the data, module, library, or role of the need; empty if there can be only one."""
 
     old: Any = None
     new: Any = None
@@ -68,7 +68,7 @@ class History:
             self._published[name].add(key)
         self._earlier: dict[str, dict[Hashable, list[Manifest]]] = {}
         self._seconds: dict[Hashable, list[float]] = defaultdict(list)
-        self._means: dict[tuple[str, str, str], float | None] = {}
+        self._means: dict[Hashable, float | None] = {}
         self._options: dict[tuple[str, str], tuple[Change, ...]] = {}
         self._none = Reason()
 
@@ -83,7 +83,7 @@ class History:
         """Return the mean of earlier stages with the same config and label, else the same config, label or function."""
         if not self._candidates(stage.name) and not self._seconds:
             return None
-        question = stage.run, stage.config_digest, stage.label
+        question = _work(stage), stage.config_digest, stage.label
         if question not in self._means:
             seen = next((seen for group in _groups(*question) if (seen := self._seconds.get(group))), None)
             self._means[question] = fmean(seen) if seen else None
@@ -115,19 +115,25 @@ class History:
         old = manifest.identity
         configs = old.config_digest, new.config_digest
         if configs not in self._options:
-            self._options[configs] = _option_changes(old.config, new.config.model_dump(mode="json"))
+            self._options[configs] = tuple(_option_changes(old, new.identity))
         changes = list(self._options[configs])
         if old.version != new.version:
             changes.append(Change("version", "", old.version, new.version))
         data = {role: data.digest for role, data in new.data.items()}
-        changes += [Change("data", role) for role in _differing(old.data, data)]
+        changes += [Change("data", role) for role in differing(old.data, data)]
+        if old.scheme != new.scheme:  # the digests of its code and its needs cannot be compared
+            return (Change("scheme", "", old.scheme, new.scheme), *changes)
         if old.code_digest != new.code_digest:
-            changes += [Change("code", module) for module in _differing(old.code, new.code)]
+            changes += [Change("code", module) for module in differing(old.code, new.code)]
+        here = new.environment
+        for name in differing(old.environment, here):
+            what: What = "device" if name == "device" else "library"
+            changes.append(Change(what, name, old.environment.get(name), here.get(name)))
         if old.machine != new.machine:
             changes.append(Change("machine", "", old.machine, new.machine))
         if not changes:  # otherwise its needs differ for the same reason
             needs = {role: need.key for role, need in new.needs.items()}
-            changes += [Change("need", role) for role in _differing(old.needs, needs)]
+            changes += [Change("need", role) for role in differing(old.needs, needs)]
         return tuple(changes)
 
     def _candidates(self, name: str) -> dict[Hashable, list[Manifest]]:
@@ -149,14 +155,19 @@ class History:
     def _add_seconds(self, manifest: Manifest, config_digest: str) -> float:
         if manifest.seconds is None:
             return 0.0
-        for group in _groups(manifest.identity.run, config_digest, manifest.label):
+        for group in _groups(_work(manifest.identity), config_digest, manifest.label):
             self._seconds[group].append(manifest.seconds)
         return manifest.seconds
 
 
-def _groups(run: str, config_digest: str, label: str) -> tuple[Hashable, ...]:
+def _work(one: Stage | Identity) -> tuple[str, str]:
+    """Return function and kind of device, on which it mostly depends how long a stage takes."""
+    return one.run, one.environment.get("device", "")
+
+
+def _groups(work: tuple[str, str], config_digest: str, label: str) -> tuple[Hashable, ...]:
     """Return the groups of stages that take about as long, the closest first."""
-    return (run, config_digest, label), (run, config_digest, None), (run, None, label), (run, None, None)
+    return (work, config_digest, label), (work, config_digest, None), (work, None, label), (work, None, None)
 
 
 def describe(changes: Iterable[Change]) -> list[str]:
@@ -166,6 +177,13 @@ def describe(changes: Iterable[Change]) -> list[str]:
     for change in changes:
         if change.what == "config":
             texts.append(f"config changed: {change.name} {change.old!r} → {change.new!r}")
+        elif change.what == "scheme":
+            texts.append("keys are made differently now")
+        elif change.what == "device":
+            old = change.old or "cpu"
+            texts.append(f"device changed: {old} → {change.new or 'cpu'} (computed on {old} here before)")
+        elif change.what == "library":
+            texts.append(f"{change.name} changed: {change.old or 'unused'} → {change.new or 'unused'}")
         elif change.what in ("version", "machine"):
             texts.append(f"{change.what} changed: {change.old} → {change.new}")
         else:
@@ -190,17 +208,15 @@ def flatten(options: Mapping[str, Any], front: str = "") -> dict[str, Any]:
     return flat
 
 
-def _option_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    before, after = flatten(old), flatten(new)
-    return tuple(
-        Change("config", option, before.get(option), after.get(option)) for option in _differing(before, after)
-    )
+def _option_changes(old: Identity, new: Identity) -> Iterator[Change]:
+    """Yield the options that differ, and those that hold another class; unknown ones, of earlier releases, are not."""
+    before, after = flatten(old.config), flatten(new.config)
+    for option in differing(before, after):
+        yield Change("config", option, before.get(option), after.get(option))
+    for option in differing(old.classes, new.classes) if old.classes else ():
+        yield Change("config", f"class of {option}".strip(), old.classes.get(option), new.classes.get(option))
 
 
 def _distance(changes: Iterable[Change]) -> float:
     """Count the changes: options one by one, modules and needs together."""
     return len({(change.what, change.name if change.what == "config" else "") for change in changes})
-
-
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))

@@ -118,6 +118,11 @@ class Plan:
                 found[f"{cell.benchmark}: {NOT_SCORED}"] = None
         return tuple(found)
 
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what missing stages may reach that their keys do not cover, each once."""
+        return tuple(dict.fromkeys(note for stage in self.missing for note in stage.reached.notes))
+
 
 def make_plan(study: Study, inputs: Inputs, store: Store, *, gpus: float = 0.0, machine: str = "") -> Plan:
     """Return the plan of a study; nothing is run.

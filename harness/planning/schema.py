@@ -33,6 +33,7 @@ def plan_json(plan: Plan, *, cpus: int, gpus: float = 0.0) -> dict[str, Any]:
         "sharing": asdict(sharing(plan)),
         "left_out": list(plan.omissions),
         "partial": dict(plan.inputs.partial),
+        "notes": list(plan.notes),
         "cells": [_cell(cell) for cell in plan.cells],
         "stages": [_stage(key, item) for key, item in plan.items.items()],
     }

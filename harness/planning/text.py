@@ -31,6 +31,7 @@ def plan_text(plan: Plan, *, cpus: int, gpus: float = 0.0, every: bool = False) 
         yield f"  {len(plan.elsewhere)} of the cached are not in this home yet and will be fetched"
     yield from (f"  {text}" for text in plan.omissions)
     yield from (f"  {title}: {extent}, not the published whole" for title, extent in plan.inputs.partial.items())
+    yield from (f"  note: {text}" for text in plan.notes)
     missing = [item for item in plan.items.values() if item.state != "cached"]
     if every or len(missing) <= _LISTED:
         yield from (_line(item) for item in missing)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import zlib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -139,10 +140,9 @@ def _unpack(raster: Raster, depth: int) -> Raster:
 @cache
 def _inflater() -> tuple[Any, tuple[type[Exception], ...]]:
     """Return the fastest installed library with the interface of zlib, and what it raises on damaged data."""
-    for module in ("zlib_ng.zlib_ng", "isal.isal_zlib"):
-        try:
-            found = importlib.import_module(module)
-        except ImportError:
-            continue
-        return found, (found.error, zlib.error)
-    return zlib, (zlib.error,)
+    found: Any = zlib
+    with suppress(ImportError):
+        found = importlib.import_module("isal.isal_zlib")
+    with suppress(ImportError):
+        found = importlib.import_module("zlib_ng.zlib_ng")
+    return found, (found.error, zlib.error)
