@@ -54,9 +54,11 @@ def execute(options: argparse.Namespace) -> int:
     protocol = _find_protocol(options.protocol)
     submission = None
     if options.record:
-        from harness.results import check_submission  # imports the engine, which scoring does not need
+        from harness.results import check_submission  # import the engine, which scoring does not need
+        from harness.tracking import check_tracking
 
         submission = check_submission(options.method, options.study, options.home, protocol, options.truth)
+        check_tracking(submission.home, submission.study)
     names = _listed_names(options.truth, protocol)
     videos, problems = find_videos(options.truth, options.pred, protocol, names)
     if problems and not options.keep_going:
