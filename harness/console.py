@@ -13,7 +13,7 @@ from pathlib import Path
 PROGRAM = "vos-harness"
 """Name of the console script."""
 
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S*@")
+_PASSWORD = re.compile(r"(:/+[^:/@\s]*:)\S*@")
 _SECRET = re.compile(r"([?&;][^?&;=\s]*(?:pass|pwd|secret|token|key|sig|credential|odbc_connect)[^=\s]*=)[^&\s]*", re.I)
 
 

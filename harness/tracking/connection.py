@@ -88,7 +88,7 @@ def tracking_uri(home: Path) -> str:
             uri = URL.create(driver, database=path).render_as_string()
             if make_url(uri).database == path and (uri.endswith(path) or driver != "sqlite"):
                 return uri
-    raise StoreError(f"{home}: no URI of a database can hold this path; give a --home of plain characters")
+    raise StoreError(f"{str(home)!r}: no URI of a database can hold this path; give a --home of plain characters")
 
 
 def shown_uri(home: Path) -> str:
@@ -124,7 +124,10 @@ def check_driver(uri: str) -> None:
     try:
         dialect = make_url(uri).get_dialect()
     except ArgumentError as error:
-        raise StudyError(f"{VARIABLE}: not the URI of a database, {redacted(uri)} ({first_line(error)})") from None
+        raise StudyError(
+            f"{VARIABLE}: {redacted(uri)} is not the URI of a database ({first_line(error)}); expected "
+            "dialect://user:password@host/name"
+        ) from None
     try:
         dialect.import_dbapi()
     except ImportError as error:
