@@ -14,7 +14,9 @@ PROGRAM = "vos-harness"
 """Name of the console script."""
 
 _PASSWORD = re.compile(r"(:/+[^:/@\s]*:)\S*@")
-_SECRET = re.compile(r"([?&;][^?&;=\s]*(?:pass|pwd|secret|token|key|sig|credential|odbc_connect)[^=\s]*=)[^&\s]*", re.I)
+_SECRET = re.compile(
+    r"([?&;][^?&;=\s]*(?:pass|pwd|secret|token|key|sig|credential|odbc_connect)[^=\s]*=)(?!\*{3})[^&\s]*", re.I
+)
 
 
 def say(text: str) -> None:

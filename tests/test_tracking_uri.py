@@ -30,6 +30,7 @@ DRIVERS = [
         ("mysql://h/d?user=a&password=b&x=1", "mysql://h/d?user=a&password=***&x=1"),
         ("mssql:///?odbc_connect=DRIVER%3Dx%3BPWD%3Dy", "mssql:///?odbc_connect=***"),
         ("https://host/x?SAS_Token=a;b", "https://host/x?SAS_Token=***"),
+        ("at http://h/?password=***: no answer", "at http://h/?password=***: no answer"),
         ("sqlite:////home/me:1@x/mlflow.db", "sqlite:////home/me:1@x/mlflow.db"),
         ("http://127.0.0.1:5000/#/experiments", "http://127.0.0.1:5000/#/experiments"),
     ],

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ def home_id(home: Path) -> HomeId:
             if current != noted:
                 write_json(store / "id", asdict(current), indent=1)
     except OSError as error:
-        if noted is not None:
+        if noted is not None and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return noted
         raise StoreError(f"{store}: cannot be written ({error.strerror}); give another --home") from None
     return current
@@ -96,8 +98,10 @@ def _is_same_folder(one: Path, other: Path) -> bool:
 
 def _is_elsewhere(old: Path, store: Path) -> bool:
     """Return whether a folder that is gone lay on another file system: moving it within one keeps the inode."""
-    above = next(folder for folder in old.parents if folder.is_dir())
-    return above.stat().st_dev != store.stat().st_dev
+    for folder in old.parents:
+        with suppress(OSError):
+            return folder.stat().st_dev != store.stat().st_dev
+    return False
 
 
 def _read(store: Path) -> HomeId | None:

@@ -109,9 +109,9 @@ def errors(*further: type[Exception]) -> tuple[type[Exception], ...]:
 
 def first_line(error: Exception) -> str:
     """Return what failed on one line, without passwords, and the package to install if one is missing."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    line = redacted(str(error).strip() or type(error).__name__).splitlines()[0][:300]
     package = _installation(error.name) if isinstance(error, ImportError) and error.name else ""
-    return redacted(line) + (f"; {package}" if package else "")
+    return line + (f"; {package}" if package else "")
 
 
 def check_driver(uri: str) -> None:
