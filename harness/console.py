@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import shutil
 import sys
@@ -11,6 +12,11 @@ from pathlib import Path
 
 PROGRAM = "vos-harness"
 """Name of the console script."""
+
+_PASSWORD = re.compile(r"(:/+[^:/@\s]*:)\S*@")
+_SECRET = re.compile(
+    r"([?&;][^?&;=\s]*(?:pass|pwd|secret|token|key|sig|credential|odbc_connect)[^=\s]*=)(?!\*{3})[^&\s]*", re.I
+)
 
 
 def say(text: str) -> None:
@@ -30,6 +36,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+def redacted(text: object) -> str:
+    """Return text without the passwords of the URIs in it: `scheme://user:***@host`, `?password=***`."""
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1***@", str(text)))
+
+
 def command_line(*words: object) -> str:
     """Return the shell command that runs `vos-harness WORDS...`, quoted so that it can be pasted.
 
@@ -47,7 +58,7 @@ class _Stderr(logging.Handler):
     """Handler that prints to whatever `sys.stderr` is at that moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(redacted(self.format(record)), file=sys.stderr, flush=True)
 
 
 def setup_logging() -> None:

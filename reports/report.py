@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from reports.formats import Pictures, as_csv, html_page, index_page, latex, spee
 from reports.inputs import (
     Lineage,
     Part,
+    ReportError,
     Scorebook,
     TableSet,
     claims_file,
@@ -33,7 +35,7 @@ from reports.media import draw_sheets, draw_videos, highlights
 from reports.tables import compose
 
 STAMP = ".stamp.json"
-"""File with the digest of everything that a report was made from, and the names of its files."""
+"""File with the digest of everything that a report was made from, the names of its files and the cells with a score."""
 
 
 class PaperReport:
@@ -43,14 +45,18 @@ class PaperReport:
         """Bring `<home>/reports/<study>/` up to date with the results, log it to MLflow, and return its files.
 
         `from_store`: read the results from the store without MLflow. `tracking`: read them from the MLflow there.
-        Raises ReportError for unusable results, StoreError if the folder cannot be written."""
+        Raises ReportError for unusable results and for such that would empty the report, which is kept then;
+        StoreError if the folder cannot be written."""
         from harness.tracking import sync  # here, because it loads MLflow, which takes seconds
 
         folder = home / "reports" / study
         cells = sync.read_results(home, study, from_store=from_store, tracking=tracking)
         try:
             with locked(folder):  # two runs of a study may end at the same time
-                files = unchanged(folder, cells) or write_report(cells, study, folder)
+                files = unchanged(folder, cells)
+                if not files:
+                    check_kept(folder, cells)
+                    files = write_report(cells, study, folder)
                 if not from_store:
                     sync.log_report(home, study, folder, tracking)
         except OSError as error:
@@ -98,7 +104,8 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
             for name, text in texts.items():
                 (draft / name).write_text(text, encoding="utf-8", newline="\n")
             names = [*texts, *(f"figures/{path.name}" for path in images), *sheets.values(), *videos.values()]
-            (draft / STAMP).write_text(json.dumps({"made_from": made_from(cells), "files": names}), encoding="utf-8")
+            stamp = {"made_from": made_from(cells), "files": names, "done": [cell.id for cell in ordered if cell.done]}
+            (draft / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
     return [folder / name for name in names]
 
 
@@ -128,6 +135,29 @@ def unchanged(folder: Path, cells: Iterable[CellResult]) -> list[Path]:
     files = [folder / name for name in stamp.get("files", ())]
     same = stamp.get("made_from") == made_from(cells)
     return files if same and all(file.is_file() for file in files) else []
+
+
+def check_kept(folder: Path, cells: Iterable[CellResult]) -> None:
+    """Raise ReportError if a cell that has a score in the report in `folder` has none any more.
+
+    A cell that the study no longer has may leave its report, but not all cells of its scale and data kind."""
+    cells = list(cells)
+    done, known = {cell.id for cell in cells if cell.done}, {cell.id for cell in cells}
+    groups = {_group(name) for name in known}
+    shown = (read_json(folder / STAMP) or {}).get("done", ())
+    lost = [name for name in shown if name not in done and (name in known or _group(name) not in groups)]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise ReportError(
+            f"{folder}: not replaced, as {len(lost)} of the {len(shown)} cells that it shows with a score have none "
+            f"any more: {lost[0]}{more}; run the study again, or, for a report without them, remove it first: "
+            f"{shlex.join(['rm', '-r', str(folder)])}"
+        )
+
+
+def _group(name: str) -> str:
+    """Return scale and data kind in the id of a cell."""
+    return "/".join(name.split("/")[:2])
 
 
 def made_from(cells: Iterable[CellResult]) -> str:

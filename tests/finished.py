@@ -13,7 +13,7 @@ from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
 from harness.store.local import Store
-from harness.tracking.writer import tracking_uri
+from harness.tracking.connection import tracking_uri
 
 STUDY = """
 name: try

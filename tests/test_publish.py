@@ -25,9 +25,9 @@ from dipnet.mlflow_model import describe
 from dipnet.propagation import PropagationNetwork
 from harness.cli.main import main
 from harness.execution.queue import ReadyQueue
-from harness.tracking import record, recording, resync, tracking_uri
+from harness.tracking import errors, record, recording, resync, tracking_uri
 from harness.tracking.run_spec import RunSpec, describe_cells, describe_study
-from harness.tracking.writer import Publisher, errors
+from harness.tracking.writer import Publisher
 from tests.engine import ROOT
 from tests.finished import make, recorded, shown
 from vos.checkpoint import save_network

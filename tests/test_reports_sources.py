@@ -33,10 +33,10 @@ def origin(tmp_path_factory: pytest.TempPathFactory, finished: Path, data: Path)
 
 
 @pytest.fixture
-def home(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished home that may be harmed; its results still name the scores of the original."""
-    shutil.copytree(origin, tmp_path / "home")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{origin / 'mlflow.db'}")
+def home(finished: Path, data: Path, tmp_path: Path) -> Path:
+    """Such a home that may be harmed."""
+    shutil.copytree(finished, tmp_path / "home")
+    record(*make(tmp_path / "home", data, STUDY))
     return tmp_path / "home"
 
 
@@ -59,13 +59,11 @@ def test_every_source_of_results_gives_the_same_bytes(
     assert files(tmp_path / "reports" / "try") == ours
 
 
-def test_results_that_mlflow_shows_differently_come_from_the_home(
-    origin: Path, home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_results_that_mlflow_shows_differently_come_from_the_home(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = read_results(home, "try")
     assert not caplog.text
-    client = MlflowClient(tracking_uri(origin))
-    (one, _) = recorded(origin, "cell")
+    client = MlflowClient(tracking_uri(home))
+    (one, _) = recorded(home, "cell")
     right = one.data.metrics["J_mean"]
     client.log_metric(one.info.run_id, "J_mean", 0.123)
     assert read_results(home, "try") == before
@@ -76,10 +74,7 @@ def test_results_that_mlflow_shows_differently_come_from_the_home(
     assert not caplog.text
 
 
-def test_a_home_without_mlflow_database_warns(
-    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+def test_a_home_without_mlflow_database_warns(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     (home / "mlflow.db").unlink()
     assert {one.status for one in read_results(home, "try")} == {"done"}
     assert "there is no MLflow database" in caplog.text
@@ -97,9 +92,8 @@ def test_a_report_on_another_mlflow_is_logged_there_once(origin: Path, tmp_path:
 
 
 @pytest.fixture
-def elsewhere(home: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Part:
+def elsewhere(home: Path, data: Path, tmp_path: Path) -> Part:
     """The part of a cell with a training and identity vectors behind it, from an MLflow whose store is gone."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
     plan, store = make(home, data, STUDY)
     training = trained(store)
     plan = replace(plan, items={**plan.items, training.key: Item(stage=training, state="cached", reason="")})

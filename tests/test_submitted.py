@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from harness.planning.study import load_study
 from harness.results import referenced_stages
 from harness.store.local import Store
 from harness.tracking import read_results, record, resync, tracking_uri
-from tests.engine import make_davis16
+from tests.engine import ROOT, make_davis16
 from tests.test_datasets_layouts import make_davis17
 from tests.test_datasets_sparse_layouts import make_segtrack, make_youtube
 
@@ -100,6 +102,18 @@ def test_a_method_submitted_again_replaces_itself_only(data: Path, tmp_path: Pat
     assert [one.method_label for one in read_results(tmp_path, "try")] == ["OSVOS", "osvos s"]
     assert sorted(run.data.tags["role"] for run in recorded(tmp_path)) == ["cell", "cell", "study"]
     assert resync(tmp_path, "try") == 0
+
+
+def test_methods_that_are_submitted_at_once_are_all_recorded(data: Path, tmp_path: Path) -> None:
+    masks = str(data / "DAVIS2016/Annotations/480p")
+    command = [sys.executable, "-m", "harness.score", "--truth", masks, "--pred", masks, "--protocol", "davis16-val"]
+    command += ["--jobs", "1", "--record", "--study", "try", "--home", str(tmp_path / "home"), "--method"]
+    methods = ["a", "b", "c", "d"]
+    scorers = [subprocess.Popen([*command, method], cwd=ROOT, stdout=subprocess.DEVNULL) for method in methods]
+    assert [scorer.wait() for scorer in scorers] == [0, 0, 0, 0]
+    assert sorted(variants(tmp_path / "home")) == methods
+    shown = [run.data.tags.get("variant", "") for run in recorded(tmp_path / "home")]
+    assert sorted(shown) == ["", *methods]
 
 
 def test_submitted_masks_refer_to_no_stage(data: Path, tmp_path: Path) -> None:

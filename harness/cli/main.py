@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from harness.cli.arguments import Parser
-from harness.console import PROGRAM, setup_logging
+from harness.console import PROGRAM, redacted, setup_logging
 from harness.errors import HarnessError
 
 VERBS = {
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.execute(options))
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redacted(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from what is there", file=sys.stderr)

@@ -39,17 +39,21 @@ def open_ui(options: argparse.Namespace) -> int:
     home = options.home.absolute()
     uri = tracking.tracking_uri(home)
     if uri.startswith("http"):
-        raise StudyError(f"MLFLOW_TRACKING_URI: MLflow runs at {uri}; open that in a browser")
+        raise StudyError(f"MLFLOW_TRACKING_URI: MLflow runs at {tracking.shown_uri(home)}; open that in a browser")
+    tracking.check_driver(uri)
     if not tracking.is_remote() and not (home / "mlflow.db").is_file():
         raise StudyError(f"{home}: no MLflow database; give --home the folder that a run was given")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    if not tracking.is_remote():
+        tracking.follow_home(home)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port)]
     print(f"MLflow's UI: http://127.0.0.1:{options.port}", flush=True)
-    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(options.port)])
+    # The URI may hold a password, which does not belong into the list of processes.
+    os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
 
 
 def ui_command(home: Path) -> str:
     """Return the command that opens MLflow's UI for a home, or the address of a tracking server."""
-    uri = tracking.tracking_uri(home)
+    uri = tracking.shown_uri(home)
     return uri if uri.startswith("http") else command_line("mlflow", "ui", "--home", home)
 
 
@@ -63,7 +67,7 @@ def resynchronize(options: argparse.Namespace) -> int:
     for study in studies:
         try:
             written, runs = tracking.resync(home, study), len(tracking.load_runs(home, study))
-            print(f"{study}: {runs} runs in MLflow at {tracking.tracking_uri(home)}, {written} written")
+            print(f"{study}: {runs} runs in MLflow at {tracking.shown_uri(home)}, {written} written")
             if (home / "reports" / study).is_dir():
                 tracking.log_report(home, study, home / "reports" / study)
         except tracking.errors() as error:

@@ -29,7 +29,7 @@ from harness.planning.study import Study, check_scale, load_study, parse_options
 from harness.report import find_report
 from harness.results import CellResult, check_study_files, export, require_usable, save_plan
 from harness.store import Store, open_store, run_in_progress, send_results
-from harness.tracking import TIMEOUT, record, recording
+from harness.tracking import TIMEOUT, check_tracking, record, recording
 
 EPILOG = """\
 Exits with status 0 if every planned cell is filled, 1 if not, 2 for invalid input, and 130 after Ctrl-C.
@@ -119,6 +119,7 @@ def execute(options: argparse.Namespace) -> int:
     store = open_store(options.home, options.store)
     if not options.plan:
         check_study_files(store.home, study.name)  # before hours of work, not after
+        check_tracking(store.home, study.name)
     joined = options.address and joined_ray(options.address, store, gpu=study.scale.gpus > 0)
     with joined or nullcontext() as cluster, ExitStack() as run:
         session = Session(

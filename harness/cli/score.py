@@ -56,9 +56,11 @@ def execute(options: argparse.Namespace) -> int:
     truth = find_truth(options.truth, protocol)
     submission = None
     if options.record:
-        from harness.results import check_submission  # imports the engine, which scoring does not need
+        from harness.results import check_submission  # import the engine, which scoring does not need
+        from harness.tracking import check_tracking
 
         submission = check_submission(options.method, options.study, options.home, truth)
+        check_tracking(submission.home, submission.study)
     videos, problems, others = find_videos(truth, options.pred)
     if others:
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""

@@ -1,4 +1,6 @@
-"""JSON files of a home with one file per study: plan records, results and MLflow records."""
+"""JSON files of a home with one file per study: plan records, results and MLflow records.
+
+Paths inside the home are written relative to it (`<home>/store/…`), so that they hold after it was moved or copied."""
 
 from __future__ import annotations
 
@@ -18,6 +20,8 @@ FOLDERS = ("plans", "rows", "records")
 """Folders of a home with a file per study."""
 
 Content = dict[str, Any]
+
+_HOME = "<home>"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class StudyFile:
                 f"{self.path}: damaged, or written by another version; delete the study's files (stages in the store "
                 f"are kept) and run it again: {shlex.join(['rm', '-f', *files])}"
             )
-        return content
+        return {name: _with_prefix(value, _HOME, str(self.home.absolute())) for name, value in content.items()}
 
     def update(self, change: Callable[[Content], Content]) -> Content:
         """Replace the content by what `change` makes of it, and return that. Raises StoreError as `load` does."""
@@ -53,12 +57,17 @@ class StudyFile:
                 before = self.load()
                 after = change(before)
                 if after != before:
-                    write_json(self.path, {"version": VERSION, **after}, indent=1)
+                    write_json(self.path, {"version": VERSION, **portable(after, self.home)}, indent=1)
         except OSError as error:
             raise StoreError(
                 f"{self.path}: cannot be written ({error.strerror}); free it or give another --home"
             ) from None
         return after
+
+
+def portable(content: Content, home: Path) -> Content:
+    """Return JSON in which every path inside a home begins with `<home>`: equal wherever the home lies."""
+    return {name: _with_prefix(value, str(home.absolute()), _HOME) for name, value in content.items()}
 
 
 def check_study_files(home: Path, study: str) -> None:
@@ -70,3 +79,12 @@ def check_study_files(home: Path, study: str) -> None:
 def studies_in(home: Path, folder: str) -> list[str]:
     """Return the names of the studies that have a file in this folder of a home."""
     return sorted(path.stem for path in (home / folder).glob("*.json"))
+
+
+def _with_prefix(value: Any, old: str, new: str) -> Any:
+    """Return JSON in which texts that are the path `old`, or one below it, begin with `new` instead."""
+    if isinstance(value, str):
+        return new + value[len(old) :] if value == old or value.startswith(f"{old}/") else value
+    if isinstance(value, dict):
+        return {name: _with_prefix(one, old, new) for name, one in value.items()}
+    return [_with_prefix(one, old, new) for one in value] if isinstance(value, list | tuple) else value

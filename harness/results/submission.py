@@ -5,6 +5,7 @@ size of the networks that made the masks, no seed and no seconds per frame."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ LONGEST = 60
 """Characters of a method's name."""
 
 MASKS = "masks.json"
-"""Name of the file in the score folder that says where the masks are: sequence → folder."""
+"""Name of the file in the score folder that says where the masks are: sequence → folder, relative inside a home."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def save_scores(submission: Submission, scores: Sequence[SequenceScores], predic
     try:
         with atomic_folder(folder) as draft:
             values = write_scores(draft, scores, protocol.averaging, alternative=protocol.alternative)
-            write_json(draft / MASKS, masks, indent=1)
+            write_json(draft / MASKS, {name: _relative(path, folder) for name, path in masks.items()}, indent=1)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --home") from None
     return CellResult(
@@ -122,8 +123,14 @@ def masks_digest(result: CellResult) -> str:
 def find_masks(folder: Path) -> dict[str, str]:
     """Return sequence → folder of the masks that were scored into a score folder; empty if there is no such score."""
     if (submitted := read_json(folder / MASKS)) is not None:
-        return submitted
+        return {sequence: os.path.normpath(folder / path) for sequence, path in submitted.items()}
     manifest = read_manifest(folder)
     store = folder.parent.parent
     needs = manifest.identity.needs if manifest else {}
     return {sequence: str(store / "segment" / key / "masks") for sequence, key in needs.items()}
+
+
+def _relative(masks: str, folder: Path) -> str:
+    """Return the path of masks from a score folder if both are in one home, so that it holds after a move."""
+    home = folder.parents[3]
+    return os.path.relpath(masks, folder) if home in Path(masks).parents else masks

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -356,19 +355,3 @@ def failure_from(content: Mapping[str, Any]) -> Failure | None:
 def node_home(home: Path) -> Path:
     """Return the home on this node of a cluster: HARNESS_NODE_HOME if it is set, else the driver's path."""
     return Path(os.environ.get("HARNESS_NODE_HOME") or home)
-
-
-def store_id(home: Path) -> str:
-    """Return a name of this home's store that no other one has: several homes may record into one server."""
-    path = home / "store" / "id"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".id.{os.getpid()}.{secrets.token_hex(4)}")
-        draft.write_text(secrets.token_hex(8))
-        try:
-            path.hardlink_to(draft)  # fails if another run was quicker
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()

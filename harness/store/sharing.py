@@ -15,17 +15,9 @@ from pathlib import Path
 
 from harness.errors import HarnessError, RemoteError, StoreError
 from harness.stage import Stage
+from harness.store.home_id import store_id
 from harness.store.leases import LASTS, LeaseMonitor, Leases
-from harness.store.local import (
-    Failure,
-    Store,
-    StoreAddress,
-    Synchronized,
-    failure_from,
-    find_damage,
-    node_home,
-    store_id,
-)
+from harness.store.local import Failure, Store, StoreAddress, Synchronized, failure_from, find_damage, node_home
 from harness.store.mirror import DamagedError, Mirror
 from harness.store.objects import ObjectStore
 from harness.store.runs import runs_in_progress
@@ -243,6 +235,7 @@ def open_store(home: Path, url: str | None = None) -> Store:
     `url`: `NONE` ends the sharing. A URL is tried and then remembered. Raises RemoteError if it cannot be written, or
     if two machines could compute one stage there; StoreError if the home cannot be written."""
     store = Store(home)
+    store_id(store.home)  # here, so that a copy of a home says so before it does anything
     chosen = url_of(store.home) if url is None else "" if url == NONE else url
     if not chosen:
         if url == NONE:

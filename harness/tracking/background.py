@@ -18,9 +18,10 @@ from harness.planning.plan import Cell, Plan
 from harness.results.saved import load_fact, save_facts
 from harness.stage import Stage
 from harness.store.local import Store
+from harness.tracking.connection import errors
 from harness.tracking.run_spec import RunSpec, describe_cells, describe_study, describe_training
 from harness.tracking.sync import failure_message
-from harness.tracking.writer import Publisher, errors
+from harness.tracking.writer import Publisher
 
 PAUSE = 2.0
 """Seconds between two batches, so that cells that end close together are written together."""

@@ -21,8 +21,9 @@ from harness.results.collect import SCORE_FILES
 from harness.results.submission import find_masks
 from harness.stage import Identity
 from harness.store.manifest import MANIFEST, Manifest
+from harness.tracking.connection import connect
 from harness.tracking.run_spec import CELL, GROUP, NUMBERS, TAGS, TRAINING, TRAININGS, metrics_of, tags_of
-from harness.tracking.writer import connect, search_runs
+from harness.tracking.writer import search_runs
 
 _JSON = {"seed", "omitted", "options", "sequences"}
 """Tags that hold JSON; the others are texts."""

@@ -18,6 +18,7 @@ from harness.planning.invalidation import flatten
 from harness.planning.plan import Cell, Plan
 from harness.results.cell import CellResult
 from harness.results.collect import SCORE_FILES, collect_results
+from harness.results.study_file import portable
 from harness.stage import Data, Stage, closure
 from harness.store.local import Store
 
@@ -30,6 +31,9 @@ GROUP = ("origin", "scale", "data_kind")
 
 NUMBERS = ("seconds_per_frame", "timed_objects")
 """Fields of a result that MLflow shows as metrics besides its measures."""
+
+PLACES = ("score_folder", "data_root")
+"""Tags of a cell: folders, which change when the home is moved."""
 
 TAGS = tuple(one.name for one in fields(CellResult) if one.name not in {"values", *NUMBERS, "masks", "analyses"})
 """Fields of a result that MLflow shows as tags; folders of masks and analyses make sense on this machine only."""
@@ -73,10 +77,9 @@ class RunSpec:
     uses: tuple[str, ...] = ()
     """Ids of the training runs whose networks it reads."""
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all fields."""
-        return digest_of(asdict(self))
+    def digest(self, home: Path) -> str:
+        """Return the SHA-256 of all fields, with paths relative to the home."""
+        return digest_of(portable(asdict(self), home))
 
     @property
     def group(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from harness.console import command_line
+from harness.console import command_line, redacted
 from harness.errors import ResourceError, StudyError
 from harness.files import sha256_of_files
 from harness.fingerprint import digest_of
@@ -21,11 +21,24 @@ from harness.planning.plan import Plan
 from harness.results.cell import CellResult
 from harness.results.collect import collect_results
 from harness.results.saved import load_fact, load_results, save_facts, save_results
-from harness.store.local import Store, store_id
+from harness.store.home_id import store_id
+from harness.store.local import Store
+from harness.tracking.connection import (
+    check_artifacts,
+    check_driver,
+    errors,
+    first_line,
+    is_remote,
+    shown_uri,
+    tracking_uri,
+)
 from harness.tracking.reader import count_differences, fetch_results
 from harness.tracking.records import load_runs, save_runs
 from harness.tracking.run_spec import RunSpec, describe_cells, describe_result, describe_study
-from harness.tracking.writer import Publisher, errors, is_remote, log_report_at, tracking_uri
+from harness.tracking.writer import Publisher, log_report_at
+
+CHECK = 10.0
+"""Seconds that the beginning of a study waits for a tracking server to say where it keeps artifacts."""
 
 TIMEOUT = 60.0
 """Seconds that the end of a study waits for a tracking server. What is not recorded by then is recorded later."""
@@ -33,6 +46,17 @@ TIMEOUT = 60.0
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+
+def check_tracking(home: Path, study: str) -> None:
+    """Raise StudyError if the user's MLflow needs a package that is missing, before anything is computed.
+
+    A server that does not answer is logged as a warning: it may be back when there are results."""
+    uri = tracking_uri(home)
+    if is_remote():
+        check_driver(uri)
+        with _failures_logged(home, study):
+            _call(lambda: check_artifacts(home, study), CHECK)
 
 
 def record(plan: Plan, store: Store, *, timeout: float = TIMEOUT) -> list[CellResult]:
@@ -65,9 +89,9 @@ def resync(home: Path, study: str) -> int:
 
     Raises what `errors` names if that is impossible."""
     home = home.absolute()
-    runs = load_runs(home, study)
     publisher = Publisher(home, study)
     with publisher.locked():
+        runs = load_runs(home, study)  # here, or the runs that others have saved and written meanwhile are deleted
         written = publisher.publish(runs, everything=True)
         save_facts(home, study, recorded_at=_state(home, runs))
     return written
@@ -90,7 +114,7 @@ def read_results(home: Path, study: str, *, from_store: bool = False, tracking: 
         if results:
             _warn_incomplete(home, study, f"there is no MLflow database {home / 'mlflow.db'}")
     elif results and not load_fact(home, study, "recorded_at"):  # MLflow failed just now and is not asked again
-        _warn_incomplete(home, study, f"MLflow at {tracking_uri(home)} was not given the last ones")
+        _warn_incomplete(home, study, f"MLflow at {shown_uri(home)} was not given the last ones")
     else:
         store = store_id(home) if results and (home / "store" / "id").is_file() else ""
         try:
@@ -101,7 +125,7 @@ def read_results(home: Path, study: str, *, from_store: bool = False, tracking: 
         if not results:
             return shown
         if count := count_differences(results, shown):
-            _warn_incomplete(home, study, f"MLflow at {tracking_uri(home)} does not show {count} of them as recorded")
+            _warn_incomplete(home, study, f"MLflow at {shown_uri(home)} does not show {count} of them as recorded")
     # Equal to those that MLflow shows, unless a warning says otherwise, and with the folders of the masks.
     return results
 
@@ -118,9 +142,9 @@ def log_report(home: Path, study: str, folder: Path, tracking: str = "") -> None
         try:
             log_report_at(tracking, home, study, folder, digest)
         except errors() as error:
-            _log.warning("warning: MLflow at %s was not given the report: %s", tracking, _first_line(error))
+            _log.warning("warning: MLflow at %s was not given the report: %s", redacted(tracking), first_line(error))
         return
-    digest = f"{tracking_uri(home)} {digest}"
+    digest = f"{_place(home)} {digest}"
     is_new = bool(load_runs(home, study)) and load_fact(home, study, "report") != digest
     if is_new and load_fact(home, study, "recorded_at"):  # else MLflow failed just now and is not asked again
         with _failures_logged(home, study):
@@ -130,9 +154,9 @@ def log_report(home: Path, study: str, folder: Path, tracking: str = "") -> None
 
 def failure_message(home: Path, study: str, error: Exception) -> str:
     """Return what failed and what to do, on one line."""
-    place = tracking_uri(home) if is_remote() else str(home / "mlflow.db")
+    place = shown_uri(home) if is_remote() else str(home / "mlflow.db")
     return (
-        f"warning: MLflow at {place}: {_first_line(error)}; the study is not harmed, and when MLflow is back, "
+        f"warning: MLflow at {place}: {first_line(error)}; the study is not harmed, and when MLflow is back, "
         f"`{command_line('mlflow', 'resync', study, '--home', home)}` catches up"
     )
 
@@ -156,16 +180,23 @@ def _fetch_from(tracking: str, home: Path, study: str) -> list[CellResult]:
         results = fetch_results(home, study, tracking)
     except errors() as error:
         raise ResourceError(
-            f"MLflow at {tracking}: study {study} cannot be read ({_first_line(error)}); start the server, or "
+            f"MLflow at {redacted(tracking)}: study {study} cannot be read ({first_line(error)}); start the server, or "
             "read --from-store"
         ) from None
     if not results:
-        raise StudyError(f"MLflow at {tracking}: no cell of a study {study!r}; give the URI that it was recorded at")
+        raise StudyError(
+            f"MLflow at {redacted(tracking)}: no cell of a study {study!r}; give the URI that it was recorded at"
+        )
     return results
 
 
 def _state(home: Path, runs: Sequence[RunSpec]) -> str:
-    return f"{tracking_uri(home)} {digest_of([run.digest for run in runs])}"
+    return f"{_place(home)} {digest_of([run.digest(home) for run in runs])}"
+
+
+def _place(home: Path) -> str:
+    """Return where MLflow is as it may be saved: without a password, and without the place of a home."""
+    return shown_uri(home) if is_remote() else "mlflow.db"
 
 
 def _call(call: Callable[[], T], timeout: float = TIMEOUT) -> T:
@@ -195,7 +226,3 @@ def _failures_logged(home: Path, study: str) -> Iterator[None]:
         yield
     except errors() as error:
         _log.warning(failure_message(home, study, error))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

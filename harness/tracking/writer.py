@@ -1,12 +1,9 @@
-"""Writes the runs that `harness.tracking.run_spec` describes into MLflow. The only file that imports MLflow."""
+"""Writes the runs that `harness.tracking.run_spec` describes into MLflow."""
 
 from __future__ import annotations
 
 import csv
 import json
-import logging
-import os
-import secrets
 import sys
 import tempfile
 import time
@@ -17,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.files import locked
 from harness.memory import collector_paused
-from harness.store.local import store_id
-from harness.tracking.run_spec import CELL, PARENT, TRAINING, RunSpec
+from harness.store.home_id import store_id
+from harness.tracking.connection import connect, is_database, tracking_uri
+from harness.tracking.run_spec import CELL, PARENT, PLACES, TRAINING, RunSpec
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,19 +29,6 @@ _DIGEST = 36
 
 _FEW = 20
 """Most runs that are looked up one by one; for more, all are read."""
-
-
-def tracking_uri(home: Path) -> str:
-    """Return MLFLOW_TRACKING_URI if the user has set it, else the URI of the database in the home."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.absolute() / 'mlflow.db'}"
-
-
-def errors(*further: type[Exception]) -> tuple[type[Exception], ...]:
-    """Return what MLflow and its back ends raise if they fail, and `further` exceptions."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return MlflowException, SQLAlchemyError, OSError, *further  # requests raises OSErrors
 
 
 class Publisher:
@@ -75,9 +60,12 @@ class Publisher:
             old = found.pop((run.role, run.id), None)
             if old is not None and run.role == PARENT:
                 self.root = old.info.run_id
-            if old is not None and old.data.tags.get("digest") == run.digest:
+            if old is not None and old.data.tags.get("digest") == run.digest(self.home):
                 if "model" in old.data.tags:
                     self.models[run.id] = old.data.tags["model"]
+                moved = {name: run.tags[name] for name in PLACES if run.tags.get(name) != old.data.tags.get(name)}
+                if moved:
+                    self._log(old.info.run_id, {}, {}, moved)
                 continue
             if run.role == PARENT:
                 self._put_parent(run, old)
@@ -102,7 +90,7 @@ class Publisher:
         if old is None:
             tags = {"role": PARENT, "id": run.id, "store": self.store}
             self.root = self.client.create_run(self.experiment, run_name=run.name, tags=tags).info.run_id
-        self._log(self.root, run.metrics, {}, {**run.tags, "digest": run.digest})
+        self._log(self.root, run.metrics, {}, {**run.tags, "digest": run.digest(self.home)})
         if run.status == "RUNNING":
             self.client.update_run(self.root, "RUNNING")
         else:
@@ -123,7 +111,7 @@ class Publisher:
             self.client.log_artifact(new, file)
         for name, folder in run.analyses.items():
             self.client.log_artifacts(new, folder, name)
-        done = {"role": run.role, "digest": run.digest}
+        done = {"role": run.role, "digest": run.digest(self.home)}
         if run.model is not None:
             done["model"] = self.models[run.id] = self._log_model(new, run.id, run.model)
         self.client.set_terminated(new, run.status, _milliseconds(run.ended))
@@ -235,8 +223,8 @@ class Publisher:
 
         found = self.client.get_experiment_by_name(self.study)
         if found is None:
-            local = tracking_uri(self.home).startswith("sqlite:")
-            place = (self.home / "mlartifacts" / self.study).as_uri() if local else None
+            local = is_database(tracking_uri(self.home))  # a server decides itself
+            place = (self.home.resolve() / "mlartifacts" / self.study).as_uri() if local else None
             try:
                 return str(self.client.create_experiment(self.study, artifact_location=place))
             except MlflowException:  # another process may have made it at this moment
@@ -291,40 +279,6 @@ def _write_mlmodel(folder: Path, model_id: str, model: Mapping[str, Any]) -> Non
         "python_function", loader_module=model["loader"], data="data", python_version=sys.version.split()[0], env=None
     )
     description.save(str(folder / "MLmodel"))
-
-
-def is_remote() -> bool:
-    """Return whether the user has named a tracking server or a database of their own."""
-    return bool(os.environ.get("MLFLOW_TRACKING_URI"))
-
-
-def connect(home: Path, uri: str = "") -> MlflowClient:
-    """Return a quiet client of the MLflow of that URI, by default the home's own; it gives up on a silent server soon.
-
-    One process at a time makes a new database."""
-    for name, value in {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.store.db", "mlflow.tracking"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    home.mkdir(parents=True, exist_ok=True)
-    uri = uri or tracking_uri(home)
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not database.is_file():
-        with locked(database):
-            if not database.is_file():  # under another name, so that nobody finds an incomplete one
-                for old in database.parent.glob(f".{database.name}.draft-*"):
-                    old.unlink()
-                draft = database.with_name(f".{database.name}.draft-{secrets.token_hex(4)}")
-                MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)
-                draft.rename(database)
-    return MlflowClient(uri)
 
 
 def _milliseconds(seconds: float | None) -> int | None:
