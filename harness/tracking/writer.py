@@ -313,7 +313,6 @@ def connect(home: Path, uri: str = "") -> MlflowClient:
 
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.store.db", "mlflow.tracking"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    home.mkdir(parents=True, exist_ok=True)
     uri = uri or tracking_uri(home)
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
