@@ -12,8 +12,8 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from harness.errors import StoreError, StudyError
-from harness.files import atomic_folder, locked, read_json
+from harness.errors import StudyError
+from harness.files import atomic_folder, locked, read_json, write_error
 from harness.results import CellResult, require_studies
 from reports.figures import Figure, identity_figure, read_curves, save, score_figures, speed_figures, training_figures
 from reports.formats import Pictures, as_csv, html_page, index_page, latex, speed_page
@@ -58,7 +58,7 @@ class PaperReport:
                 if not from_store:
                     sync.log_report(home, study, folder, tracking)
         except OSError as error:
-            raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
+            raise write_error(folder, error, "free the folder or choose --home") from None
         return files
 
 

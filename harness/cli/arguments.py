@@ -41,16 +41,16 @@ def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
     return read
 
 
-def real_number(*, above: float | None = None, least: float | None = None) -> Callable[[str], float]:
-    """Return the type of an option that is a finite number above one limit, or at least the other."""
+def finite_number(least: float, *, excluded: bool = False) -> Callable[[str], float]:
+    """Return the type of an option that is a finite number of at least `least`, which itself may be excluded."""
 
     def read(text: str) -> float:
         try:
             number = float(text)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or (above is not None and number <= above) or (least is not None and number < least):
-            limit = f"above {above:g}" if above is not None else f"{least:g} or more"
+        if not math.isfinite(number) or number < least or (excluded and number == least):
+            limit = f"above {least:g}" if excluded else f"{least:g} or more"
             raise argparse.ArgumentTypeError(f"{text!r} found, a finite number expected: {limit}")
         return number
 

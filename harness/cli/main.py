@@ -1,7 +1,7 @@
 """`vos-harness VERB ...`: the command with all its verbs; `python -m harness` is the same.
 
-Exits with status 2 for a named error (study, option, data or environment), with 130 after Ctrl-C, 143 after SIGTERM, 129
-after SIGHUP, and 141 if nobody reads the output (`| head`); other statuses are those of the verb."""
+Exits with status 2 for a named error (study, option, data or environment), with 130 after Ctrl-C, 143 after SIGTERM,
+129 after SIGHUP, and 141 if nobody reads the output (`| head`); other statuses are those of the verb."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from importlib.metadata import version
 from harness.cli.arguments import Parser
 from harness.console import PROGRAM, OutputLostError, note, setup_logging, setup_output
 from harness.errors import HarnessError
-from harness.signals import Stopped, ending_signals
+from harness.signals import ending_signals
 
 VERBS = {
     "run": "Run a study; the same command again continues it.",
@@ -32,11 +32,11 @@ VERBS = {
 A module has EPILOG, the end of its help, and `add_arguments(parser)`, which sets the default `execute`: a function that
 takes the parsed options and returns the exit status. It is imported when its verb is given."""
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, also of a run whose running stages have been finished and kept."""
-
 SIGNALED = 128
-"""Exit status after SIGTERM or SIGHUP, and of output that nobody reads (SIGPIPE): this plus the number of the signal."""
+"""Exit status after a signal is this plus its number: Ctrl-C, SIGTERM, SIGHUP, or SIGPIPE (nobody reads the output)."""
+
+INTERRUPTED = SIGNALED + signal.SIGINT
+"""Exit status after Ctrl-C, also of a run whose running stages have been finished and kept."""
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> int:
@@ -83,15 +83,15 @@ def _add_arguments(parser: Parser, verb: str) -> None:
 def _run(parser: Callable[[], argparse.ArgumentParser], words: Sequence[str]) -> int:
     setup_output()
     setup_logging()
+    received: list[int] = []
     try:
-        with ending_signals():
+        with ending_signals() as received:
             return _execute(parser, words)
-    except Stopped as stop:
-        note(f"stopped by {signal.Signals(stop.number).name}; the same command goes on from what is there")
-        return SIGNALED + stop.number
     except KeyboardInterrupt:
-        note("interrupted; the same command goes on from what is there")
-        return INTERRUPTED
+        number = received[0] if received else signal.SIGINT
+        cause = f"stopped by {signal.Signals(number).name}" if received else "interrupted"
+        note(f"{cause}; the same command goes on from what is there")
+        return SIGNALED + number
     except OutputLostError as error:
         if error.has_no_reader:
             return SIGNALED + signal.SIGPIPE

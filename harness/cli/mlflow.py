@@ -31,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     studies.add_argument("study", metavar="STUDY", nargs="?", help="a study's YAML file or its name")
     studies.add_argument("--all", action="store_true", help="all studies that were run in this home")
     ui.add_argument(
-        "--port", metavar="N", type=whole_number(1, 65535), default=5000, help="port to listen at (default: %(default)s)"
+        "--port",
+        metavar="N",
+        type=whole_number(1, 65535),
+        default=5000,
+        help="port to listen at (default: %(default)s)",
     )
     add_home(ui)
     add_home(again)

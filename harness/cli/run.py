@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.cli.arguments import add_home, real_number, whole_number
+from harness.cli.arguments import add_home, finite_number, whole_number
 from harness.cli.main import INTERRUPTED
 from harness.cli.mlflow import ui_command
 from harness.console import command_line, note, outlive_stdout, say
 from harness.datasets import Protocol, embedded_data, load_protocols
-from harness.errors import DataError, HarnessError, StudyError
+from harness.errors import DataError, DiskFullError, HarnessError, StudyError
 from harness.execution.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
 from harness.execution.progress import failure_lines, progress
 from harness.execution.queue import ReadyQueue
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--time-limit",
         metavar="S",
-        type=real_number(above=0),
+        type=finite_number(0, excluded=True),
         help="seconds per attempt at a stage (default: that of the scale, if it has one)",
     )
     plan = parser.add_argument_group("plan only")
@@ -182,7 +182,11 @@ def run_plan(plan: Plan, session: Session) -> int:
     planned = time.time()
     queue = run_missing(plan, session) if plan.missing else None
     is_sent = not queue or send_results(store, (item.stage for item in plan.items.values()))
-    results = record(plan, store)
+    try:
+        results = record(plan, store)
+    except DiskFullError as error:  # the stages are kept; the same command records them
+        LOG.error("the results are not recorded: %s", error)
+        return 1
     is_reported = report(plan.study.name, store.home)
     is_complete = print_results(plan, store, results, time.time() - session.begun)
     if queue and (summary := summarize_time(spans_of(queue, store), session.begun, planned, time.time())):

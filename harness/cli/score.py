@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="the same, of the masks to score")
     parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
-    parser.add_argument("--jobs", type=whole_number(1), default=cores(), metavar="N", help="processes (default: all cores)")
+    parser.add_argument(
+        "--jobs", type=whole_number(1), default=cores(), metavar="N", help="processes (default: all cores)"
+    )
     parser.add_argument("--keep-going", action="store_true", help="score what can be; exit with 1 if not all")
     record = parser.add_argument_group(
         "recording", "record the scores of any method with those of a study, in MLflow and in its report"
@@ -83,7 +85,7 @@ def execute(options: argparse.Namespace) -> int:
         record_submission(submission.home, result, masks)
         report = command_line("report", options.study, "--home", options.home)
         if submission.study not in known:
-            print(f"new study {submission.study} in {submission.home}; studies there before: {', '.join(known) or 'none'}")
+            print(f"study {submission.study} is new in {submission.home}; others there: {', '.join(known) or 'none'}")
         print(f"recorded: {submission.method}, study {submission.study}; its report: {report}")
     return 1 if problems else 0
 

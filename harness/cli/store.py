@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from harness.cli.arguments import add_home, add_subcommands, real_number
+from harness.cli.arguments import add_home, add_subcommands, finite_number
 from harness.console import human_size
 from harness.errors import StoreError
 from harness.results import referenced_stages
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pruning.add_argument(
         "--older-than",
         metavar="DAYS",
-        type=real_number(least=0),
+        type=finite_number(0),
         default=7.0,
         help="least age of attempts and damaged folders, with --remote of everything (default: %(default)s)",
     )

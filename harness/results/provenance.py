@@ -43,7 +43,9 @@ def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tu
     plans = [record for record in recorded if scale in (None, record.scale)]
     if not plans:
         known = ", ".join(dict.fromkeys(record.scale for record in recorded)) or "none: it has submitted masks only"
-        raise StudyError(f"study {name!r} was not run{f' at scale {scale}' if scale else ''} in {home}; scales: {known}")
+        raise StudyError(
+            f"study {name!r} was not run{f' at scale {scale}' if scale else ''} in {home}; scales: {known}"
+        )
     for record in reversed(plans):
         found = [one for one in record.cells if cell in (one, one.rpartition("/")[0])]
         found = found or [one for one in record.cells if cell in one]

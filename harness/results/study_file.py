@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError, StudyError
-from harness.files import locked, read_json, write_json
+from harness.files import locked, read_json, write_error, write_json
 
 VERSION = 1
 """Version of the content; files of another version are refused."""
@@ -56,9 +56,7 @@ class StudyFile:
                 if after != before:
                     write_json(self.path, {"version": VERSION, **after}, indent=1)
         except OSError as error:
-            raise StoreError(
-                f"{self.path}: cannot be written ({error.strerror}); free it or give another --home"
-            ) from None
+            raise write_error(self.path, error, "free it or give another --home") from None
         return after
 
 

@@ -312,7 +312,7 @@ def connect(home: Path, uri: str = "") -> MlflowClient:
     from mlflow import MlflowClient
 
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.store.db", "mlflow.tracking"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error is raised too
     uri = uri or tracking_uri(home)
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
