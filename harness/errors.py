@@ -24,6 +24,10 @@ class StoreError(HarnessError):
     """The home folder cannot be written, or a stored folder is damaged."""
 
 
+class DiskFullError(StoreError):
+    """The file system of a home has no room left, or the user's quota is used up."""
+
+
 class ResourceError(HarnessError):
     """A stage needs more than the machine or the cluster has."""
 

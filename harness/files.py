@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from harness.console import human_size
+from harness.errors import DiskFullError, StoreError
 
 
 @contextmanager
@@ -85,3 +89,30 @@ def sha256_of_files(files: Mapping[str, Path]) -> str:
     for name, path in files.items():
         total.update(f"{name}\0".encode() + bytes.fromhex(sha256_of(path)))
     return total.hexdigest()
+
+
+def write_error(path: Path, error: OSError, advice: str = "give another --home") -> StoreError:
+    """Return the named error for a file or folder that cannot be written: DiskFullError if there is no room."""
+    if is_disk_full(error):
+        return DiskFullError(f"{path}: {disk_full(path)}")
+    return StoreError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether a write failed because a file system, or the user's quota on it, has no room left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full(path: Path) -> str:
+    """Return a message that names the full file system that a path, which need not exist, is on."""
+    place = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists() and one.is_mount())
+    total = human_size(shutil.disk_usage(place).total)
+    return f"the disk is full: no room at {place} ({total} in all); make some there and give the same command again"
+
+
+def has_no_room(path: Path, least: int = 1 << 20) -> bool:
+    """Return whether the file system of a folder has less than that many bytes left."""
+    try:
+        return shutil.disk_usage(path).free < least
+    except OSError:
+        return False

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from harness.errors import StoreError
-from harness.files import atomic_folder, locked, read_json
-from harness.results import CellResult
+from harness.errors import StudyError
+from harness.files import atomic_folder, locked, read_json, write_error
+from harness.results import CellResult, require_studies
 from reports.figures import Figure, identity_figure, read_curves, save, score_figures, speed_figures, training_figures
 from reports.formats import Pictures, as_csv, html_page, index_page, latex, speed_page
 from reports.inputs import (
@@ -45,12 +45,15 @@ class PaperReport:
         """Bring `<home>/reports/<study>/` up to date with the results, log it to MLflow, and return its files.
 
         `from_store`: read the results from the store without MLflow. `tracking`: read them from the MLflow there.
-        Raises ReportError for unusable results and for such that would empty the report, which is kept then;
-        StoreError if the folder cannot be written."""
+        Raises StudyError if there are no results, ReportError for unusable ones and for such that would empty the
+        report, which is kept then; StoreError if the folder cannot be written."""
         from harness.tracking import sync  # here, because it loads MLflow, which takes seconds
 
         folder = home / "reports" / study
         cells = sync.read_results(home, study, from_store=from_store, tracking=tracking)
+        if not cells:
+            require_studies(home, study)
+            raise StudyError(f"study {study!r} has no results in {home} yet; run it to its end, or give another --home")
         try:
             with locked(folder):  # two runs of a study may end at the same time
                 files = unchanged(folder, cells)
@@ -60,7 +63,7 @@ class PaperReport:
                 if not from_store:
                     sync.log_report(home, study, folder, tracking)
         except OSError as error:
-            raise StoreError(f"{folder}: cannot be written ({error}); free the folder or choose --home") from None
+            raise write_error(folder, error, "free the folder or choose --home") from None
         return files
 
 

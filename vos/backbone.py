@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vos.weights import WeightsError, check_downloads, downloads, read_state
+
 _KEEP_ALIVE: list[torch.library.Library] = []
 
 CHANNELS: dict[str, tuple[int, int, int, int, int]] = {
@@ -25,10 +27,6 @@ CHANNELS: dict[str, tuple[int, int, int, int, int]] = {
 
 _MOBILENET_CUTS = (0, 2, 4, 7, 14, 19)
 """First and last layers of mobilenet_v2's blocks."""
-
-
-class WeightsError(RuntimeError):
-    """Backbone weights that are not available or do not fit."""
 
 
 class Backbone(nn.Module):
@@ -62,7 +60,11 @@ class Backbone(nn.Module):
         """Load `imagenet`, `none`, or the file of a torchvision state dict. Raises WeightsError."""
         if weights == "none" or self.name == "mini":
             return
-        state = _imagenet_state(self.name) if weights == "imagenet" else _read_weights(Path(weights))
+        self.load_state_dict(self._fitting(weights), strict=False)
+
+    def _fitting(self, weights: str) -> dict[str, Tensor]:
+        file = _imagenet_file(self.name) if weights == "imagenet" else Path(weights)
+        state = read_state(file, f"torchvision's {self.name}")
         own = self.state_dict()
         renamed = {new: value for old, value in state.items() if (new := _block_key(self.name, old)) in own}
         _widen_first(renamed, own)
@@ -70,10 +72,11 @@ class Backbone(nn.Module):
         wrong = [key for key in renamed if renamed[key].shape != own[key].shape]
         if missing or wrong:
             raise WeightsError(
-                f"weights {weights!r}: {len(missing)} of {len(own)} tensors of {self.name} are missing, {len(wrong)} "
-                f"have another shape (first: {(missing + wrong)[0]}); give a state dict of torchvision's {self.name}"
+                f"{file}: weights of another network: {len(missing)} of {len(own)} tensors of {self.name} are missing, "
+                f"{len(wrong)} have another shape; found {', '.join(list(state)[:3])}, …; give a state dict of "
+                f"torchvision's {self.name}"
             )
-        self.load_state_dict(renamed, strict=False)
+        return renamed
 
     def copy_from(self, other: Backbone) -> None:
         """Take the weights of a backbone of the same kind, which may have fewer input channels."""
@@ -82,16 +85,11 @@ class Backbone(nn.Module):
         self.load_state_dict(state)
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such weights file; give a file, `imagenet` or `none`") from None
-    except Exception as error:
-        raise WeightsError(f"{path}: not a file of tensors saved by torch.save ({error})") from error
-    if not isinstance(state, dict):
-        raise WeightsError(f"{path}: holds a {type(state).__name__}, expected a state dict")
-    return state
+def check_weights(name: str, weights: str) -> None:
+    """Raise WeightsError if `weights` cannot be loaded into that backbone; nothing is initialized for that."""
+    with torch.device("meta"):
+        backbone = Backbone(name)
+    backbone._fitting(weights)
 
 
 def torchvision_models() -> ModuleType:
@@ -180,16 +178,21 @@ def _widen_first(state: dict[str, Tensor], own: dict[str, Tensor]) -> None:
         state[first] = wide
 
 
-def _imagenet_state(name: str) -> dict[str, Tensor]:
-    models = torchvision_models()
-    try:
-        weights = models.get_model_weights(name).DEFAULT
-        return weights.get_state_dict(progress=False, check_hash=True)
-    except (URLError, OSError) as error:
-        raise WeightsError(
-            f"ImageNet weights of {name} cannot be downloaded ({error}); connect once, or set the option `weights` "
-            "to a file that holds torchvision's state dict, or to `none`"
-        ) from None
+def _imagenet_file(name: str) -> Path:
+    """Return the file of torchvision's ImageNet weights, downloaded if it is not there."""
+    url = torchvision_models().get_model_weights(name).DEFAULT.url
+    file = downloads() / url.rpartition("/")[2]
+    check_downloads(name)
+    if not file.is_file():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(file), file.stem.rpartition("-")[2], progress=False)
+        except (URLError, OSError, RuntimeError) as error:  # RuntimeError: something else was downloaded
+            raise WeightsError(
+                f"ImageNet weights of {name} cannot be downloaded ({error}); connect once, or set the option `weights` "
+                "to a file that holds torchvision's state dict, or to `none`"
+            ) from None
+    return file
 
 
 def _block_key(name: str, key: str) -> str:

@@ -9,12 +9,20 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from vos.weights import WeightsError, read_tensors
+
 N = TypeVar("N", bound=nn.Module)
 
 
 def load_network(network: N, file: Path) -> N:
-    """Return the network with the weights that `save_network` wrote."""
-    network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    """Return the network with the weights that `save_network` wrote. Raises WeightsError for any other file."""
+    try:
+        network.load_state_dict(read_tensors(file, "`vos-harness store verify --set-aside` has it computed again"))
+    except (RuntimeError, TypeError) as error:
+        raise WeightsError(
+            f"{file}: weights of another network than {type(network).__name__} with these options ({error}); "
+            "give the folder that it was trained in"
+        ) from None
     return network
 
 

@@ -23,6 +23,7 @@ from vos.checkpoint import save_tensors
 from vos.config import OptimizerConfig
 from vos.parallel import World
 from vos.samples import images_of
+from vos.weights import read_tensors
 
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 60.0
@@ -219,7 +220,7 @@ def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, run: TrainingR
     """Load the checkpoint, if there is one; return the step to continue with."""
     if run.scratch is None or not (run.scratch / CHECKPOINT).exists():
         return 0
-    state = torch.load(run.scratch / CHECKPOINT, map_location=run.device, weights_only=True)
+    state = read_tensors(run.scratch / CHECKPOINT, "delete it, and the training starts anew", device=run.device)
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     run.curve = [(int(step), float(value)) for step, value in state["curve"]]

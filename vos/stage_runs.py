@@ -91,6 +91,8 @@ def run_timing(
 
 
 def weights_of(task: Task) -> str:
-    """Return what a network starts from: `imagenet`, `none` (also where weights follow from `before`), or a file."""
+    """Return what a network starts from: `imagenet`, `none` (also where weights follow from `before`), or a file.
+
+    Raises WeightsError if the file is not the one that was planned with."""
     kind: str = task.config.weights
-    return str(task.data["weights"]) if kind == "file" else "none" if kind == "network" else kind
+    return str(task.data["weights"].require()) if kind == "file" else "none" if kind == "network" else kind

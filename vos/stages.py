@@ -6,15 +6,17 @@ A method calls these functions in its `plan` and gives each stage its run functi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from harness.errors import DataUnavailableError, StudyError
+from harness.errors import DataUnavailableError
 from harness.files import sha256_of
 from harness.method import CellRequest
 from harness.stage import Data, Resources, Stage
 from vos.config import TrainingConfig, with_defaults
+from vos.weights import WeightsFile, check_downloads
 
 ROLES = {"pretraining": "pre-training", "offline": "off-line training"}
 """Training stages in their order, and what people call them."""
@@ -31,7 +33,7 @@ def train_stages(
 
     `last` is a role, or anything else for all of them. The first one starts from the option `weights`. `train` returns
     label, run function and config of a stage, whose data are `videos`, from its role, its data and what it starts from.
-    Raises DataUnavailableError if there is no data for any of them."""
+    Raises DataUnavailableError if there is no data for any of them, WeightsError as `initial_weights` does."""
     wanted = ["pretraining"] if last == "pretraining" else list(ROLES)
     stage, notes = None, []
     for role in wanted:
@@ -60,13 +62,27 @@ def relevant(training: TrainingConfig, *unread: str) -> TrainingConfig:
 
 
 def initial_weights(option: str, backbone: str) -> tuple[str, dict[str, Data]]:
-    """Return what a network starts from: `imagenet`, `none`, or `file` and its data. Raises StudyError without one."""
-    if backbone == "mini" or option in ("imagenet", "none"):
-        return "none" if backbone == "mini" else option, {}
+    """Return what a network starts from: `imagenet`, `none`, or `file` and its data.
+
+    Raises WeightsError for weights that the network cannot be started from: now, and not when it is trained."""
+    if backbone == "mini" or option == "none":
+        return "none", {}
+    if option == "imagenet":
+        check_downloads(backbone)
+        return option, {}
     path = Path(option).expanduser().absolute()
-    if not path.is_file():
-        raise StudyError(f"option weights: {path} is no file; expected a state dict, or `imagenet`, or `none`")
-    return "file", {"weights": Data(name=path.name, digest=sha256_of(path), value=path)}
+    facts = path.stat() if path.is_file() else None
+    digest = _checked(path, backbone, facts and (facts.st_size, facts.st_mtime_ns))
+    return "file", {"weights": Data(name=path.name, digest=digest, value=WeightsFile(path, digest))}
+
+
+@cache
+def _checked(path: Path, backbone: str, _stamp: object) -> str:
+    """Return the digest of a weights file that fits; a plan asks for every cell."""
+    from vos.backbone import check_weights  # loads torch, which other plans do without
+
+    check_weights(backbone, str(path))
+    return sha256_of(path)
 
 
 def video_stage(

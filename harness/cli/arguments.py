@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,38 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)
+
+
+def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """Return the type of an option that is a whole number in this range."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number is None or not least <= number <= most:
+            upwards = f"{least} or more" if math.isinf(most) else f"{least} to {most:g}"
+            raise argparse.ArgumentTypeError(f"{text!r} found, a whole number expected: {upwards}")
+        return number
+
+    return read
+
+
+def finite_number(least: float, *, excluded: bool = False) -> Callable[[str], float]:
+    """Return the type of an option that is a finite number of at least `least`, which itself may be excluded."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number < least or (excluded and number == least):
+            limit = f"above {least:g}" if excluded else f"{least:g} or more"
+            raise argparse.ArgumentTypeError(f"{text!r} found, a finite number expected: {limit}")
+        return number
+
+    return read
 
 
 def add_home(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

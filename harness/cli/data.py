@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from harness.cli.arguments import add_home, add_subcommands
+from harness.cli.arguments import add_home, add_subcommands, whole_number
 from harness.datasets import Part, check_part, compose, find_parts, list_entries, write_miniature
 
 EPILOG = """\
@@ -35,12 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     composing.add_argument("root", metavar="DAVIS16", type=Path, help="folder of DAVIS 2016, or the one above")
     for command in (embedding, composing):
         command.add_argument("out", metavar="OUT", type=Path, help="a new folder")
-        command.add_argument("--seed", metavar="S", type=int, default=0, help="(default: %(default)s)")
+        command.add_argument(
+            "--seed", metavar="S", type=whole_number(0), default=0, help="seed of what is drawn (default: %(default)s)"
+        )
 
 
 def check(options: argparse.Namespace) -> int:
     """Print what is under a folder and every defect, and return 1 if there are any. Raises DataError for no dataset."""
-    cache = options.home.absolute() / "facts.sqlite"
+    home = options.home.absolute()
+    cache = home / "facts.sqlite" if home.is_dir() else None  # a look at data makes no home
     parts = find_parts(options.root, list_entries())
     console = Console(width=None if sys.stdout.isatty() else 160)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,19 +1,21 @@
 """`vos-harness VERB ...`: the command with all its verbs; `python -m harness` is the same.
 
-Exits with status 2 for a named error (study, option, data or environment) and with 130 after Ctrl-C; other statuses are
-those of the verb."""
+Exits with status 2 for a named error (study, option, data or environment), with 130 after Ctrl-C, 143 after SIGTERM,
+129 after SIGHUP, and 141 if nobody reads the output (`| head`); other statuses are those of the verb."""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
 
 from harness.cli.arguments import Parser
-from harness.console import PROGRAM, redacted, setup_logging
+from harness.console import PROGRAM, OutputLostError, note, redacted, setup_logging, setup_output
 from harness.errors import HarnessError
+from harness.signals import ending_signals
 
 VERBS = {
     "run": "Run a study; the same command again continues it.",
@@ -30,21 +32,29 @@ VERBS = {
 A module has EPILOG, the end of its help, and `add_arguments(parser)`, which sets the default `execute`: a function that
 takes the parsed options and returns the exit status. It is imported when its verb is given."""
 
-INTERRUPTED = 130
+SIGNALED = 128
+"""Exit status after a signal is this plus its number: Ctrl-C, SIGTERM, SIGHUP, or SIGPIPE (nobody reads the output)."""
+
+INTERRUPTED = SIGNALED + signal.SIGINT
 """Exit status after Ctrl-C, also of a run whose running stages have been finished and kept."""
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> int:
     """Run `vos-harness ARGUMENTS` and return its exit status; `program` is the name that help shows."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return _run(make_parser(words[0] if words else "", program).parse_args(words))
+    return _run(lambda: make_parser(words[0] if words else "", program), words)
 
 
 def run_verb(verb: str, program: str) -> int:
     """Run one verb as a command of its own and return its exit status."""
+    return _run(lambda: make_verb_parser(verb, program), sys.argv[1:])
+
+
+def make_verb_parser(verb: str, program: str) -> argparse.ArgumentParser:
+    """Return the parser of one verb as a command of its own."""
     parser = Parser(prog=program, description=VERBS[verb])
     _add_arguments(parser, verb)
-    return _run(parser.parse_args())
+    return parser
 
 
 def make_parser(verb: str, program: str = PROGRAM) -> argparse.ArgumentParser:
@@ -70,13 +80,31 @@ def _add_arguments(parser: Parser, verb: str) -> None:
     module.add_arguments(parser)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(parser: Callable[[], argparse.ArgumentParser], words: Sequence[str]) -> int:
+    setup_output()
     setup_logging()
+    received: list[int] = []
     try:
+        with ending_signals() as received:
+            return _execute(parser, words)
+    except KeyboardInterrupt:
+        number = received[0] if received else signal.SIGINT
+        cause = f"stopped by {signal.Signals(number).name}" if received else "interrupted"
+        note(f"{cause}; the same command goes on from what is there")
+        return SIGNALED + number
+    except OutputLostError as error:
+        if error.has_no_reader:
+            return SIGNALED + signal.SIGPIPE
+        note(f"error: stdout cannot be written ({error}); make room, or let it go elsewhere")
+        return 2
+
+
+def _execute(parser: Callable[[], argparse.ArgumentParser], words: Sequence[str]) -> int:
+    try:
+        options = parser().parse_args(words)
         return int(options.execute(options))
     except HarnessError as error:
-        print(f"error: {redacted(error)}", file=sys.stderr)
+        note(f"error: {redacted(error)}")
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from what is there", file=sys.stderr)
-        return INTERRUPTED
+    finally:
+        sys.stdout.flush()  # here, where a failure is handled

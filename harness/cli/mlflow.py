@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from harness import tracking
-from harness.cli.arguments import add_home, add_subcommands
+from harness.cli.arguments import add_home, add_subcommands, whole_number
 from harness.console import command_line
 from harness.errors import StudyError
 from harness.planning import study_name
+from harness.results import require_studies
 
 EPILOG = """\
 examples:
@@ -29,7 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     studies = again.add_mutually_exclusive_group(required=True)
     studies.add_argument("study", metavar="STUDY", nargs="?", help="a study's YAML file or its name")
     studies.add_argument("--all", action="store_true", help="all studies that were run in this home")
-    ui.add_argument("--port", metavar="N", type=int, default=5000, help="(default: %(default)s)")
+    ui.add_argument(
+        "--port",
+        metavar="N",
+        type=whole_number(1, 65535),
+        default=5000,
+        help="port to listen at (default: %(default)s)",
+    )
     add_home(ui)
     add_home(again)
 
@@ -60,10 +67,11 @@ def ui_command(home: Path) -> str:
 def resynchronize(options: argparse.Namespace) -> int:
     """Bring MLflow up to date and return 0, or 1 if MLflow failed. Raises StudyError for a study that was never run."""
     home = options.home.absolute()
-    known = tracking.recorded_studies(home)
-    studies = known if options.all else [study_name(options.study)]
-    if not set(studies) <= set(known):
-        raise StudyError(f"{options.study}: never run in {home}; studies there: {', '.join(known) or 'none'}")
+    recorded = tracking.recorded_studies(home)
+    studies = recorded if options.all else [study_name(options.study)]
+    require_studies(home, *studies)
+    if not studies or not set(studies) <= set(recorded):
+        raise StudyError(f"{home}: no results of {', '.join(studies) or 'any study'} yet; run it to its end first")
     for study in studies:
         try:
             written, runs = tracking.resync(home, study), len(tracking.load_runs(home, study))

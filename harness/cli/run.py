@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.cli.arguments import add_home
+from harness.cli.arguments import add_home, finite_number, whole_number
 from harness.cli.main import INTERRUPTED
 from harness.cli.mlflow import ui_command
-from harness.console import command_line, note, say
+from harness.console import command_line, note, outlive_stdout, say
 from harness.datasets import Protocol, embedded_data, load_protocols
-from harness.errors import HarnessError, ResourceError, StudyError
+from harness.errors import DataError, DiskFullError, HarnessError, StudyError
 from harness.execution.cluster import Cluster, check_nodes, check_resources, joined_ray, local_ray
 from harness.execution.progress import failure_lines, progress
 from harness.execution.queue import ReadyQueue
@@ -65,7 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study_arguments(parser)
     parser.add_argument("--export", metavar="DIR", type=Path, help="write the masks here in the DAVIS site's format")
     machine = add_machine_arguments(parser)
-    machine.add_argument("--time-limit", metavar="S", type=float, help="seconds per attempt at a stage (default: none)")
+    machine.add_argument(
+        "--time-limit",
+        metavar="S",
+        type=finite_number(0, excluded=True),
+        help="seconds per attempt at a stage (default: that of the scale, if it has one)",
+    )
     plan = parser.add_argument_group("plan only")
     plan.add_argument("--plan", action="store_true", help="print the plan and run nothing")
     add_plan_arguments(plan)
@@ -93,8 +98,8 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
 def add_machine_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Add what decides where stages run, and return that group of options."""
     group = parser.add_argument_group("machine")
-    group.add_argument("--cpus", metavar="N", type=int, help="CPU cores to use (default: all)")
-    group.add_argument("--gpus", metavar="N", type=int, help="GPUs to use, 0 for none (default: all)")
+    group.add_argument("--cpus", metavar="N", type=whole_number(1), help="CPU cores to use (default: all)")
+    group.add_argument("--gpus", metavar="N", type=whole_number(0), help="GPUs to use, 0 for none (default: all)")
     group.add_argument("--address", help="Ray cluster to join: auto, or host:port (docs/cluster.md)")
     group.add_argument("--yes", action="store_true", help="accept a scale made for a GPU on a machine without one")
     return group
@@ -109,13 +114,18 @@ def add_plan_arguments(group: argparse._ArgumentGroup) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Run a study, or print its plan, and return the exit status. Raises HarnessError for what a user can correct."""
     begun = time.time()
+    if not options.plan:
+        outlive_stdout()
     if (options.json or options.all) and not options.plan:
         raise StudyError("--json and --all are options of --plan; give --plan too")
-    if options.time_limit is not None and options.time_limit <= 0:
-        raise ResourceError(f"--time-limit {options.time_limit:g}: expected seconds above zero")
     method_options = parse_options(options.method_options)
     protocols = load_protocols()
     study = load_study(options.study, protocols, options.scale, options=method_options)
+    if options.data is not None and not options.data.is_dir():  # before a home is made
+        raise DataError(f"--data {options.data}: no such folder; give the folder that holds the datasets")
+    notify = note if options.json else say
+    if not (options.home / "store").is_dir():
+        notify(f"new home: {options.home.absolute()}")
     store = open_store(options.home, options.store)
     if not options.plan:
         check_study_files(store.home, study.name)  # before hours of work, not after
@@ -146,8 +156,6 @@ def make_session_plan(session: Session, run: ExitStack) -> Plan:
 
     Until `run` is closed, its stages are kept from pruning, even if another plan of the study is recorded."""
     options, store = session.options, session.store
-    if session.cpus < 1:
-        raise ResourceError(f"--cpus {session.cpus}: at least one is needed")
     check_scale(session.study.scale, session.gpus, insist=options.yes)
     if options.export is not None and not options.plan:
         require_usable(options.export.absolute())
@@ -179,7 +187,11 @@ def run_plan(plan: Plan, session: Session) -> int:
     planned = time.time()
     queue = run_missing(plan, session) if plan.missing else None
     is_sent = not queue or send_results(store, (item.stage for item in plan.items.values()))
-    results = record(plan, store)
+    try:
+        results = record(plan, store)
+    except DiskFullError as error:  # the stages are kept; the same command records them
+        LOG.error("the results are not recorded: %s", error)
+        return 1
     is_reported = report(plan.study.name, store.home)
     is_complete = print_results(plan, store, results, time.time() - session.begun)
     if queue and (summary := summarize_time(spans_of(queue, store), session.begun, planned, time.time())):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.cli.arguments import add_home
+from harness.cli.arguments import add_home, whole_number
 from harness.console import command_line
 from harness.datasets import Protocol, load_protocols
 from harness.errors import DataError, StoreError, StudyError
@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="<sequence>/<frame>.png to score")
     parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
-    parser.add_argument("--jobs", type=_jobs, default=cores(), metavar="N", help="processes (default: all cores)")
+    parser.add_argument(
+        "--jobs", type=whole_number(1), default=cores(), metavar="N", help="processes (default: all cores)"
+    )
     parser.add_argument("--keep-going", action="store_true", help="score what can be; exit with 1 if not all")
     record = parser.add_argument_group(
         "recording", "record the scores of any method with those of a study, in MLflow and in its report"
@@ -56,9 +58,11 @@ def execute(options: argparse.Namespace) -> int:
     truth = find_truth(options.truth, protocol)
     submission = None
     if options.record:
-        from harness.results import check_submission  # import the engine, which scoring does not need
+        # Imports the engine, which scoring does not need.
+        from harness.results import check_submission, known_studies
         from harness.tracking import check_tracking
 
+        known = known_studies(options.home)
         submission = check_submission(options.method, options.study, options.home, truth)
         check_tracking(submission.home, submission.study)
     videos, problems, others = find_videos(truth, options.pred)
@@ -95,6 +99,8 @@ def execute(options: argparse.Namespace) -> int:
         masks = {"masks": str(options.pred.absolute()), "masks_sha256": masks_digest(result)}
         record_submission(submission.home, result, masks)
         report = command_line("report", options.study, "--home", options.home)
+        if submission.study not in known:
+            print(f"study {submission.study} is new in {submission.home}; others there: {', '.join(known) or 'none'}")
         print(f"recorded: {submission.method}, study {submission.study}; its report: {report}")
     return 1 if problems else 0
 
@@ -143,9 +149,3 @@ def _show(
         print(f"{extent}: not the result of {protocol.title}, and not comparable with published ones")
     if problems:
         print(f"{len(problems)} sequences not scored, so no total:\n{_problem_lines(problems)}", file=sys.stderr)
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} found, a number of processes from 1 expected")
-    return int(text)

@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from harness.cli.arguments import add_home, add_subcommands
+from harness.cli.arguments import add_home, add_subcommands, finite_number
+from harness.console import human_size
 from harness.errors import StoreError
 from harness.results import referenced_stages
 from harness.store import SharedStore, Store, gc, open_store, remote_gc
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pruning.add_argument(
         "--older-than",
         metavar="DAYS",
-        type=float,
+        type=finite_number(0),
         default=7.0,
         help="least age of attempts and damaged folders, with --remote of everything (default: %(default)s)",
     )
@@ -70,7 +71,7 @@ def show(options: argparse.Namespace) -> int:
     for entry in sorted(found, key=lambda entry: entry.published):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.published))
         studies = ", ".join(entry.studies) or "no study"
-        facts = f"{entry.key[:12]}  {entry.name:<10} {when}  {human(entry.size):>9}"
+        facts = f"{entry.key[:12]}  {entry.name:<10} {when}  {human_size(entry.size):>9}"
         print(f"{facts}  {entry.label or 'damaged'}  [{studies}]")
     return 0
 
@@ -89,7 +90,7 @@ def size(options: argparse.Namespace) -> int:
     lines["finished stages"] = [entry.size for entry in found]
     lines["  that no study needs"] = [entry.size for entry in found if not entry.studies]
     for title, sizes in lines.items():
-        print(f"{title:<22} {len(sizes):>7} {human(sum(sizes)):>10}")
+        print(f"{title:<22} {len(sizes):>7} {human_size(sum(sizes)):>10}")
     return 0
 
 
@@ -102,16 +103,16 @@ def prune(options: argparse.Namespace) -> int:
     else:
         found, place = list(gc.garbage(store, referenced_stages(store.home), older)), ""
     for one in found:
-        print(f"{human(one.size):>10}  {one.what}  ({one.why})")
+        print(f"{human_size(one.size):>10}  {one.what}  ({one.why})")
     if not options.yes:
-        print(f"{len(found)} would be removed{place}, {human(sum(one.size for one in found))}; --yes removes them")
+        print(f"{len(found)} would be removed{place}, {human_size(sum(one.size for one in found))}; --yes removes them")
         return 0
     if isinstance(store, SharedStore):
         removed = list(remote_gc.remove(store, found))
     else:
         with store.pruning_lock():
             removed = list(gc.remove(store, found, referenced_stages(store.home)))
-    print(f"{len(removed)} removed{place}, {human(sum(one.size for one in removed))}")
+    print(f"{len(removed)} removed{place}, {human_size(sum(one.size for one in removed))}")
     if len(removed) < len(found):
         print(f"{len(found) - len(removed)} kept: in use by now")
     return 0
@@ -144,12 +145,3 @@ def _entries(store: Store) -> Iterator[Entry]:
     if isinstance(store, SharedStore):
         return remote_gc.entries(store)
     return gc.entries(store, referenced_stages(store.home))
-
-
-def human(count: float) -> str:
-    """Return `1.5 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

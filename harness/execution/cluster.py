@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.errors import ResourceError
 from harness.hardware import describe_hardware
+from harness.signals import handlers_kept
 from harness.stage import Stage
 from harness.store import Store, StoreAddress, check_node
 
@@ -125,16 +126,17 @@ def _start(ray: Any, cpus: int, gpus: int, temp: Path) -> None:
     """Start Ray, which gives up after a fixed 30 seconds: a busy machine may need several attempts."""
     for left in reversed(range(_STARTS)):
         try:
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                num_gpus=gpus,
-                object_store_memory=OBJECT_STORE,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(temp),
-            )
+            with handlers_kept():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    num_gpus=gpus,
+                    object_store_memory=OBJECT_STORE,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(temp),
+                )
             return
         except Exception as error:  # Ray raises plain ones here; reported below, or retried
             ray.shutdown()
@@ -163,7 +165,8 @@ def joined_ray(address: str, store: Store, *, gpu: bool = False) -> Iterator[Clu
         os.environ["RAY_AUTH_MODE"] = "token" if has_token else "disabled"
     ray = _import_ray()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, namespace="harness")
+        with handlers_kept():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, namespace="harness")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ResourceError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -32,20 +32,28 @@ _Running = Mapping[str, tuple[float, str]]
 
 
 def failure_lines(queue: ReadyQueue, store: Store) -> Iterator[str]:
-    """Yield every failed stage with its cause, the end of its log, and how many others wait for it."""
+    """Yield every cause of failed stages with these, the end of a log, and how many others wait for them."""
     waiting = Counter(queue.skipped.values())
-    for key in sorted(queue.failed):
-        failure = store.failure(key)
-        if failure is None:
-            yield f"failed: {queue.missing[key].label} (no record of why)"
-            continue
-        tries = f" (tried {failure.attempts} times)" if failure.attempts > 1 else ""
-        yield f"failed: {failure.label}: {failure.error}{tries}"
-        text = "\n".join(part for part in (failure.log.strip(), failure.traceback.strip()) if part)
-        yield from (f"    {line}" for line in text.splitlines()[-_LOG_LINES:])
-        if waiting[key]:
-            yield f"    {waiting[key]} stages wait for it"
-        yield f"    full record: {store.failure_file(key)}"
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key in (key for key in queue.ended if key in queue.failed):
+        groups[_failure_text(queue, store, key)].append(key)
+    for text, keys in groups.items():
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        yield f"failed: {queue.missing[keys[0]].label}{more}: {text}"
+        if failure := store.failure(keys[0]):
+            record = "\n".join(part for part in (failure.log.strip(), failure.traceback.strip()) if part)
+            yield from (f"    {line}" for line in record.splitlines()[-_LOG_LINES:])
+        if count := sum(waiting[key] for key in keys):
+            yield f"    {count} stages wait for {'it' if len(keys) == 1 else 'them'}"
+        if failure:
+            yield f"    full record: {store.failure_file(keys[0])}"
+
+
+def _failure_text(queue: ReadyQueue, store: Store, key: str) -> str:
+    failure = store.failure(key)
+    if failure is None:
+        return queue.causes.get(key, "no record of why")
+    return failure.error + (f" (tried {failure.attempts} times)" if failure.attempts > 1 else "")
 
 
 class Progress:
@@ -103,8 +111,7 @@ class Progress:
         status = "done" if key in queue.done else "FAILED"
         line = f"{self._ended}/{len(queue.missing)} {status}: {stage.label} ({duration(seconds)})"
         if key in queue.failed:
-            failure = self._store.failure(key)
-            line += f": {failure.error}" if failure else ""
+            line += f": {_failure_text(queue, self._store, key)}"
         self._next_heartbeat = now + _HEARTBEAT
         if self._live is None or key in queue.failed:
             self._print(line)

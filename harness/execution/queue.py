@@ -41,6 +41,9 @@ class ReadyQueue:
     retried: list[tuple[str, str]] = field(default_factory=list)
     """Key and cause of every attempt whose worker died and that is retried."""
 
+    causes: dict[str, str] = field(default_factory=dict)
+    """Key → why a stage failed, where the store could not record it."""
+
     closed: bool = False
 
     def __post_init__(self) -> None:

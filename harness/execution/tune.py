@@ -17,9 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from harness.errors import DiskFullError
 from harness.execution.cluster import Cluster, Node, ray_folder
 from harness.execution.queue import ReadyQueue
 from harness.execution.worker import Job, is_stopped, make_job, work
+from harness.files import disk_full, has_no_room
 from harness.memory import release_memory
 from harness.stage import Stage
 from harness.store import Failure, Store
@@ -28,6 +30,13 @@ RETRIES = 2
 """Retries of a trial whose worker died or was killed for its time limit. A stage that raises is not retried."""
 
 _MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
+
+
+_METRIC = "none"
+"""Name of the metric that Tune insists on; nothing reads it."""
+
+_CAUSE = "cause"
+"""Result of a trial that failed and could not record why."""
 
 
 def run_stages(
@@ -48,7 +57,7 @@ def run_stages(
     an attempt at a stage that has no limit of its own; one that takes longer is killed.
 
     `watch` is called about ten times a second. The first SIGINT lets running stages finish and starts no more; the
-    second raises KeyboardInterrupt at once."""
+    second raises KeyboardInterrupt at once, and so do the signals of `harness.signals`."""
     from ray import tune
 
     cluster = cluster or Cluster(nodes=(Node(id="", address="", cpus=cpus),), storage=ray_folder() / "tune")
@@ -109,11 +118,16 @@ def _pending_trials(count: int) -> Iterator[None]:
         del os.environ[_MAX_PENDING]
 
 
-def _trial(config: dict[str, Any]) -> None:
+def _trial(config: dict[str, Any]) -> dict[str, Any] | None:
     parcel: _Parcel = config["job"]
-    if not parcel.stop.exists() and not is_stopped(parcel.job):  # Tune cannot withdraw a trial that waits for its turn
+    if parcel.stop.exists() or is_stopped(parcel.job):  # Tune cannot withdraw a trial that waits for its turn
+        return None
+    try:
         work(parcel.job, wait=False)
-        release_memory()
+    except DiskFullError as error:  # another attempt would fail as well
+        return {_METRIC: 0.0, _CAUSE: str(error)}
+    release_memory()
+    return None
 
 
 class _Parcel:
@@ -164,7 +178,7 @@ def _searcher(queue: ReadyQueue, store: Store, job_of: Callable[[Stage], _Parcel
         """Suggest stages whose needs are published."""
 
         def __init__(self) -> None:
-            super().__init__(metric="none", mode="max")
+            super().__init__(metric=_METRIC, mode="max")
             self.begun: dict[str, tuple[Stage, float]] = {}
 
         def suggest(self, trial_id: str) -> Any:
@@ -174,7 +188,7 @@ def _searcher(queue: ReadyQueue, store: Store, job_of: Callable[[Stage], _Parcel
             self.begun[trial_id] = stage, time.time()
             return {"job": job_of(stage)}
 
-        def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:  # noqa: ARG002
+        def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
             stage, begun = self.begun.pop(trial_id)
             if store.is_published(stage.name, stage.key):
                 queue.finish(stage.key, published=True)
@@ -183,11 +197,11 @@ def _searcher(queue: ReadyQueue, store: Store, job_of: Callable[[Stage], _Parcel
             elif (queue.closed or store.url) and not error:
                 queue.release(stage.key)  # not begun: no more stages are, or another home was first
             else:
-                cause = _cause(stage, store, active.get(trial_id)) if error else _UNKNOWN
+                cause = _cause(stage, store, active.get(trial_id)) if error else (result or {}).get(_CAUSE, _UNKNOWN)
                 tries = RETRIES + 1 if error else 1
-                _record_failure(
-                    stage, store, f"the worker process died {tries} times: {cause}" if error else cause, tries
-                )
+                cause = f"the worker process died {tries} times: {cause}" if error else cause
+                if not _record_failure(stage, store, cause, tries):
+                    queue.causes[stage.key] = cause
                 queue.finish(stage.key, published=False)
 
         def save(self, checkpoint_path: str) -> None:
@@ -218,11 +232,14 @@ def _placement(stage: Stage, cluster: Cluster) -> Any:
     return tune.PlacementGroupFactory([bundle])
 
 
-_UNKNOWN = "it ended without a result and without a record of why: is the disk full?"
+_UNKNOWN = "it ended without a result and without a record of why"
 
 
 def _cause(stage: Stage, store: Store, trial: Any) -> str:
     """Return why the worker of a stage died, as far as can be known."""
+    for folder in (store.home, ray_folder().parent):
+        if has_no_room(folder):
+            return disk_full(folder)
     attempt = store.last_attempt(stage.key)
     limit, begun = attempt.get("time_limit"), attempt.get("begun")
     if limit and begun and time.time() - begun >= limit:
@@ -244,13 +261,17 @@ def _cause(stage: Stage, store: Store, trial: Any) -> str:
     return "killed from outside, most often by the system for want of memory"
 
 
-def _record_failure(stage: Stage, store: Store, error: str, attempts: int) -> None:
+def _record_failure(stage: Stage, store: Store, error: str, attempts: int) -> bool:
+    """Record why a stage failed and return whether that was possible: the disk may be full."""
     log = store.log_tail(stage.key)
     failure = Failure(
         key=stage.key, label=stage.label, error=error, traceback="", log=log, when=time.time(), attempts=attempts
     )
-    with suppress(OSError):  # the disk may be full: then the cell is reported as not run
+    try:
         store.fail(failure)
+    except OSError:
+        return False
+    return True
 
 
 def _watcher(queue: ReadyQueue, store: Store, watch: Callable[[ReadyQueue], None], active: dict[str, Any]) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import faulthandler
+import io
 import json
 import os
 import platform
@@ -20,8 +20,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, StoreError
-from harness.files import atomic_file
+from harness.console import human_size
+from harness.errors import DiskFullError, HarnessError, StoreError
+from harness.files import atomic_file, disk_full, is_disk_full
 from harness.hardware import describe_hardware
 from harness.stage import Identity, Stage, Task, differing
 from harness.store import Attempt, Failure, Store, StoreAddress, store_on_node
@@ -71,10 +72,16 @@ def work(job: Job, *, wait: bool = True) -> bool:
     """Run the stage unless it is published by now; return whether it is published at the end.
 
     Without `wait`, it is not run while another home that shares the store computes it. What the stage raises is
-    recorded in the store and not raised again. What it prints goes to its log. A time limit kills this process."""
+    recorded in the store and not raised again. What it prints goes to its log. A time limit kills this process. Raises
+    DiskFullError if not even a failure can be recorded."""
     store = _store(job.store)
-    with store.claim(job.stage.name, job.key, wait=wait) as granted:
-        return granted and (store.find(job.stage.name, job.key) is not None or _attempt(job, store))
+    try:
+        with store.claim(job.stage.name, job.key, wait=wait) as granted:
+            return granted and (store.find(job.stage.name, job.key) is not None or _attempt(job, store))
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFullError(disk_full(store.home)) from None
+        raise
 
 
 def is_stopped(job: Job) -> bool:
@@ -92,21 +99,13 @@ def _attempt(job: Job, store: Store) -> bool:
         provenance = _provenance(job, attempt, started)
         store.publish(job.stage.name, job.key, job.stage.label, job.identity, provenance)
     except Exception as error:  # noqa: BLE001  a stage may raise anything: it is recorded, and other stages go on
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full:
+        text, trace, log = _message(error), traceback.format_exc(), store.log_tail(job.key)
+        if is_disk_full(error):
+            written = sum(path.stat().st_size for path in attempt.folder.rglob("*") if path.is_file())
             shutil.rmtree(attempt.folder, ignore_errors=True)  # half a result is useless, and its record needs room
-        store.fail(
-            Failure(
-                key=job.key,
-                label=job.stage.label,
-                error=f"the disk is full ({error}); free some space and give the same command again"
-                if full
-                else _message(error),
-                traceback=traceback.format_exc(),
-                log=store.log_tail(job.key),
-                when=time.time(),
-            )
-        )
+            text, trace, log = disk_full(store.home), "", f"{job.stage.label} had written {human_size(written)}"
+        failure = Failure(key=job.key, label=job.stage.label, error=text, traceback=trace, log=log, when=time.time())
+        store.fail(failure)
         return False
     return True
 
@@ -191,8 +190,10 @@ def _progress_writer(path: Path) -> Callable[[float, str], None]:
 def _output_to(log: Path) -> Iterator[None]:
     """Append what this process prints, and what its C libraries print, to `log`."""
     with log.open("ab") as file:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a narrow encoding must not fail a stage
         saved = os.dup(1), os.dup(2)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -8,13 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config import Config, merged, nested, resolve
 from harness.errors import ResourceError, StudyError
 from harness.method import find_method
-from harness.yaml_file import read_yaml
+from harness.yaml_file import parse_yaml, read_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NAMES = "1 to 100 letters, digits, '.', '_' and '-', the first a letter or digit"
@@ -161,10 +160,7 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key or key in options:
             raise StudyError(f"--option {text}: expected KEY=VALUE, each key once")
-        try:
-            options[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise StudyError(f"--option {text}: the value is not YAML ({error})") from None
+        options[key] = parse_yaml(value, f"--option {text}")
     return options
 
 

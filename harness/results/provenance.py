@@ -21,6 +21,7 @@ from harness.planning.study import study_name
 from harness.results.cell import CellResult
 from harness.results.plan_record import PlanRecord, load_plans
 from harness.results.saved import load_results
+from harness.results.study_file import require_studies
 from harness.stage import Identity
 from harness.store.local import Store
 from harness.store.manifest import Manifest
@@ -37,11 +38,14 @@ def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tu
     several match, and lists those that exist."""
     path = Path(study)
     name = study_name(study) if path.suffix not in {".yaml", ".yml"} or path.is_file() else path.stem
-    plans = [record for record in load_plans(home, name) if scale in (None, record.scale)]
+    require_studies(home, name)
+    recorded = list(load_plans(home, name))
+    plans = [record for record in recorded if scale in (None, record.scale)]
     if not plans:
-        at = f" at scale {scale}" if scale else ""
-        known = ", ".join(sorted({record.study for record in load_plans(home)})) or "none"
-        raise StudyError(f"study {name!r} was not run{at} in {home}; studies there: {known}")
+        known = ", ".join(dict.fromkeys(record.scale for record in recorded)) or "none: it has submitted masks only"
+        raise StudyError(
+            f"study {name!r} was not run{f' at scale {scale}' if scale else ''} in {home}; scales: {known}"
+        )
     for record in reversed(plans):
         found = [one for one in record.cells if cell in (one, one.rpartition("/")[0])]
         found = found or [one for one in record.cells if cell in one]

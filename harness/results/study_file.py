@@ -4,14 +4,15 @@ Paths inside the home are written relative to it (`<home>/store/…`), so that t
 
 from __future__ import annotations
 
+import difflib
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import StoreError
-from harness.files import locked, read_json, write_json
+from harness.errors import StoreError, StudyError
+from harness.files import locked, read_json, write_error, write_json
 
 VERSION = 2
 """Version of the content; files of another version are refused."""
@@ -59,9 +60,7 @@ class StudyFile:
                 if after != before:
                     write_json(self.path, {"version": VERSION, **portable(after, self.home)}, indent=1)
         except OSError as error:
-            raise StoreError(
-                f"{self.path}: cannot be written ({error.strerror}); free it or give another --home"
-            ) from None
+            raise write_error(self.path, error, "free it or give another --home") from None
         return after
 
 
@@ -79,6 +78,25 @@ def check_study_files(home: Path, study: str) -> None:
 def studies_in(home: Path, folder: str) -> list[str]:
     """Return the names of the studies that have a file in this folder of a home."""
     return sorted(path.stem for path in (home / folder).glob("*.json"))
+
+
+def known_studies(home: Path) -> list[str]:
+    """Return the names of all studies of a home: those that were run there or got submitted masks."""
+    return sorted({study for folder in FOLDERS for study in studies_in(home, folder)})
+
+
+def require_studies(home: Path, *studies: str) -> None:
+    """Raise StudyError if there is no such home, or it has no study, or none of one of these names."""
+    if not home.is_dir():
+        raise StudyError(f"{home}: no such folder; give --home the folder that a run was given")
+    known = known_studies(home)
+    if not known:
+        raise StudyError(f"{home}: no study was run there; give --home the folder that a run was given")
+    for study in studies:
+        if study not in known:
+            close = difflib.get_close_matches(study, known, n=1)
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            raise StudyError(f"study {study!r} was not run in {home}{meant}; studies there: {', '.join(known)}")
 
 
 def _with_prefix(value: Any, old: str, new: str) -> Any:

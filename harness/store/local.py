@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
-from harness.files import read_json, sha256_of, write_json
+from harness.files import read_json, sha256_of, write_error, write_json
 from harness.stage import Identity, Stage
 from harness.store.manifest import MANIFEST, FileFacts, Manifest, read_manifest
 
@@ -106,7 +106,7 @@ class Store:
             probe.write_text("")
             probe.unlink()
         except OSError as error:
-            raise StoreError(f"{self.home}: cannot be written ({error.strerror}); give another --home") from None
+            raise write_error(self.home, error) from None
 
     def folder(self, name: str, key: str) -> Path:
         """Return the folder that a stage is published in, whether it is there or not."""

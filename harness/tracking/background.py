@@ -11,7 +11,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from harness.errors import StoreError
 from harness.planning.plan import Cell, Plan
@@ -28,6 +29,9 @@ PAUSE = 2.0
 
 _FIRST_RETRY, _LAST_RETRY = 10.0, 300.0
 """Seconds before a server that failed is asked again; doubled after each failure."""
+
+_KILLED_PATIENCE = 5.0
+"""Seconds that a run that was cut off waits: a scheduler kills it half a minute after its SIGTERM."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +54,7 @@ class Recorder:
         self._filled = sum(1 for cell in plan.cells if cell.targets and not self._open[cell.name])
         self._ready: queue.SimpleQueue[Cell | str] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._killed = False
         self._thread = threading.Thread(target=self._write, name="mlflow", daemon=True)
         self._thread.start()
 
@@ -66,8 +71,11 @@ class Recorder:
                 if not self._open[cell.name]:
                     self._ready.put(cell)
 
-    def close(self, timeout: float) -> None:
-        """Write nothing more; wait at most `timeout` seconds for the batch that is being written."""
+    def close(self, timeout: float, *, killed: bool = False) -> None:
+        """Write nothing more; wait at most `timeout` seconds for the batch that is being written.
+
+        `killed`: whether the run was cut off; then its parent run, if there is one, is closed as KILLED."""
+        self._killed = killed
         self._closed.set()
         self._thread.join(timeout)
 
@@ -99,6 +107,10 @@ class Recorder:
                 publisher = None
                 self._closed.wait(retry)
                 retry = min(2 * retry, _LAST_RETRY)
+        if self._killed and publisher is not None:
+            parent = describe_study(self._plan, filled=self._filled, planned=self._planned, running=True)
+            with suppress(*errors(StoreError)), publisher.locked():  # the next run opens it again
+                publisher.publish([replace(parent, status="KILLED")])
 
     def _drain(self, pending: dict[str, RunSpec]) -> Iterator[Cell]:
         """Yield the cells that are complete by now; put trainings into `pending`."""
@@ -124,9 +136,9 @@ class Recorder:
 def recording(plan: Plan, store: Store, timeout: float) -> Iterator[Recorder]:
     """Yield a recorder for the time of a run; wait at most `timeout` seconds for it afterwards."""
     recorder = Recorder(plan, store)
-    patience = 0.0  # if the run is interrupted or broken
     try:
         yield recorder
-        patience = timeout
-    finally:
-        recorder.close(patience)
+    except BaseException:
+        recorder.close(_KILLED_PATIENCE, killed=True)
+        raise
+    recorder.close(timeout)

@@ -159,8 +159,7 @@ def connect(home: Path, uri: str = "") -> MlflowClient:
     from mlflow import MlflowClient
 
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.store.db", "mlflow.tracking"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    home.mkdir(parents=True, exist_ok=True)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error is raised too
     if not uri and not is_remote():
         follow_home(home)
     uri = uri or tracking_uri(home)

@@ -6,6 +6,7 @@ rebuilt without the data, the plan and the code."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -219,7 +220,9 @@ def _measured(cell: Cell, result: CellResult, order: int, trainings: list[str], 
 def _training_data(data: Data) -> dict[str, Any]:
     value = data.value
     profile = {"sequences": len(value), "frames": sum(map(len, value))} if isinstance(value, tuple) else {}
-    return _dataset(data.name, data.digest, str(value) if isinstance(value, Path) else "", "training", profile)
+    return _dataset(
+        data.name, data.digest, os.fspath(value) if isinstance(value, os.PathLike) else "", "training", profile
+    )
 
 
 def _dataset(name: str, digest: str, source: str, context: str, profile: Mapping[str, Any]) -> dict[str, Any]:
