@@ -104,7 +104,7 @@ class Store:
             for name in sorted(_NOT_STAGES):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             probe = self.root / "work" / f"probe-{os.getpid()}"
-            probe.write_text("")
+            probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
             raise write_error(self.home, error) from None
@@ -265,7 +265,7 @@ class Store:
     def log_tail(self, key: str, lines: int = 30) -> str:
         """Return the last lines that a running or failed stage has printed."""
         try:
-            text = (self.root / "work" / key / "log.txt").read_text(errors="replace")
+            text = (self.root / "work" / key / "log.txt").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
         return "\n".join(text.splitlines()[-lines:])
@@ -353,11 +353,11 @@ def store_id(home: Path) -> str:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".id.{os.getpid()}.{secrets.token_hex(4)}")
-        draft.write_text(secrets.token_hex(8))
+        draft.write_text(secrets.token_hex(8), encoding="utf-8")
         try:
             path.hardlink_to(draft)  # fails if another run was quicker
         except FileExistsError:
             pass
         finally:
             draft.unlink()
-    return path.read_text().strip()
+    return path.read_text(encoding="utf-8").strip()
