@@ -59,7 +59,7 @@ def load(
 def _stage_config(folder: Path, network: str) -> dict[str, Any]:
     """Return the config in the manifest of a stage that trained this network."""
     try:
-        config: dict[str, Any] = json.loads((folder / "manifest.json").read_text())["identity"]["config"]
+        config: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))["identity"]["config"]
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"{folder}: not the folder of a finished stage ({error}); expected a manifest.json") from None
     if network not in config:

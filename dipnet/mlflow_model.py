@@ -40,7 +40,7 @@ class _Model:
         from dipnet.segmentation import SegmentationNetwork
         from vos.checkpoint import load_network
 
-        description = json.loads((Path(path) / "config.json").read_text())
+        description = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
         self.kind: str = description["network"]
         network: Any
         if self.kind == "propagation":

@@ -18,7 +18,9 @@ CONTRACTS = {
     *("harness.stage", "harness.method", "harness.report", "harness.config", "harness.errors", "harness.fingerprint"),
     *("harness.syntax", "harness.meaning", "harness.sources", "harness.plain"),
 }
-HELPERS = {"harness.files", "harness.console", "harness.hardware", "harness.memory", "harness.yaml_file"}
+HELPERS = {
+    *("harness.files", "harness.console", "harness.hardware", "harness.memory", "harness.signals", "harness.yaml_file")
+}
 """Modules at the root of `harness`. The contracts know the helpers at most, and every package may import both."""
 
 ALLOWED = {

@@ -1,14 +1,16 @@
-"""The whole command against Ctrl-C, a second one of its kind, and a disk that is full."""
+"""The whole command against Ctrl-C, SIGTERM, a second one of its kind, and a disk that is full."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +102,45 @@ def test_after_both_the_same_command_does_the_rest_and_nothing_again(stopped: li
     assert all(last.begun.count(name) == 1 for name in once.begun)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_stopped_run_closes_mlflow_and_leaves_no_process(number: signal.Signals, tmp_path: Path) -> None:
+    place = prepare(tmp_path)
+    (place / "try.yaml").write_text(
+        "name: try\nmethod: sleepy\nbenchmarks: [davis16-val]\n"
+        f"variants: {{one: {{}}, two: {{gate: {place / 'gate'}}}}}\n"
+    )
+    process = start(place, cpus=len(NAMES) + 1)
+    while parent_status(place) != "RUNNING" and process.poll() is None:
+        time.sleep(0.5)
+    before = published(place)
+    os.killpg(process.pid, number)  # as a scheduler and a terminal do: to Ray's processes too
+    output, _ = process.communicate(timeout=25)  # Slurm kills after 30 s
+    assert process.returncode == 128 + number, output
+    assert f"stopped by {number.name}; the same command goes on" in output
+    assert "***" not in output
+    assert parent_status(place) == "KILLED"
+    assert not living(process.pid)
+    (place / "gate").touch()
+    assert start(place).wait() == 0
+    assert before.items() <= published(place).items()
+
+
+def parent_status(place: Path) -> str:
+    """Return the status of the study's parent run in MLflow, empty if there is none."""
+    if not (place / "home" / "mlflow.db").is_file():
+        return ""
+    with closing(sqlite3.connect(place / "home" / "mlflow.db")) as database:
+        found = database.execute("SELECT status FROM runs WHERE name = 'try'").fetchone()
+    return found[0] if found else ""
+
+
+def living(group: int) -> list[str]:
+    """Return the processes of a group that have not ended; those that nobody waits for are ended."""
+    done = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 2) for line in done.stdout.splitlines()]
+    return [args for pgid, stat, args in rows if int(pgid) == group and not stat.startswith("Z")]
+
+
 def test_two_drivers_on_one_home_share_the_work_and_show_every_run_once(tmp_path: Path) -> None:
     place = prepare(tmp_path, seconds="0.3")
     drivers = [start(place, cpus=1) for _ in range(2)]
@@ -117,6 +158,29 @@ def test_two_drivers_on_one_home_share_the_work_and_show_every_run_once(tmp_path
     assert not list((place / "home" / "store" / "damaged").iterdir())
     in_mlflow = [(run.data.tags["role"], run.info.status) for run in shown(place / "home", "try")]
     assert sorted(in_mlflow) == [("cell", "FINISHED"), ("study", "FINISHED")]
+
+
+def fill(folder: Path, left: int) -> None:
+    """Leave so many bytes on a file system."""
+    free = os.statvfs(folder)
+    (folder / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - left))
+
+
+def test_a_disk_without_any_room_is_one_cause_for_all_and_no_retry(tmp_path: Path, small_disk: Path) -> None:
+    place = prepare(tmp_path)
+    fill(small_disk, left=150_000)
+    full = start(place, cpus=1)
+    output, _ = full.communicate()
+    assert full.returncode == 1, output
+    (line,) = [line for line in output.splitlines() if line.startswith("failed: ")]
+    assert re.search(rf"and \d more: the disk is full: no room at {re.escape(str(small_disk))} ", line), output
+    assert not any(words in output for words in ("tried again", "want of memory", "no record of why", "Traceback"))
+
+    (small_disk / "filler").unlink()
+    again = start(place, cpus=1)
+    output, _ = again.communicate()
+    assert again.returncode == 0, output
+    assert "1/1 cells filled" in output
 
 
 @pytest.fixture
@@ -142,7 +206,11 @@ def test_a_full_disk_is_named_and_the_same_command_continues(tmp_path: Path, sma
     full = start(place, cpus=1)
     output, _ = full.communicate()
     assert full.returncode == 1, output
-    assert re.search(r"failed: one × davis16-val.*segment c: the disk is full .*No space left", output), output
+    assert re.search(
+        rf"failed: one × davis16-val.*segment c: the disk is full: no room at {re.escape(str(small_disk))} ", output
+    ), output
+    assert "segment c had written " in output
+    assert "Traceback" not in output
     assert labels(place) == {f"segment {name}" for name in NAMES if name != "c"}
     kept = published(place)
 

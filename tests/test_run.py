@@ -93,11 +93,9 @@ def test_the_plan_is_printed_and_nothing_is_run(tmp_path: Path, capsys: pytest.C
         (FIRST.replace("davis16-val", "davis17-val"), [], "DAVIS 2017 not found"),
         (FIRST, ["--scale", "huge"], "huge"),
         (FIRST, ["--all"], "--plan"),
-        (FIRST, ["--time-limit", "0"], "--time-limit 0"),
         (FIRST, ["--scale", "paper", "--gpus", "0"], "--yes"),
         (FIRST, ["--data", "/absent"], "/absent"),
         (FIRST, ["--home", "/proc/home"], "/proc/home"),
-        (FIRST, ["--cpus", "0"], "--cpus"),
         (FIRST, ["--export", "/proc/masks"], "--export"),
     ],
 )

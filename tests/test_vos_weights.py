@@ -121,7 +121,7 @@ def test_a_worker_refuses_other_weights_than_planned(tmp_path: Path) -> None:
     torch.save(state(), tmp_path / "w.pth")
     file: WeightsFile = initial_weights(str(tmp_path / "w.pth"), "mobilenet_v2")[1]["weights"].value
     (tmp_path / "w.pth").write_text(POINTER)
-    with pytest.raises(WeightsError, match="not the file that was planned with"):
+    with pytest.raises(WeightsError, match="not the file planned with"):
         file.require()
     (tmp_path / "w.pth").unlink()
     with pytest.raises(WeightsError, match="no such weights file on"):

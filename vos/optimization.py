@@ -83,7 +83,7 @@ class TrainingRun:
 
     def write_curve(self, path: Path) -> None:
         """Write `step,name,value`: `loss`, the mean of each ten steps, and `validation loss` if videos are held out."""
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["step", "name", "value"])
             writer.writerows((step, "loss", repr(value)) for step, value in self.curve)

@@ -87,7 +87,8 @@ def run_timing(
     torch.set_num_threads(task.cpus)
     video, config = task.data["video"], task.config
     result = measure_seconds(video, segmenter, config, task.device, fine_tuning, scale_up=scale_up)
-    (task.folder / "timing.json").write_text(json.dumps(result | {"threads": task.cpus}, indent=1, sort_keys=True))
+    text = json.dumps(result | {"threads": task.cpus}, indent=1, sort_keys=True)
+    (task.folder / "timing.json").write_text(text, encoding="utf-8")
 
 
 def weights_of(task: Task) -> str:

@@ -42,12 +42,12 @@ class WeightsFile:
         return str(self.path)
 
     def require(self) -> Path:
-        """Return the path. Raises WeightsError if the file is missing or has changed, which may be so on one node only."""
+        """Return the path. Raises WeightsError if the file is missing or has changed, perhaps on one node only."""
         if not self.path.is_file():
             raise WeightsError(f"{self.path}: no such weights file on {os.uname().nodename}; put it there")
         if sha256_of(self.path) != self.digest:
             raise WeightsError(
-                f"{self.path}: on {os.uname().nodename} not the file that was planned with (SHA-256 {self.digest[:16]}…); "
+                f"{self.path}: not the file planned with, on {os.uname().nodename} (SHA-256 {self.digest[:8]}); "
                 "put that one there, or give the same command again to plan with this one"
             )
         return self.path
@@ -64,7 +64,7 @@ def read_tensors(path: Path, advice: str = _AGAIN, *, device: str = "cpu") -> An
     except pickle.UnpicklingError as error:
         if found := _pickled(path, str(error)):
             raise WeightsError(
-                f"{path}: holds Python objects besides tensors ({found}), which are not loaded, as they may run any code; "
+                f"{path}: holds Python objects besides tensors ({found}), which may run any code and are not loaded; "
                 "where you trust the file, save the state dict of its network alone: "
                 "torch.save(network.state_dict(), FILE)"
             ) from None

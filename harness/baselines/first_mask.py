@@ -69,7 +69,7 @@ def measure(task: Task) -> None:
     for _ in range(len(video)):
         mask.copy()
     seconds = (time.perf_counter() - start) / len(video)
-    (task.folder / "timing.json").write_text(json.dumps({"seconds_per_frame": seconds, "video": video.name}))
+    (task.folder / "timing.json").write_text(json.dumps({"seconds_per_frame": seconds, "video": video.name}), "utf-8")
 
 
 def _first(video: Sequence) -> NDArray[np.uint8]:

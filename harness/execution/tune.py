@@ -250,7 +250,7 @@ def _cause(stage: Stage, store: Store, trial: Any) -> str:
     text = ""
     if trial is not None and trial.error_file:
         with suppress(OSError):
-            text = Path(trial.error_file).read_text(errors="replace")
+            text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     last = text.strip().splitlines()[-1] if text.strip() else ""
     if "OutOfMemoryError" in text or "OOM kill reason" in text:
         return "out of memory, killed by Ray"

@@ -181,7 +181,7 @@ def _progress_writer(path: Path) -> Callable[[float, str], None]:
             last = now
             with atomic_file(path) as draft:
                 text = "".join(filter(str.isprintable, message))
-                draft.write_text(json.dumps({"share": float(share), "words": text}))
+                draft.write_text(json.dumps({"share": float(share), "words": text}), encoding="utf-8")
 
     return progress
 

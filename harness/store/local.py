@@ -103,7 +103,7 @@ class Store:
             for name in sorted(_NOT_STAGES):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             probe = self.root / "work" / f"probe-{os.getpid()}"
-            probe.write_text("")
+            probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
             raise write_error(self.home, error) from None
@@ -264,7 +264,7 @@ class Store:
     def log_tail(self, key: str, lines: int = 30) -> str:
         """Return the last lines that a running or failed stage has printed."""
         try:
-            text = (self.root / "work" / key / "log.txt").read_text(errors="replace")
+            text = (self.root / "work" / key / "log.txt").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
         return "\n".join(text.splitlines()[-lines:])

@@ -169,7 +169,7 @@ class Publisher:
             (folder / "data").mkdir()
             for file in model["files"]:
                 (folder / "data" / file).symlink_to(Path(model["folder"]) / file)
-            (folder / "data" / "config.json").write_text(json.dumps(model["config"], indent=1))
+            (folder / "data" / "config.json").write_text(json.dumps(model["config"], indent=1), encoding="utf-8")
             _write_mlmodel(folder, made.model_id, model)
             self.client.log_model_artifacts(made.model_id, str(folder))
         self.client.finalize_logged_model(made.model_id, "READY")
