@@ -64,7 +64,8 @@ def run_stages(
     active: dict[str, Any] = {}
 
     def job_of(stage: Stage) -> _Parcel:
-        return _Parcel(make_job(stage, store, threads(stage, cluster.cores), revision, time_limit), stop)
+        cpus = threads(stage, cluster.cores_for(stage.resources))
+        return _Parcel(make_job(stage, store, cpus, revision, time_limit), stop)
 
     tuner = tune.Tuner(
         tune.with_resources(_trial, lambda config: _placement(config["job"].stage, cluster)),
@@ -112,6 +113,8 @@ def _pending_trials(count: int) -> Iterator[None]:
 def _trial(config: dict[str, Any]) -> None:
     parcel: _Parcel = config["job"]
     if not parcel.stop.exists() and not is_stopped(parcel.job):  # Tune cannot withdraw a trial that waits for its turn
+        if not parcel.stage.resources.gpus:  # Ray sets it for stages with GPUs only; others must not touch theirs
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         work(parcel.job, wait=False)
         release_memory()
 
@@ -208,7 +211,7 @@ def _placement(stage: Stage, cluster: Cluster) -> Any:
     from ray import tune
 
     wanted = stage.resources
-    bundle = {"CPU": min(wanted.cpus, float(cluster.cores))}
+    bundle = {"CPU": min(wanted.cpus, float(cluster.cores_for(wanted)))}
     if wanted.exclusive:  # all cores of one known machine, so that nothing else fits on it
         bundle = {"CPU": float(cluster.largest.cpus)}
         if cluster.largest.address:
