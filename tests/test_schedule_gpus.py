@@ -34,7 +34,9 @@ class PlacedConfig(Config):
 def placed(tag: str, resources: Resources, meeting: str = "") -> Stage:
     """Return a stage that writes where and when it ran."""
     config = PlacedConfig(tag=tag, meeting=meeting)
-    return Stage(name="placed", label=tag, run="tests.test_schedule_gpus:run_placed", config=config, resources=resources)
+    return Stage(
+        name="placed", label=tag, run="tests.test_schedule_gpus:run_placed", config=config, resources=resources
+    )
 
 
 def run_placed(task: Task) -> None:

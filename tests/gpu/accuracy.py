@@ -23,8 +23,14 @@ from vos.config import TrainingConfig
 from vos.optimization import TrainingRun
 from vos.segment import segment_video
 
+TRIAL = 6
+"""Steps whose seconds are taken for those of every step."""
+
 SHARE_OF_TRAINING = 0.92
 """Share of a training's seconds for which its steps are planned: the rest is for the unexpected."""
+
+SHARE_OF_PAPER = 0.6
+"""Share of the time of the part that the networks of the paper's size get."""
 
 FAREWELL = 4.0
 """Seconds before the end after which no further video is begun."""
@@ -32,16 +38,17 @@ FAREWELL = 4.0
 
 def paper_scale(context: Context) -> None:
     """Train and score networks of the paper's size."""
-    measure(context, context.size.config, batch=8)
+    now = time.time()
+    measure(context, context.size.config, now + SHARE_OF_PAPER * (context.until - now))
 
 
 def light_scale(context: Context) -> None:
     """Train and score the networks of the scale `light`; at the tiny size, the tiny ones."""
     tiny = context.size.config.propagation.backbone == "mini"
-    measure(context, context.size.config if tiny else scale_config("light"), batch=8)
+    measure(context, context.size.config if tiny else scale_config("light"), context.until)
 
 
-def measure(context: Context, config: DIPNetConfig, batch: int) -> None:
+def measure(context: Context, config: DIPNetConfig, until: float) -> None:
     """Train both networks, segment the val split without fine-tuning, and score it video by video."""
     begun = time.time()
     backbones = {"propagation": config.propagation.backbone, "segmentation": config.segmentation.backbone}
@@ -62,11 +69,11 @@ def measure(context: Context, config: DIPNetConfig, batch: int) -> None:
     }
     per_frame = _seconds_per_frame(context, untrained, options)
     frames = sum(len(sequence) - 1 for sequence in context.benchmark)
-    left = context.until - time.time() - FAREWELL
+    left = until - time.time() - FAREWELL
     seconds = min(max(left - 1.15 * per_frame * frames, 0.3 * left) / 2, context.size.training)
     trained = {}
     for kind, network in untrained.items():
-        training = short_training(kind, weights[kind], batch)
+        training = short_training(kind, weights[kind], context.size.batch)
         learn: Any = train_propagation
         if kind == "segmentation":
             learn = partial(train_segmentation, coarse_size=config.propagation.coarse_size)
@@ -74,7 +81,7 @@ def measure(context: Context, config: DIPNetConfig, batch: int) -> None:
     segmentation = for_inference(trained["segmentation"], context.device)
     networks = Networks(for_inference(trained["propagation"], context.device), segmentation, [segmentation])
     context.note(seconds_before_scoring=time.time() - begun)
-    _score(context, networks, options)
+    _score(context, networks, options, until)
 
 
 def _seconds_per_frame(context: Context, networks: dict[str, Any], options: Any) -> float:
@@ -104,10 +111,10 @@ def _train(context: Context, kind: str, network: Any, training: TrainingConfig, 
     more = {"first": False} if kind == "propagation" else {}  # no calibration
     learn(trial, context.training, config(2), run=run(), **more)
     begun = time.perf_counter()
-    learn(trial, context.training, config(8), run=run(), **more)
-    per_step = (time.perf_counter() - begun) / 8
+    learn(trial, context.training, config(TRIAL), run=run(), **more)
+    per_step = (time.perf_counter() - begun) / TRIAL
     del trial
-    steps = max(10, int(SHARE_OF_TRAINING * seconds / per_step))
+    steps = max(2, int(SHARE_OF_TRAINING * seconds / per_step))
     end = time.time() + seconds
 
     def stop(share: float, text: str) -> None:
@@ -123,7 +130,7 @@ def _train(context: Context, kind: str, network: Any, training: TrainingConfig, 
     return network
 
 
-def _score(context: Context, networks: Networks, options: Any) -> None:
+def _score(context: Context, networks: Networks, options: Any, until: float) -> None:
     """Score video after video, and report the means over those so far."""
     segmenter = make_segmenter(networks, options, context.device)
     scores: list[SequenceScores] = []
@@ -131,7 +138,7 @@ def _score(context: Context, networks: Networks, options: Any) -> None:
     frames, begun = 0, time.perf_counter()
     seconds = 0.0
     for number, sequence in enumerate(context.benchmark, start=1):
-        if scores and time.time() + seconds > context.until - FAREWELL:
+        if scores and time.time() + seconds > until - FAREWELL:
             break  # the figures say of how many videos they are
         start = time.perf_counter()
         masks = list(segment_video(sequence, segmenter))

@@ -36,8 +36,9 @@ from vos.segment import segment_video
 from vos.timing import _synchronize, measure_seconds
 
 VIDEOS = [Squares(), Squares(seed=1), Squares(objects=2, seed=2)]
+STEPS = 8
 KINDS = ("propagation", "segmentation")
-PLAIN = TrainingConfig(iterations=6, batch=4, learning_rate=0.01, batch_norm="frozen")
+PLAIN = TrainingConfig(batch=2, learning_rate=0.01, batch_norm="frozen")
 LEARNING = TrainingConfig(batch=4, optimizer="adamw", learning_rate=4e-3, batch_norm="train")
 BEYOND = {
     "confident_omega": True,
@@ -134,7 +135,7 @@ def autocast(context: Context) -> None:
             first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
             first.register_forward_hook(lambda _module, _inputs, output, types=types: types.append(output.dtype))
             run = TrainingRun(seed=0, device=context.device, amp=amp)
-            optimize(network, objective_of(kind, network, PLAIN), PLAIN, 2, run)
+            optimize(network, objective_of(kind, network, PLAIN), PLAIN, 1, run)
             losses.append(run.curve[-1][1])
             wanted = torch.bfloat16 if amp else torch.float32
             context.require(set(types) == {wanted}, f"{kind}, amp {amp}: convolutions yield {set(types)}")
@@ -219,16 +220,16 @@ def checkpoints(context: Context) -> None:
     """Stop trainings after a checkpoint and resume them, on the device and on the other one; save and load networks."""
     other = "cpu" if context.gpu else context.device
     for optimizer in ("sgd", "adamw"):
-        config = PLAIN.model_copy(update={"optimizer": optimizer, "learning_rate": 1e-3})
-        whole = stepped(context.device, config, 20)
+        config = PLAIN.model_copy(update={"optimizer": optimizer, "learning_rate": 1e-3, "batch": 1})
+        whole = stepped(context.device, config, STEPS)
         ways = (context.device, context.device), (context.device, other), (other, context.device)
         for first, second in dict.fromkeys(ways):
             folder = context.scratch / f"{optimizer}-{first}-{second}".replace(":", "")
             folder.mkdir()
             with checkpoint_at_once(), suppress(KilledError):
-                stepped(first, config, 20, folder, stop=True)
+                stepped(first, config, STEPS, folder, stop=True)
             context.require((folder / vos.optimization.CHECKPOINT).exists(), "no checkpoint was written")
-            resumed = stepped(second, config, 20, folder)
+            resumed = stepped(second, config, STEPS, folder)
             changed = difference(whole, resumed)
             context.note(**{f"{optimizer}_{first}_to_{second}": changed})
             limit = 1e-3 if optimizer == "sgd" else 1e-2  # AdamW makes much of gradients that are almost zero
@@ -327,7 +328,7 @@ def timing(context: Context) -> None:
 def seeds(context: Context) -> None:
     """Train twice from one seed: equal up to the order of sums, which a GPU does not fix."""
     for kind in KINDS:
-        runs = [stepped(context.device, PLAIN, 10, kind=kind) for _ in range(2)]
+        runs = [stepped(context.device, PLAIN, 5, kind=kind) for _ in range(2)]
         changed = difference(*runs)
         context.note(**{f"{kind}_differ_by": changed})
         context.require(changed <= (1e-3 if context.gpu else 0), f"{kind}: two trainings differ by {changed}")
@@ -365,13 +366,14 @@ class KilledError(Exception):
 
 @contextmanager
 def checkpoint_at_once() -> Iterator[None]:
-    """Write a checkpoint whenever one may be written, not once a minute."""
-    before = vos.optimization.CHECKPOINT_SECONDS
-    vos.optimization.CHECKPOINT_SECONDS = -1.0
+    """Write a checkpoint in the middle of STEPS steps, not once a minute."""
+    module = vos.optimization
+    before = module.CHECKPOINT_SECONDS, module.CURVE_STEPS
+    module.CHECKPOINT_SECONDS, module.CURVE_STEPS = -1.0, STEPS // 2
     try:
         yield
     finally:
-        vos.optimization.CHECKPOINT_SECONDS = before
+        module.CHECKPOINT_SECONDS, module.CURVE_STEPS = before
 
 
 def network_of(kind: str, config: DIPNetConfig, seed: int = 0) -> Any:

@@ -10,11 +10,11 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import cv2
 import torch
 
 from harness.hardware import cores
 from tests.gpu.context import Context
-from tests.gpu.plan import PLAN
 from tests.gpu.sizes import size_of
 
 UNUSABLE = 3
@@ -24,6 +24,7 @@ UNUSABLE = 3
 def main() -> int:
     """Run the lines, each with its own verdict; return an exit status."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--plan", required=True, help="module with a PLAN")
     parser.add_argument("--lines", required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--size", required=True)
@@ -31,9 +32,12 @@ def main() -> int:
     parser.add_argument("--until", type=float, required=True)
     parser.add_argument("--events", type=Path, required=True)
     options = parser.parse_args()
-    lines = {line.name: line for line in PLAN}
-    # The networks of the tiny size are too small to share among threads.
-    torch.set_num_threads(min(cores(), 16) if options.device.startswith("cuda") else 1)
+    lines = {line.name: line for line in importlib.import_module(options.plan).PLAN}
+    if options.device.startswith("cuda"):
+        torch.set_num_threads(min(cores(), 16))
+    else:  # the networks of the tiny size are too small to share among threads
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
     with options.events.open("a") as events, tempfile.TemporaryDirectory(prefix="gpu-check-") as scratch:
         context = Context(
             device=options.device,
@@ -48,9 +52,9 @@ def main() -> int:
             context.emit("running")
             module, _, function = lines[name].function.partition(":")
             try:
-                getattr(importlib.import_module(f"tests.gpu.{module}"), function)(context)
+                getattr(importlib.import_module(module), function)(context)
             except Exception:  # noqa: BLE001  whatever a line raises is its result, and the next one runs
-                context.emit("error", traceback=traceback.format_exc())
+                context.emit("error", traceback=traceback.format_exc(), problems=context.problems)
                 if not _usable(context):
                     return UNUSABLE
             else:

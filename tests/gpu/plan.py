@@ -15,7 +15,7 @@ class Line:
     """Key of PARTS."""
 
     function: str
-    """`module:function` in `tests.gpu`, which is called with a Context."""
+    """`module:function`, which is called with a Context."""
 
     seconds: float
     """Expected on an H100; estimated until a run is recorded."""
@@ -45,7 +45,7 @@ PARTS: Mapping[str, Part] = {
 
 
 def _branch(name: str, seconds: float, about: str, *, limit: float = 40) -> Line:
-    function = f"branches:{name.replace(' ', '_').replace('-', '_')}"
+    function = f"tests.gpu.branches:{name.replace(' ', '_').replace('-', '_')}"
     return Line(name=name, part="a", function=function, seconds=seconds, limit=limit, about=about)
 
 
@@ -68,7 +68,7 @@ PLAN = (
     Line(
         name="propagation steps",
         part="b",
-        function="speed:propagation_steps",
+        function="tests.gpu.speed:propagation_steps",
         seconds=15,
         limit=60,
         about="training step of the propagation network",
@@ -76,7 +76,7 @@ PLAN = (
     Line(
         name="segmentation steps",
         part="b",
-        function="speed:segmentation_steps",
+        function="tests.gpu.speed:segmentation_steps",
         seconds=25,
         limit=80,
         about="training step of the segmentation network",
@@ -84,7 +84,7 @@ PLAN = (
     Line(
         name="one object",
         part="b",
-        function="speed:one_object",
+        function="tests.gpu.speed:one_object",
         seconds=20,
         limit=60,
         about="segmenting with one object, without fine-tuning",
@@ -92,7 +92,7 @@ PLAN = (
     Line(
         name="one-shot seconds",
         part="b",
-        function="speed:one_shot",
+        function="tests.gpu.speed:one_shot",
         seconds=30,
         limit=80,
         about="fine-tuning as the paper counts it; the paper's seconds per frame: 1.09 (DIPNet), 0.70 (DIPNet*)",
@@ -100,7 +100,7 @@ PLAN = (
     Line(
         name="three objects",
         part="b",
-        function="speed:three_objects",
+        function="tests.gpu.speed:three_objects",
         seconds=20,
         limit=60,
         about="segmenting with three objects",
@@ -108,7 +108,7 @@ PLAN = (
     Line(
         name="ten objects",
         part="b",
-        function="speed:ten_objects",
+        function="tests.gpu.speed:ten_objects",
         seconds=35,
         limit=80,
         about="segmenting with ten objects",
@@ -116,17 +116,17 @@ PLAN = (
     Line(
         name="accuracy, paper scale",
         part="c",
-        function="accuracy:paper_scale",
-        seconds=170,
-        limit=600,
+        function="tests.gpu.accuracy:paper_scale",
+        seconds=145,
+        limit=330,
         about="networks of the paper's size, trained on the packed train split, scored on the packed val split",
     ),
     Line(
         name="accuracy, light scale",
         part="c",
-        function="accuracy:light_scale",
-        seconds=110,
-        limit=600,
+        function="tests.gpu.accuracy:light_scale",
+        seconds=95,
+        limit=330,
         about="the same with the networks of the scale `light`",
     ),
 )

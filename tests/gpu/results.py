@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import atomic_file
-from tests.gpu.plan import PARTS, PLAN
-
-FINAL = ("passed", "failed", "error", "killed", "skipped")
+from tests.gpu.plan import Line, Part
 
 
 class Results:
     """State and figures of every line."""
 
-    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, about: Mapping[str, Any], plan: tuple[Line, ...], parts: Mapping[str, Part]
+    ) -> None:
+        self.folder, self.plan, self.parts = folder, plan, parts
         self.about = dict(about)
         self.begun = time.time()
         self.lines: dict[str, dict[str, Any]] = {}
@@ -36,7 +36,7 @@ class Results:
         seconds = time.time() - self.begun
         lines = [
             {"part": line.part, "name": line.name, "expected_seconds": line.seconds, **self.lines[line.name]}
-            for line in PLAN
+            for line in self.plan
             if line.name in self.lines
         ]
         content = {**self.about, "seconds": seconds, "lines": lines}
@@ -47,15 +47,15 @@ class Results:
     @property
     def good(self) -> bool:
         """Whether every line has passed."""
-        return all(self.lines.get(line.name, {}).get("state") == "passed" for line in PLAN)
+        return all(self.lines.get(line.name, {}).get("state") == "passed" for line in self.plan)
 
     def table(self) -> str:
         """Return everything as Markdown, a table for each part."""
         about = ", ".join(f"{key} {shown(value)}" for key, value in self.about.items())
         rows = [f"{about}; {time.time() - self.begun:.0f} s in all."]
-        for key, part in PARTS.items():
+        for key, part in self.parts.items():
             rows += ["", f"**{part.title}**", "", "| line | outcome | s | figures |", "|---|---|---:|---|"]
-            for line in PLAN:
+            for line in self.plan:
                 if line.part == key:
                     found = self.lines.get(line.name, {"state": "not begun", "seconds": 0.0, "values": {}})
                     figures = [f"{name.replace('_', ' ')} {shown(value)}" for name, value in found["values"].items()]

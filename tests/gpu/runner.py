@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import json
 import os
@@ -16,12 +17,12 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.gpu.plan import PARTS, PLAN, Line
+from tests.gpu.plan import Line, Part
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT = 120.0
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = options.device or _device()
         check = Check(options.pack.absolute(), options.out, Path(folder), device, options.size, end)
         check.run()
-    print(check.results.table())
+    print((options.out / "table.md").read_text())
     return 0 if check.results.good else 1
 
 
@@ -84,11 +85,22 @@ class _Progress:
 class Check:
     """One run of all lines."""
 
-    def __init__(self, pack: Path, out: Path, folder: Path, device: str, size: str | None, end: float) -> None:
+    def __init__(
+        self,
+        pack: Path,
+        out: Path,
+        folder: Path,
+        device: str,
+        size: str | None,
+        end: float,
+        plan: str = "tests.gpu.plan",
+    ) -> None:
         from harness.hardware import code_revision, describe_hardware
         from tests.gpu.results import Results
 
-        self.pack, self.folder, self.device, self.end = pack, folder, device, end
+        self.pack, self.folder, self.device, self.end, self.module = pack, folder, device, end, plan
+        self.plan: tuple[Line, ...] = importlib.import_module(plan).PLAN
+        self.parts: Mapping[str, Part] = importlib.import_module(plan).PARTS
         self.size = size or ("paper" if device.startswith("cuda") else "tiny")
         self.begun = time.time()
         self.patience = 1.0 if device.startswith("cuda") else CPU_PATIENCE
@@ -101,20 +113,16 @@ class Check:
             "revision": code_revision(),
             "data": json.loads((pack / "pack.json").read_text())["text"],
         }
-        self.results = Results(out, about)
+        self.results = Results(out, about, self.plan, self.parts)
         self.results.write()
 
     def run(self) -> None:
         """Run all parts, each until its share of the time is over."""
-        for key, part in PARTS.items():
+        for key, part in self.parts.items():
             end = self.begun + part.share * (self.end - self.begun)
-            waiting = [line for line in PLAN if line.part == key]
+            waiting = [line for line in self.plan if line.part == key]
             while waiting and time.time() < end:
-                # What is left of the last part is shared by its lines; the other parts have limits of their own.
-                ends = end if key != "c" or len(waiting) == 1 else time.time() + 0.6 * (end - time.time())
-                chosen = waiting[:1] if key == "c" else waiting
-                rest = self._process(chosen, ends)
-                waiting = rest + (waiting[1:] if key == "c" else [])
+                waiting = self._process(waiting, end)
             for line in waiting:
                 self.results.update(line.name, "skipped", problems=["no time was left"])
 
@@ -123,7 +131,8 @@ class Check:
         events, log = self.folder / "events.jsonl", self.folder / "log.txt"
         events.write_text("")
         command = [
-            *(sys.executable, "-m", "tests.gpu.part", "--lines", ";".join(line.name for line in lines)),
+            *(sys.executable, "-m", "tests.gpu.part", "--plan", self.module),
+            *("--lines", ";".join(line.name for line in lines)),
             *("--device", self.device, "--size", self.size, "--pack", str(self.pack)),
             *("--until", str(end), "--events", str(events)),
         ]

@@ -39,6 +39,9 @@ class Size:
     learning: int
     """Training steps of the small networks whose masks are compared."""
 
+    batch: int
+    """Samples per step of a training for scores."""
+
     training: float
     """Most seconds of a training for scores; the time limit usually ends it earlier."""
 
@@ -46,8 +49,10 @@ class Size:
 def size_of(name: str) -> Size:
     """Return a size by its name: `paper` or `tiny`."""
     if name == "tiny":
-        return Size(config=TINY_CONFIG, frame=None, steps=2, frames=2, learning=10, training=1.0)
-    return Size(config=scale_config("paper"), frame=(480, 854), steps=10, frames=8, learning=200, training=300.0)
+        return Size(config=TINY_CONFIG, frame=None, steps=2, frames=2, learning=3, batch=2, training=1.0)
+    return Size(
+        config=scale_config("paper"), frame=(480, 854), steps=10, frames=8, learning=200, batch=8, training=300.0
+    )
 
 
 def scale_config(name: str) -> DIPNetConfig:
