@@ -23,9 +23,6 @@ from vos.config import TrainingConfig
 from vos.optimization import TrainingRun
 from vos.segment import segment_video
 
-TRIAL = 6
-"""Steps whose seconds are taken for those of every step."""
-
 SHARE_OF_TRAINING = 0.92
 """Share of a training's seconds for which its steps are planned: the rest is for the unexpected."""
 
@@ -108,11 +105,12 @@ def _train(context: Context, kind: str, network: Any, training: TrainingConfig, 
         return training.model_copy(update={"iterations": steps})
 
     trial = copy.deepcopy(network)
+    some = 2 * context.size.steps
     more = {"first": False} if kind == "propagation" else {}  # no calibration
     learn(trial, context.training, config(2), run=run(), **more)
     begun = time.perf_counter()
-    learn(trial, context.training, config(TRIAL), run=run(), **more)
-    per_step = (time.perf_counter() - begun) / TRIAL
+    learn(trial, context.training, config(some), run=run(), **more)
+    per_step = (time.perf_counter() - begun) / some
     del trial
     steps = max(2, int(SHARE_OF_TRAINING * seconds / per_step))
     end = time.time() + seconds

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -344,9 +345,13 @@ def memory(context: Context) -> None:
     with context.peak() as peak:
         tuned = fine_tune_on("objects", network, frame, objects, config, 0.25, 32, run, 1)
     context.require(all(value.grad is None for net in tuned for value in net.parameters()), "gradients are kept")
+    uncollected = context.allocated() - before
+    gc.collect()
     kept = context.allocated() - before
     weights = sum(value.numel() * value.element_size() for net in tuned for value in net.state_dict().values())
-    context.note(kept_gb=kept / 1e9, weights_gb=weights / 1e9, peak_gb=peak())
+    context.note(
+        kept_before_collection_gb=uncollected / 1e9, kept_gb=kept / 1e9, weights_gb=weights / 1e9, peak_gb=peak()
+    )
     context.require(kept <= 1.1 * weights + 64e6, f"{kept / 1e6:.0f} MB are kept for weights of {weights / 1e6:.0f} MB")
     segmenter = make_segmenter(context.networks(TINY_CONFIG), TINY_CONFIG.inference(multi_object=True), context.device)
     sizes = [context.allocated() for _ in segment_video(Squares(objects=3, length=12), segmenter)]
@@ -383,12 +388,14 @@ def network_of(kind: str, config: DIPNetConfig, seed: int = 0) -> Any:
     return new_segmentation(config.segmentation, "none", seed)
 
 
-def objective_of(kind: str, network: Any, config: TrainingConfig, videos: Any = VIDEOS) -> Objective:
+def objective_of(
+    kind: str, network: Any, config: TrainingConfig, videos: Any = VIDEOS, sizes: DIPNetConfig = TINY_CONFIG
+) -> Objective:
     """Return what a network of this kind is to learn."""
     if kind == "propagation":
         return propagation_objective(network, videos, config)
     draw: Callable[[np.random.Generator], Any] = lambda rng: draw_views(videos, config, network.config.size, rng)  # noqa: E731
-    return frame_objective(network, config.coarse, TINY_CONFIG.propagation.coarse_size).of_views(draw)
+    return frame_objective(network, config.coarse, sizes.propagation.coarse_size).of_views(draw)
 
 
 def stepped(

@@ -35,6 +35,7 @@ def main() -> int:
     lines = {line.name: line for line in importlib.import_module(options.plan).PLAN}
     if options.device.startswith("cuda"):
         torch.set_num_threads(min(cores(), 16))
+        torch.zeros(1, device=options.device)  # starts the device before the first line's clock
     else:  # the networks of the tiny size are too small to share among threads
         torch.set_num_threads(1)
         cv2.setNumThreads(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from dipnet.config import OneShotPart
-from dipnet.segmenter import make_segmenter
+from dipnet.segmenter import Networks, make_segmenter
 from dipnet.train_segmentation import fine_tune_on, frame_objective
 from harness.datasets import Sequence
 from harness.hardware import cores
@@ -84,7 +85,7 @@ def segmentation_steps(context: Context) -> None:
 def _steps(context: Context, kind: str, training: TrainingConfig) -> None:
     config, repeat = context.size.config, context.size.steps
     network = network_of(kind, config)
-    objective = objective_of(kind, network, training, context.training)
+    objective = objective_of(kind, network, training, context.training, config)
     drawn = objective.draw(np.random.default_rng(0))
     for name in context.precisions:
         run = TrainingRun(seed=0, device=context.device, amp=name == "bf16" and context.gpu)
@@ -93,7 +94,8 @@ def _steps(context: Context, kind: str, training: TrainingConfig) -> None:
             context.note(**{f"{name}_seconds": context.seconds(step, repeat), f"{name}_peak_gb": peak()})
             del step
     plain = contiguous(network)
-    plain_objective = objective_of(kind, plain, training, context.training)
+    network.to("cpu")  # its weights are not to count for the plain code
+    plain_objective = objective_of(kind, plain, training, context.training, config)
     optimizer = torch.optim.SGD(plain.parameters(), training.learning_rate, training.momentum)
     batch = {name: tensor.contiguous().to(context.device) for name, tensor in drawn.items()}
     with precision("fp32"), context.peak() as peak:
@@ -149,7 +151,10 @@ def _frames(context: Context, objects: int) -> None:
     """Time DIPNet and, without the crop, DIPNet*; compare the plain code's masks with the project's."""
     count = context.size.frames
     video = Strips.of(context.benchmark[0], objects, count + 1, context.size.frame)
-    networks = context.networks(context.size.config)
+    loaded = context.networks(context.size.config)
+    assert loaded.frame_segmentation is not None
+    each = [copy.deepcopy(loaded.frame_segmentation) for _ in video.object_ids]  # as fine-tuning leaves one for each
+    networks = Networks(loaded.propagation, loaded.frame_segmentation, each)
     context.note(objects=len(video.object_ids), frame=f"{video.ids.shape[1]}×{video.ids.shape[0]}")
     for title, crop in (("dipnet", True), ("without_crop", False)):
         config = context.size.config.model_copy(update={"crop": crop}).inference(multi_object=objects > 1)

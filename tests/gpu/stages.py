@@ -62,7 +62,7 @@ def run_stages(context: Context) -> None:
     pairs = zip(segment_video(VIDEO, segmenter), files, strict=True)
     differing = np.mean([mask != read_mask(file) for mask, file in pairs])
     context.note(pixels_differing_when_loaded=float(differing))
-    context.require(differing <= 0.001, f"networks that are loaded again give other masks: {differing:.2%}")
+    context.require(differing <= 0.01, f"networks that are loaded again give other masks: {differing:.2%}")
 
 
 def _run(stage: Stage, context: Context, done: dict[str, Path]) -> Path:
