@@ -41,10 +41,11 @@ class RegionPass:
         self.previous = objects
         if self.network is None or self.dynamic is None:
             return
-        visible = torch.from_numpy(_with_foreground(objects).any((1, 2))).to(self.device)
-        if self.config.omega > 0 and bool(visible.any()):
+        visible = _with_foreground(objects).any((1, 2))
+        if self.config.omega > 0 and visible.any():
             estimated = self._encode(self.network, frame, objects, box)
-            self.dynamic = update_identity(self.dynamic, estimated, visible, self._omega(objects, scores))
+            shown = torch.from_numpy(visible).to(self.device)
+            self.dynamic = update_identity(self.dynamic, estimated, shown, self._omega(objects, scores))
 
     def step(
         self, frame: Image, box: Box, segmentation: Sequence[SegmentationNetwork | None]

@@ -95,7 +95,8 @@ def run_time(task: Task) -> None:
     margin = inference.crop_margin if inference.crop else None
 
     def tune(part: OneShotPart, steps: int) -> None:
-        run = TrainingRun(seed=0, device=task.device, amp=inference.amp and task.device == "cuda")
+        gpu = task.device == "cuda"
+        run = TrainingRun(seed=0, device=task.device, amp=inference.amp and gpu, loaders=task.cpus if gpu else 0)
         fine_tune_on(part, network, frame, objects, one_shot, margin, inference.coarse_size, run, steps)
 
     parts: list[OneShotPart] = ["frame", "objects"] if inference.crop or len(objects) > 1 else ["frame"]

@@ -17,16 +17,20 @@ def cores() -> int:
 @cache
 def gpu_names() -> tuple[str, ...]:
     """Return the names of the NVIDIA GPUs that this process may use, as nvidia-smi reports them."""
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    command = ["nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):  # no NVIDIA driver, or none that works
         return ()
-    names = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    found = [[part.strip() for part in line.split(",", 2)] for line in done.stdout.splitlines() if line.strip()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        names = names[: len([number for number in visible.split(",") if number.strip() not in ("", "-1")])]
-    return tuple(names)
+    if visible is None or not found:
+        return tuple(name for _, _, name in found)
+    chosen = [entry.strip() for entry in visible.split(",") if entry.strip() not in ("", "-1")]
+    return tuple(
+        next((name for index, uuid, name in found if entry == index or uuid.startswith(entry)), found[0][2])
+        for entry in chosen
+    )
 
 
 def describe_hardware(*, gpu: bool) -> str:

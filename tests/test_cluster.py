@@ -36,7 +36,13 @@ def test_exclusive_stages_go_to_the_node_with_most_gpus_then_cores() -> None:
     nodes = node("a", 64), node("b", 8, gpus=1), node("c", 16, gpus=1)
     cluster = Cluster(nodes=nodes, storage=Path("unused"))
     assert cluster.largest.id == "c"
-    assert (cluster.cpus, cluster.gpus, cluster.cores) == (88, 2, 64)
+    assert (cluster.cpus, cluster.gpus) == (88, 2)
+
+
+def test_a_stage_gets_no_more_cores_than_a_node_with_its_gpus_has() -> None:
+    cluster = Cluster(nodes=(node("big", 64), node("gpu", 2, gpus=1)), storage=Path("unused"))
+    assert cluster.cores_for(Resources()) == 64
+    assert cluster.cores_for(Resources(gpus=0.5)) == 2
 
 
 def test_a_node_that_does_not_see_the_store_is_reported(tmp_path: Path) -> None:

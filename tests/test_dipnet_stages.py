@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -291,3 +292,19 @@ def test_every_training_stage_writes_a_network_for_mlflow() -> None:
     described = [describe(stage.run, stage.identity.config) for stage in stages.values() if stage.name == "train"]
     assert sorted(entry["kind"] for entry in described if entry) == ["propagation"] * 2 + ["segmentation"] * 2
     assert all(describe(s.run, s.identity.config) is None for s in stages.values() if s.name != "train")
+
+
+def test_stages_on_a_gpu_reserve_the_cores_that_feed_it() -> None:
+    request = CellRequest(
+        config=resolve(DIPNetConfig, TINY, "test"),
+        sequences={"a": Data(name="a", digest="a", value=Squares(length=4))},
+        multi_object=False,
+        training={"pretraining": None, "offline": VIDEOS},
+        missing={"pretraining": "no VOC"},
+        gpus=0.5,
+    )
+    shares = replace(request, gpus=0.0), request, replace(request, gpus=2.0)
+    found = [{(s.name, s.resources.cpus) for s in reached(METHOD.plan(one).segment["a"]).values()} for one in shares]
+    assert {cpus for _, cpus in found[0]} == {1}
+    assert {cpus for _, cpus in found[1]} == {2}
+    assert found[2] == {("train", 8), ("finetune", 4), ("segment", 4)}

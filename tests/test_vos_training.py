@@ -259,3 +259,22 @@ def test_defaults_are_the_paper_s() -> None:
     for config in (trainings.pretraining, trainings.offline, one_shot):
         assert (config.coarse.kernel, config.augmentation.flip, config.augmentation.crop) == (16, 0.5, 0.25)
         assert config.schedule == "constant"
+
+
+def test_batches_drawn_ahead_by_threads_change_no_weight() -> None:
+    networks = [train("segmentation", FROZEN, TrainingRun(seed=0, loaders=threads)) for threads in (0, 3)]
+    assert all(torch.equal(x, y) for x, y in zip(*(n.state_dict().values() for n in networks), strict=True))
+
+
+def test_an_error_in_a_thread_that_draws_is_the_error_of_the_training() -> None:
+    def draw(rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        raise ValueError("no object")
+
+    with pytest.raises(ValueError, match="no object"):
+        optimize(
+            nn.Linear(1, 1), Objective(draw, lambda *_: torch.zeros(())), FROZEN, 5, TrainingRun(seed=0, loaders=2)
+        )
+
+
+def test_a_trained_network_keeps_no_gradients() -> None:
+    assert all(value.grad is None for value in train("segmentation", FROZEN, TrainingRun(seed=0)).parameters())

@@ -7,7 +7,9 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +48,7 @@ class Objective:
     """What a network is to learn."""
 
     draw: Callable[[Generator], Batch]
-    """Draws a batch, on any device."""
+    """Draws a batch, on any device. What it draws depends on the generator only: threads may call it ahead of time."""
 
     loss: Callable[[Batch, Tensor], Tensor]
     """Loss of a part of a batch on the run's device, and `known` of the whole batch, by which a mean is to divide: the
@@ -69,13 +71,17 @@ class TrainingRun:
     amp: bool = False
     """bfloat16 autocast."""
 
+    loaders: int = 0
+    """Threads that draw batches ahead while a GPU computes; 0 draws each batch when its step begins."""
+
     world: World = field(default_factory=World)
     curve: list[tuple[int, float]] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
 
     def place(self, tensor: Tensor) -> Tensor:
         """Return the tensor on the device; images in channels-last order."""
-        return tensor.to(self.device, memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+        order = torch.channels_last if tensor.dim() == 4 else torch.preserve_format
+        return tensor.to(self.device, memory_format=order)
 
     def autocast(self) -> torch.autocast:
         """Return the context of mixed precision: bfloat16 if `amp` is set."""
@@ -115,11 +121,10 @@ def optimize(
     set_mode(network, config.batch_norm)
     step_of = run.world.wrap(_Step(network, objective), run.device)
     saved, recent = time.monotonic(), []
-    for step in range(start, steps):
+    for step, batch in drawn_batches(objective.draw, run.seed, range(start, steps), run.loaders):
         factor = _rate(config, step / steps)
         for group, rate in zip(optimizer.param_groups, base, strict=True):
             group["lr"] = rate * factor
-        batch = objective.draw(np.random.default_rng([run.seed, step]))
         optimizer.zero_grad(set_to_none=True)
         loss = _backward(step_of, batch, config.accumulate, run)
         if not math.isfinite(loss):
@@ -143,6 +148,7 @@ def optimize(
                 state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
                 save_tensors(state | {"curve": run.curve, "validation": run.validation}, run.scratch / CHECKPOINT)
                 saved = time.monotonic()
+    optimizer.zero_grad(set_to_none=True)  # the network is kept: its gradients take as much memory as its weights
     network.eval()
 
 
@@ -159,6 +165,28 @@ def settled(losses: list[float], patience: int | None) -> bool:
     if patience is None or len(losses) <= patience:
         return False
     return min(losses[-patience:]) >= min(losses[:-patience])
+
+
+def drawn_batches(
+    draw: Callable[[Generator], Batch], seed: int, steps: range, threads: int = 0
+) -> Iterator[tuple[int, Batch]]:
+    """Yield each step with its batch, drawn from the seed and the step only; threads draw up to `threads` ahead."""
+
+    def batch(step: int) -> Batch:
+        return draw(np.random.default_rng([seed, step]))
+
+    if not threads:
+        yield from ((step, batch(step)) for step in steps)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[int, Future[Batch]]] = deque()
+        for step in steps:
+            waiting.append((step, pool.submit(batch, step)))
+            if len(waiting) > threads:
+                number, future = waiting.popleft()
+                yield number, future.result()
+        for number, future in waiting:
+            yield number, future.result()
 
 
 class _Step(nn.Module):

@@ -1,4 +1,4 @@
-"""One training on several processes (`DistributedDataParallel`): NCCL between GPUs of one machine, gloo between CPUs.
+"""One training on several processes of a machine (`DistributedDataParallel`): NCCL if each has a GPU, else gloo.
 
 Every process draws the same batches from the same seeds and processes its share of each. Gradients are summed, so the
 weights are those of one process up to rounding, if batch norm is frozen. A checkpoint fits any number of processes."""
@@ -55,13 +55,11 @@ def process_group(size: int, follow: Callable[[World, str], object], device: str
     """Make this process the first of `size`; the others, started here, call `follow` with their World and device.
 
     `follow` must be picklable, and do the same steps as the body of the `with`. On `cuda` each process has a GPU of its
-    own. `meeting` is a file by which they find each other, made and removed here. Raises ParallelError if one of them
-    failed."""
+    own, or shares one if there are fewer. `meeting` is a file by which they find each other, made and removed here.
+    Raises ParallelError if one of them failed."""
     if size == 1:
         yield World()
         return
-    if device == "cuda" and torch.cuda.device_count() < size:
-        raise ParallelError(f"{size} processes and {torch.cuda.device_count()} GPUs; each needs one of its own")
     meeting.unlink(missing_ok=True)
     context = multiprocessing.get_context("spawn")
     others = [
@@ -94,8 +92,8 @@ def process_group(size: int, follow: Callable[[World, str], object], device: str
 
 
 def own_device(device: str, world: World) -> str:
-    """Return `cuda:1` for the second process; `cpu` for all."""
-    return f"{device}:{world.rank}" if device == "cuda" and world.size > 1 else device
+    """Return `cuda:1` for the second process, `cuda:0` if there is one GPU only; `cpu` for all."""
+    return f"cuda:{world.rank % torch.cuda.device_count()}" if device == "cuda" and world.size > 1 else device
 
 
 def _follow(follow: Callable[[World, str], object], world: World, device: str, meeting: Path) -> None:
@@ -111,9 +109,9 @@ def _join(world: World, device: str, meeting: Path) -> None:
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
     if device == "cuda":
-        torch.cuda.set_device(world.rank)
+        torch.cuda.set_device(world.rank % torch.cuda.device_count())
     dist.init_process_group(
-        "nccl" if device == "cuda" else "gloo",
+        "nccl" if device == "cuda" and torch.cuda.device_count() >= world.size else "gloo",  # NCCL shares no GPU
         store=dist.FileStore(str(meeting), world.size),  # type: ignore[attr-defined]
         rank=world.rank,
         world_size=world.size,

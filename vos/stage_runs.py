@@ -57,9 +57,14 @@ def fine_tuning_run(task: Task) -> TrainingRun:
     from vos.optimization import TrainingRun
 
     torch.set_num_threads(task.cpus)
-    amp = task.config.amp and task.device == "cuda"
+    gpu = task.device == "cuda"
     return TrainingRun(
-        seed=task.config.seed, failures=task.scratch, device=task.device, progress=task.progress, amp=amp
+        seed=task.config.seed,
+        failures=task.scratch,
+        device=task.device,
+        progress=task.progress,
+        amp=task.config.amp and gpu,
+        loaders=task.cpus if gpu else 0,
     )
 
 

@@ -18,6 +18,9 @@ from harness.stage import Data, Resources, Stage
 from vos.config import TrainingConfig, with_defaults
 from vos.weights import WeightsFile, check_downloads
 
+CORES_PER_GPU = 4
+"""CPU cores that a stage reserves per GPU: one issues its work, the others read and vary the next batches."""
+
 ROLES = {"pretraining": "pre-training", "offline": "off-line training"}
 """Training stages in their order, and what people call them."""
 
@@ -47,7 +50,7 @@ def train_stages(
                 config=config,
                 needs={"before": stage} if stage else {},
                 data={"videos": data, **file},
-                resources=Resources(gpus=request.gpus),
+                resources=resources_of(request.gpus),
             )
         else:
             notes.append(f"{ROLES[role]} skipped: {request.missing.get(role, 'no data for it')}")
@@ -96,8 +99,13 @@ def video_stage(
     **data: Data,
 ) -> Stage:
     """Return a stage (`finetune`, `segment` or an analysis) on one sequence, the `video` of its data."""
-    resources, inputs = Resources(gpus=min(request.gpus, 1)), {"video": request.sequences[video], **data}
+    resources, inputs = resources_of(min(request.gpus, 1)), {"video": request.sequences[video], **data}
     return Stage(name=name, label=label, run=run, config=config, needs=needs, data=inputs, resources=resources)
+
+
+def resources_of(gpus: float, *, exclusive: bool = False) -> Resources:
+    """Return the resources of a stage on GPUs, with the CPU cores that keep them busy, or on one CPU core."""
+    return Resources(cpus=max(1, round(CORES_PER_GPU * gpus)), gpus=gpus, exclusive=exclusive)
 
 
 def mean_frames(request: CellRequest) -> float:
@@ -116,6 +124,6 @@ def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping
         config=config,
         needs=needs,
         data={"video": request.sequences[median]},
-        resources=Resources(gpus=min(request.gpus, 1), exclusive=True),
+        resources=resources_of(min(request.gpus, 1), exclusive=True),
         machine=request.machine,
     )

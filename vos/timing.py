@@ -65,5 +65,5 @@ def measure_seconds(
 
 
 def _synchronize(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
+    if torch.device(device).type == "cuda":  # `cuda:1` too
+        torch.cuda.synchronize(device)

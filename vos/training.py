@@ -62,10 +62,17 @@ def train_process(
     """Do the share of one process of a training stage; return the trained network and its run.
 
     `new` makes the untrained network, which continues from the file `before`; `learn` trains it, called with `run`."""
-    torch.set_num_threads(max(cpus // world.size, 1))
-    amp = amp and device.startswith("cuda")
+    gpu, share = device.startswith("cuda"), max(cpus // world.size, 1)
+    torch.set_num_threads(share)
     run = TrainingRun(
-        seed=seed, scratch=scratch, failures=scratch, device=device, progress=progress, amp=amp, world=world
+        seed=seed,
+        scratch=scratch,
+        failures=scratch,
+        device=device,
+        progress=progress,
+        amp=amp and gpu,
+        loaders=share if gpu else 0,
+        world=world,
     )
     network = new()
     if before is not None:

@@ -19,7 +19,7 @@ from typing import Any
 from harness.errors import ResourceError
 from harness.hardware import describe_hardware
 from harness.signals import handlers_kept
-from harness.stage import Stage
+from harness.stage import Resources, Stage
 from harness.store import Store, StoreAddress, check_node
 
 OBJECT_STORE = 200 * 1024 * 1024
@@ -73,10 +73,10 @@ class Cluster:
         """Node with the most GPUs, and among those the most cores: exclusive stages run there."""
         return max(self.nodes, key=lambda node: (node.gpus, node.cpus, node.id))
 
-    @property
-    def cores(self) -> int:
-        """Most cores of one node, which is the most that a stage can have."""
-        return max(1, int(max(node.cpus for node in self.nodes)))
+    def cores_for(self, wanted: Resources) -> int:
+        """Return the most cores that a stage can have: those of the largest node with its GPUs and memory."""
+        fitting = [node.cpus for node in self.nodes if wanted.gpus <= node.gpus and wanted.memory <= node.memory]
+        return max(1, int(max(fitting, default=1)))
 
 
 def check_resources(stages: Iterable[Stage], gpus: float, memory: float = float("inf")) -> None:

@@ -73,7 +73,8 @@ def run_stages(
     active: dict[str, Any] = {}
 
     def job_of(stage: Stage) -> _Parcel:
-        return _Parcel(make_job(stage, store, threads(stage, cluster.cores), revision, time_limit), stop)
+        cpus = threads(stage, cluster.cores_for(stage.resources))
+        return _Parcel(make_job(stage, store, cpus, revision, time_limit), stop)
 
     tuner = tune.Tuner(
         tune.with_resources(_trial, lambda config: _placement(config["job"].stage, cluster)),
@@ -222,7 +223,7 @@ def _placement(stage: Stage, cluster: Cluster) -> Any:
     from ray import tune
 
     wanted = stage.resources
-    bundle = {"CPU": min(wanted.cpus, float(cluster.cores))}
+    bundle = {"CPU": min(wanted.cpus, float(cluster.cores_for(wanted)))}
     if wanted.exclusive:  # all cores of one known machine, so that nothing else fits on it
         bundle = {"CPU": float(cluster.largest.cpus)}
         if cluster.largest.address:
