@@ -93,7 +93,7 @@ def test_a_stage_sees_the_gpus_that_it_asked_for(found: dict[str, Placed]) -> No
 
 
 def test_a_stage_that_asks_for_no_gpu_sees_none(found: dict[str, Placed]) -> None:
-    assert (found["none"].visible, found["none"].device) == ("", "cpu")
+    assert (found["none"].visible, found["none"].device) == ("-1", "cpu")
 
 
 def test_a_stage_on_a_gpu_has_the_cores_it_reserves(found: dict[str, Placed]) -> None:
