@@ -222,7 +222,7 @@ DRESS = st.fixed_dictionaries(
     {
         "name": st.sampled_from(["{:05d}", "{}", "frame{}", "img_{:03d}", "{}_left", "take2_{}"]),
         "offset": st.sampled_from([0, 1, 7, 95, 998]),
-        "truth": st.sampled_from(["palette", "gray", "RGB", "RGBA", "16 bit", "sorted", "1 bit", "0/255"]),
+        "truth": st.sampled_from(["palette", "gray", "RGB", "RGBA", "16 bit", "sorted", "1 bit", "0/255", "0/255"]),
         "mode": st.sampled_from(["palette", "gray", "RGB", "RGBA", "16 bit", "sorted", "1 bit", "0/255"]),
         "layers": st.sampled_from([0, 0, 0, 1, 3]),
         "frame ending": st.sampled_from([".jpg", ".JPG", ".jpeg", ".png", ".BMP"]),
@@ -271,7 +271,13 @@ def dressed(
 
 
 @settings(max_examples=DRESSES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(name=st.sampled_from([*WRITERS]), look=LOOKS, dress=DRESS, fault=st.sampled_from(FAULTS), located=st.booleans())
+@given(
+    name=st.sampled_from([*WRITERS, "davis17-foreground"]),
+    look=LOOKS,
+    dress=DRESS,
+    fault=st.sampled_from(FAULTS),
+    located=st.sampled_from([True, True, False]),
+)
 def test_a_dressed_benchmark_has_its_plain_score_or_a_named_error(
     name: str, look: dict[str, Any], dress: dict[str, Any], fault: str, located: bool
 ) -> None:

@@ -85,7 +85,7 @@ def test_it_explains_masks_data_code_and_machine(explained: Explained, ask: Call
     assert "run harness.baselines.first_mask:segment, version 1; revision abcdef" in output
     assert "numpy " in output
     assert "harness.baselines.first_mask " in output
-    assert "values=binary averaging=sequences" in output
+    assert "averaging=sequences" in output
     assert "seconds measured on a machine" in output
 
 
