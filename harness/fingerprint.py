@@ -43,7 +43,7 @@ CONTRACT = frozenset(
 
 _NOTES: Mapping[Dynamic, str] = {
     "package": "finds code under a computed name; keys cover all of package {package}, and nothing outside of it",
-    "outside": "uses a program or library from outside; keys do not cover it",
+    "outside": "uses a program, a library or files from outside of a package; keys do not cover them",
 }
 
 

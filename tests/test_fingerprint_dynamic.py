@@ -284,8 +284,16 @@ def test_a_class_that_a_module_does_not_name_counts_with_its_module(tmp_path: Pa
     ("text", "line", "words"),
     [
         (COMPUTED["import_module(computed)"][0], 3, "all of package plug, and nothing outside of it"),
-        ("import subprocess\ndef train(task):\n    subprocess.run(['ffmpeg'])\n", 3, "a program or library"),
-        ("import torch\ndef train(task):\n    return torch.hub.load('a/b', 'net')\n", 3, "a program or library"),
+        (
+            "import subprocess\ndef train(task):\n    subprocess.run(['ffmpeg'])\n",
+            3,
+            "from outside of a package; keys do not cover them",
+        ),
+        (
+            "import torch\ndef train(task):\n    return torch.hub.load('a/b', 'net')\n",
+            3,
+            "from outside of a package; keys do not cover them",
+        ),
     ],
 )
 def test_what_no_key_can_cover_is_named_with_file_and_line(tmp_path: Path, text: str, line: int, words: str) -> None:
@@ -293,6 +301,12 @@ def test_what_no_key_can_cover_is_named_with_file_and_line(tmp_path: Path, text:
     assert note.startswith(f"plug/stages.py:{line} ")
     assert words in note
     assert "raise the stage's `version`" in note
+
+
+def test_files_next_to_a_module_without_a_package_are_named_as_not_covered(tmp_path: Path) -> None:
+    text = "from pathlib import Path\ndef train(task):\n    return Path(__file__).with_name('a.yaml').read_text()\n"
+    (note,) = reached(tmp_path, {"flat.py": text}, run="flat:train")["notes"]
+    assert note.startswith("flat.py:3 uses a program, a library or files from outside")
 
 
 @pytest.mark.parametrize(

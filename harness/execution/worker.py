@@ -94,6 +94,7 @@ def _attempt(job: Job, store: Store) -> bool:
     started = time.time()
     try:
         needs = {role: store.require(*need) for role, need in job.needs.items()}
+        _require_as_planned(job)
         with _output_to(attempt.log), _killed_after(job.time_limit):
             _run(job, attempt, needs)
         provenance = _provenance(job, attempt, started)
@@ -134,14 +135,19 @@ def _killed_after(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _run(job: Job, attempt: Attempt, needs: Mapping[str, Path]) -> None:
-    # The key promises this code; a worker that started after an edit would compute something else under it.
+def _require_as_planned(job: Job) -> None:
+    """Raise StoreError if code or libraries differ here from what the key promises.
+
+    A worker that started after an edit would compute something else under that key."""
     if changed := differing(job.stage.code, job.identity.code):
         raise StoreError(f"code changed while the study ran ({', '.join(changed)}); give the same command again")
     here, planned = job.stage.environment, job.identity.environment
     if changed := differing(here, planned):
         versions = ", ".join(f"{name} {here.get(name)} instead of {planned.get(name)}" for name in changed)
         raise StoreError(f"this machine has {versions}; install the same libraries as where the study was planned")
+
+
+def _run(job: Job, attempt: Attempt, needs: Mapping[str, Path]) -> None:
     module, _, function = job.stage.run.partition(":")
     uses_gpu = job.stage.resources.gpus > 0
     task = Task(
