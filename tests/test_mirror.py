@@ -17,9 +17,9 @@ import pytest
 from harness.errors import RemoteError, StoreError
 from harness.execution.worker import make_job, work
 from harness.stage import Identity, Stage
-from harness.store import SharedStore, Store
+from harness.store import SharedStore, Store, run_in_progress
 from harness.store.objects import ObjectStore
-from harness.store.remote_gc import damage, garbage, remove
+from harness.store.remote_gc import damage, garbage, referenced, remove
 from tests.engine import ROOT, runs, toy
 from tests.s3 import S3, s3_server
 from tests.test_race import plan
@@ -279,3 +279,16 @@ def test_pruning_at_the_url_spares_referenced_and_running_stages(tmp_path: Path)
         assert len(list(remove(b, list(garbage(b, 0.0))))) == 2
     assert b.mirror.published() == {("toy", used.key)}
     assert {name.split("/")[2] for name in b.mirror.objects.sizes("files")} == {used.key, begun.key}
+
+
+def test_pruning_at_the_url_spares_what_a_run_in_progress_was_planned_with(tmp_path: Path) -> None:
+    a, b = (shared(tmp_path / home, f"file://{tmp_path / 'shared'}") for home in "ab")
+    stage = toy(tmp_path / "log", "one")
+    assert go(stage, a)
+    with run_in_progress(a.root, "study", {stage.key: "toy"}):
+        a.synchronize([])
+        assert referenced(b.mirror) == {stage.key: ("study",)}
+        assert not list(garbage(b, 0.0))
+    a.synchronize([])
+    assert list(remove(b, list(garbage(b, 0.0))))
+    assert not b.mirror.published()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,3 +159,15 @@ def test_code_that_changed_since_the_plan_is_refused(store: Store, log: Path) ->
     assert failure is not None
     assert "tests.engine" in failure.error
     assert runs(log) == []
+
+
+def test_a_need_that_was_deleted_is_a_named_error(store: Store, log: Path) -> None:
+    before = toy(log, "before")
+    after = toy(log, "after", {"network": before})
+    assert work(make_job(before, store, 1, ""))
+    shutil.rmtree(store.folder("toy", before.key))
+    assert not work(make_job(after, store, 1, ""))
+    failure = store.failure(after.key)
+    assert failure is not None
+    assert f"toy {before.key[:12]}, which it needs, is no longer in {store.home}" in failure.error
+    assert runs(log) == ["before"]

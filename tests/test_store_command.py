@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +21,9 @@ from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
 from harness.results import save_plan
 from harness.stage import Stage
+from harness.store import run_in_progress
 from harness.store.local import Failure, Store
-from tests.engine import make_davis16, toy
+from tests.engine import ROOT, make_davis16, toy
 
 STUDY = "name: try\nmethod: first-mask\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n"
 
@@ -87,6 +91,33 @@ def test_pruning_keeps_running_stages(store: Store, plan: Plan, stray: Stage) ->
     with store.lock(stray.key):
         assert command(store, "prune", "--yes") == 0
     assert stray.key in published(store)
+
+
+def test_pruning_keeps_what_a_run_in_progress_was_planned_with(
+    tmp_path: Path, store: Store, plan: Plan, stray: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = {key: item.stage.name for key, item in plan.items.items()}
+    with run_in_progress(store.root, "try", stages):
+        save_plan(replace(plan, items={}, cells=()), store, tmp_path / "try.yaml", {})  # takes the place of the former
+        assert command(store, "prune", "--yes") == 0
+        assert published(store) == set(plan.items)
+        command(store, "list", "--json")
+        listed = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert all(entry["studies"] == ["try"] for entry in listed)
+    assert command(store, "prune", "--yes") == 0
+    assert not published(store)
+
+
+def test_a_run_that_was_killed_keeps_nothing_from_pruning(store: Store, plan: Plan, stray: Stage) -> None:
+    program = (
+        "import os, pathlib, sys; from harness.store import run_in_progress\n"
+        "with run_in_progress(pathlib.Path(sys.argv[1]), 'other', {sys.argv[2]: 'toy'}): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(store.root), stray.key], cwd=ROOT, check=False)
+    assert len(list((store.root / "runs").iterdir())) == 1
+    assert command(store, "prune", "--yes") == 0
+    assert published(store) == set(plan.items)
+    assert not list((store.root / "runs").iterdir())
 
 
 def test_pruning_removes_attempts_abandoned_long_ago(store: Store, plan: Plan) -> None:

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from harness.planning import Plan, gather, make_plan, plan_json, plan_text
 from harness.planning.study import Study, check_scale, load_study, parse_options
 from harness.report import find_report
 from harness.results import CellResult, check_study_files, export, require_usable, save_plan
-from harness.store import Store, open_store, send_results
+from harness.store import Store, open_store, run_in_progress, send_results
 from harness.tracking import TIMEOUT, record, recording
 
 EPILOG = """\
@@ -120,7 +120,7 @@ def execute(options: argparse.Namespace) -> int:
     if not options.plan:
         check_study_files(store.home, study.name)  # before hours of work, not after
     joined = options.address and joined_ray(options.address, store, gpu=study.scale.gpus > 0)
-    with joined or nullcontext() as cluster:
+    with joined or nullcontext() as cluster, ExitStack() as run:
         session = Session(
             options=options,
             method_options=method_options,
@@ -132,7 +132,7 @@ def execute(options: argparse.Namespace) -> int:
             gpus=cluster.gpus if cluster else len(gpu_names()) if options.gpus is None else options.gpus,
             begun=begun,
         )
-        plan = make_session_plan(session)
+        plan = make_session_plan(session, run)
         if options.json:
             print(json.dumps(plan_json(plan, cpus=session.cpus, gpus=session.gpus)))
         else:
@@ -140,8 +140,10 @@ def execute(options: argparse.Namespace) -> int:
         return 0 if options.plan else run_plan(plan, session)
 
 
-def make_session_plan(session: Session) -> Plan:
-    """Check machine and data and return the plan, which is recorded in the home unless it is only shown."""
+def make_session_plan(session: Session, run: ExitStack) -> Plan:
+    """Check machine and data and return the plan, which is recorded in the home unless it is only shown.
+
+    Until `run` is closed, its stages are kept from pruning, even if another plan of the study is recorded."""
     options, store = session.options, session.store
     if session.cpus < 1:
         raise ResourceError(f"--cpus {session.cpus}: at least one is needed")
@@ -159,6 +161,8 @@ def make_session_plan(session: Session) -> Plan:
             plan = make_plan(session.study, inputs, store, gpus=share, machine=machine)
             if not options.plan:
                 save_plan(plan, store, options.study, session.method_options)
+                stages = {key: item.stage.name for key, item in plan.items.items()}
+                run.enter_context(run_in_progress(store.root, plan.study.name, stages))
         if options.plan:
             return plan
         done = store.synchronize(item.stage for item in plan.items.values() if item.state == "cached")

@@ -15,7 +15,7 @@ from harness.hardware import code_revision
 from harness.planning.plan import Cell, Plan
 from harness.results.saved import load_results
 from harness.results.study_file import Content, StudyFile, studies_in
-from harness.store.local import Store
+from harness.store import Store, stages_in_progress
 
 FOLDER = "plans"
 
@@ -80,13 +80,15 @@ def load_plans(home: Path, study: str | None = None) -> Iterator[PlanRecord]:
 
 
 def referenced_stages(home: Path) -> dict[str, tuple[str, ...]]:
-    """Return key → studies whose recorded plans contain the stage.
+    """Return key → studies whose recorded plans contain the stage, or whose runs in progress do.
 
     Raises StoreError if a study was run here without a record of its plan: nobody knows what it is based on then."""
     users: dict[str, dict[str, None]] = defaultdict(dict)
     for record in load_plans(home):
         for key in record.stages:
             users[key][record.study] = None
+    for key, study in stages_in_progress(home / "store"):
+        users[key][study] = None
     results = {study: load_results(home, study) for study in studies_in(home, "rows")}
     measured = {study for study, own in results.items() if not (own and all(one.submitted for one in own))}
     if unknown := sorted(measured - set(studies_in(home, FOLDER))):

@@ -25,7 +25,7 @@ from harness.files import read_json, sha256_of, write_json
 from harness.stage import Identity, Stage
 from harness.store.manifest import MANIFEST, FileFacts, Manifest, read_manifest
 
-_NOT_STAGES = {"work", "locks", "failed", "damaged"}
+_NOT_STAGES = {"work", "locks", "failed", "damaged", "runs"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,7 +283,11 @@ class Store:
         return free
 
     def require(self, name: str, key: str) -> Path:
-        """Return the folder of a published stage that another one needs. Raises StoreError if it cannot be had."""
+        """Return the folder of a stage that another one needs, fetched if need be. Raises StoreError if it is gone."""
+        if not self._has(name, key) and not self._bring(name, key):
+            place = f"neither in {self.home} nor undamaged at {self.url}" if self.url else f"no longer in {self.home}"
+            hint = "give the same command again to compute it again"
+            raise StoreError(f"{name} {key[:12]}, which it needs, is {place}; {hint}")
         return self.folder(name, key)
 
     def fetch(self, stages: Iterable[Stage]) -> None:
@@ -310,6 +314,13 @@ class Store:
 
     def is_stopped(self) -> bool:
         """Return whether a driver whose home is not seen here wants no more stages."""
+        return False
+
+    def _has(self, name: str, key: str) -> bool:
+        return (self.folder(name, key) / MANIFEST).is_file()
+
+    def _bring(self, name: str, key: str) -> bool:  # noqa: ARG002  SharedStore needs them
+        """Bring a stage into the home unless it is there; return whether it is there afterwards."""
         return False
 
     def _move_aside(self, folder: Path) -> None:

@@ -24,7 +24,7 @@ def entries(store: SharedStore) -> Iterator[Entry]:
 
 
 def referenced(mirror: Mirror) -> dict[str, tuple[str, ...]]:
-    """Return key → studies whose newest plans hold it, of all homes that ever ran with the URL.
+    """Return key → studies whose newest plans, or runs in progress, hold it, of all homes that ever ran with the URL.
 
     Raises StoreError for a plan that cannot be read: then it is unknown which stages it needs."""
     users: dict[str, dict[str, None]] = defaultdict(dict)

@@ -26,9 +26,9 @@ from harness.store.local import (
     node_home,
     store_id,
 )
-from harness.store.manifest import MANIFEST
 from harness.store.mirror import DamagedError, Mirror
 from harness.store.objects import ObjectStore
+from harness.store.runs import runs_in_progress
 
 NONE = "none"
 """Value of `--store` that ends the sharing."""
@@ -120,15 +120,6 @@ class SharedStore(Store):
         lease = None if share else self._monitor.lease(key)
         return (share, message) if lease is None else (lease.share, lease.message)
 
-    def require(self, name: str, key: str) -> Path:
-        """Return the folder of a stage that another one needs, fetched if need be. Raises StoreError."""
-        if not self._has(name, key) and not self._bring(name, key):
-            raise StoreError(
-                f"{name} {key[:12]}, which it needs, is neither in {self.home} nor undamaged at {self.url}; give the "
-                "same command again to compute it again"
-            )
-        return self.folder(name, key)
-
     def fetch(self, stages: Iterable[Stage]) -> None:
         """Bring those of the stages into the home that are at the URL only. Raises StoreError."""
         for stage in stages:
@@ -143,8 +134,7 @@ class SharedStore(Store):
         """Fetch those of the stages that are at the URL only, and send those that are in the home only.
 
         The plans of this home are sent too, so that nobody prunes what they refer to. Raises StoreError."""
-        for path in sorted((self.home / "plans").glob("*.json")):
-            self.mirror.objects.replace(f"plans/{store_id(self.home)}/{path.name}", path.read_bytes())
+        self._send_plans()
         there = self.mirror.published()
         pairs = {(stage.name, stage.key) for stage in stages}
         here = {pair for pair in pairs if self._has(*pair)}
@@ -185,8 +175,16 @@ class SharedStore(Store):
     def _stop_object(self) -> str:
         return f"stopped/{self.address.run}"
 
-    def _has(self, name: str, key: str) -> bool:
-        return (self.folder(name, key) / MANIFEST).is_file()
+    def _send_plans(self) -> None:
+        """Make the URL hold the newest plans of this home's studies, and the plans of its runs in progress."""
+        folder = f"plans/{store_id(self.home)}"
+        running = {f"{folder}/{path.stem.replace('.', '/', 1)}.json": path for path, _ in runs_in_progress(self.root)}
+        plans = {f"{folder}/{path.name}": path for path in sorted((self.home / "plans").glob("*.json"))}
+        for name, path in (plans | running).items():
+            with suppress(FileNotFoundError):  # a run that has ended meanwhile
+                self.mirror.objects.replace(name, path.read_bytes())
+        ended = [name for name in self.mirror.objects.sizes(folder) if name.count("/") > 2 and name not in running]
+        self.mirror.objects.remove(ended)
 
     def _bring(self, name: str, key: str) -> bool:
         """Bring a stage into the home unless it is there; return whether it is there afterwards."""

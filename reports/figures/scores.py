@@ -52,7 +52,7 @@ def omega_figure(part: Part, scores: Scorebook) -> Figure | None:
     main = main_measure()
     canvas, axes = one_panel("update rate ω", main.title, 0.86)
     sweep = omega_sweep(part)
-    most = 0
+    most, bars = 0, ""
     for place, benchmark in enumerate(part.benchmarks):
         found = [(omega, scores.mean(part.select(benchmark, variant), main.name)) for variant, omega in sweep.items()]
         points = [(omega, one.estimate, one.low, one.high) for omega, one in found if one]
@@ -62,7 +62,7 @@ def omega_figure(part: Part, scores: Scorebook) -> Figure | None:
             axes.plot(shifted, y, label=part.title(benchmark), **style(place))
             if None not in low_ends:
                 reach = [np.subtract(y, low_ends), np.subtract(high_ends, y)]
-                color = COLORS[place % STYLES]
+                color, bars = COLORS[place % STYLES], "Bars: 95 % interval. "
                 axes.errorbar(shifted, y, yerr=reach, fmt="none", ecolor=color, elinewidth=0.8, capsize=2.5)
         most = max(most, len(points))
     if most < 2:
@@ -73,7 +73,7 @@ def omega_figure(part: Part, scores: Scorebook) -> Figure | None:
     return Figure(
         name=f"omega{part.suffix}",
         title=f"{main.title} over the update rate ω (figure 6)",
-        caption=f"Bars: 95 % interval. The paper does not print its values. {describe(part, masks=False)}",
+        caption=f"{bars}The paper does not print its values. {describe(part, masks=False)}",
         canvas=canvas,
     )
 

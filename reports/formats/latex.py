@@ -12,7 +12,16 @@ SPECIAL = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     **{"↑": r"$\uparrow$", "↓": r"$\downarrow$"},
-    **{"ω": r"$\omega$", "τ": r"$\tau$", "×": r"$\times$", "–": "--", "…": r"\ldots{}", "<": "$<$", ">": "$>$"},
+    **{
+        "ω": r"$\omega$",
+        "τ": r"$\tau$",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "–": "--",
+        "…": r"\ldots{}",
+        "<": "$<$",
+        ">": "$>$",
+    },
 }
 """Character → its LaTeX source."""
 

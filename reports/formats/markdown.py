@@ -38,7 +38,7 @@ def as_csv(table: Table) -> str:
         noted = [*line.notes]
         for title, value in zip(table.columns, line.values, strict=True):
             noted += [f"{title}: {note}" for note in value.notes]
-        numbers = ["" if value.number is None else f"{value.number:.6f}" for value in line.values]
+        numbers = ["" if value.number is None else f"{value.number:z.6f}" for value in line.values]
         notes = "; ".join(dict.fromkeys(noted))
         writer.writerow([line.label, line.origin, line.source, line.variant, *line.facts, *numbers, notes])
     return out.getvalue()
@@ -59,9 +59,10 @@ def highlight(caption: str) -> str:
 def _value(value: Value, line: Line) -> str:
     if value.number is None:
         return _emphasized(value.text, line) if value.text != NOTHING else value.text
+    shown = escape(value.shown)
     if value.quoted:
-        return f"*{value.shown}*"
-    return {0: _emphasized(value.shown, line), 1: f"**{value.shown}**", 2: f"<u>{value.shown}</u>"}[value.rank]
+        return f"*{shown}*"
+    return {0: _emphasized(shown, line), 1: f"**{shown}**", 2: f"<u>{shown}</u>"}[value.rank]
 
 
 def _emphasized(text: str, line: Line) -> str:

@@ -5,7 +5,7 @@ from reports.inputs.claims import SECONDS, Claim, Claims, claims_file, load_clai
 from reports.inputs.lineage import IDENTITIES, Lineage
 from reports.inputs.parts import Part, ReportError, natural, order_cells, split
 from reports.inputs.published import Published, Quoted, load_published
-from reports.inputs.scores import Scorebook, has_file, read_columns, read_frames, read_scorebook
+from reports.inputs.scores import Scorebook, has_file, pairs_of, read_columns, read_frames, read_scorebook, unpaired
 from reports.inputs.selection import cells_with_masks, evenly, shown_variants
 from reports.inputs.spec import (
     RowSpec,
@@ -22,5 +22,6 @@ __all__ = [
     "Published", "Quoted", "ReportError", "RowSpec", "Scorebook", "TableSet", "TableSpec", "cells_with_masks",
     "claims_file", "combined_measure", "coverage", "describe", "evenly", "format_number", "has_file",
     "headline_measures", "label_of", "load_claims", "load_published", "load_tables", "main_measure", "name_of",
-    "natural", "order_cells", "read_columns", "read_frames", "read_scorebook", "shown_variants", "split",
+    "natural", "order_cells", "pairs_of", "read_columns", "read_frames", "read_scorebook", "shown_variants", "split",
+    "unpaired",
 ]  # fmt: skip

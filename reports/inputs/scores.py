@@ -84,11 +84,8 @@ class Scorebook:
     def difference(
         self, cells: tuple[CellResult, ...], others: tuple[CellResult, ...], measure: str
     ) -> Interval | None:
-        """Return `cells` − `others`, paired over the seeds and sequences that both have; None if there are none.
-
-        Submitted masks have no seed and pair with every seed."""
-        done = ((a, b) for a, b in product(cells, others) if a.done and b.done)
-        pairs = [(a, b) for a, b in done if a.seed == b.seed or a.submitted or b.submitted]
+        """Return `cells` − `others`, paired over the seeds and sequences that both have; None if there are none."""
+        pairs = pairs_of(cells, others)
         values = []
         for a, b in pairs:
             ours, theirs = self.sequences(a, measure), self.sequences(b, measure)
@@ -101,6 +98,20 @@ class Scorebook:
             return None
         first = next(cell for cell in cells if cell.done)
         return interval(np.array([[given[name] for name in names] for given in values]), self.weights(first, names))
+
+
+def pairs_of(cells: Iterable[CellResult], others: Iterable[CellResult]) -> list[tuple[CellResult, CellResult]]:
+    """Return the cells with results that have the same seed; submitted masks have none and pair with every seed."""
+    done = ((a, b) for a, b in product(cells, others) if a.done and b.done)
+    return [(a, b) for a, b in done if a.seed == b.seed or a.submitted or b.submitted]
+
+
+def unpaired(cells: Iterable[CellResult], others: Iterable[CellResult]) -> str:
+    """Return the seeds that a difference omits because only one side has results of them; empty if there are none."""
+    sides = [[cell for cell in side if cell.done] for side in (cells, others)]
+    ours, theirs = ({cell.seed for cell in side} for side in sides)
+    left = sorted(ours ^ theirs) if not any(cell.submitted for side in sides for cell in side) else []
+    return f"without seed {', '.join(map(str, left))}, which only one side has" if left else ""
 
 
 def class_of(sequence: str) -> str:

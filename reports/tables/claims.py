@@ -1,22 +1,23 @@
 """Verdicts of a study's cells on the paper's claims, and their tables.
 
-A verdict comes from the 95 % interval of the paired difference: reproduced if all of it lies on the claimed side,
-contradicted if all of it lies on the other, inconclusive if it covers both or rests on too few sequences."""
+A verdict comes from the p-value of the paired difference, corrected for the number of claims that a report judges. From
+.05 on, it is inconclusive; below, the claim is reproduced or contradicted, by the side on which the difference lies."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import copysign
 from typing import Any
 
 from harness.results import CellResult
 from harness.score import MEASURES
-from reports.inputs import SECONDS, Claim, Claims, Part, Scorebook, describe
-from reports.statistics import MIN_SEQUENCES, Interval
+from reports.inputs import SECONDS, Claim, Claims, Part, Scorebook, describe, format_number, pairs_of, unpaired
+from reports.statistics import ALPHA, Interval, holm
 from reports.tables.intervals import METHOD
 from reports.tables.model import NOTHING, Line, Table, Value
-from reports.tables.values import interval_values
+from reports.tables.values import interval_values, p_value
 
 REPRODUCED = "reproduced"
 CONTRADICTED = "contradicted"
@@ -31,36 +32,82 @@ NO_FACTORS = {"analyses"}
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Verdict of one part on a claim, one of VERDICTS, with the reason if it is inconclusive or missing."""
+    """Verdict of one part on a claim, with what it rests on."""
 
     claim: Claim
-    verdict: str
-    why: str = ""
+    unmeasured: str = ""
+    """Why the claim was not measured; empty if it was."""
+
     interval: Interval | None = None
+    claimed: bool = False
+    """Whether the estimate lies on the claimed side of the threshold."""
+
+    p: float | None = None
+    """Two-sided p-value of the difference being at the threshold; None with too few sequences."""
+
+    corrected: float | None = None
+    """The p-value corrected for all claims judged with this one, which decides."""
+
     confounded: str = ""
     """Further differences between the two variants, as text; empty if there are none."""
 
+    omitted: str = ""
+    """Seeds that do not count, as text; empty if all do."""
+
+    @property
+    def verdict(self) -> str:
+        """One of VERDICTS."""
+        if self.unmeasured:
+            return NOT_MEASURED
+        if self.corrected is None or self.corrected >= ALPHA:
+            return INCONCLUSIVE
+        return REPRODUCED if self.claimed else CONTRADICTED
+
+    @property
+    def why(self) -> str:
+        """Reason of a verdict that is inconclusive or missing; empty for the others."""
+        found, alone = self.interval, self.p
+        if self.verdict != INCONCLUSIVE or found is None:
+            return self.unmeasured
+        if alone is None:
+            return f"{found.sequences} {'sequence is' if found.sequences == 1 else 'sequences are'} too few"
+        if alone < ALPHA:
+            return "decided alone, but not after correction for the number of claims"
+        seeds = f", mostly because there are only {found.seeds} seeds; add seeds" if found.mostly_seeds else ""
+        return f"the interval allows both answers{seeds}"
+
+
+def judge_all(claims: Claims, parts: Iterable[Part], scores: Scorebook) -> list[list[Verdict]]:
+    """Return the verdicts of every part on all claims; the p-values are corrected over all of them."""
+    verdicts = [[judge(claim, claims.margin, part, scores) for claim in claims.claims] for part in parts]
+    corrected = iter(holm([one.p for given in verdicts for one in given]))
+    return [[replace(one, corrected=next(corrected)) for one in given] for given in verdicts]
+
 
 def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict:
-    """Return the verdict of one part on a claim."""
+    """Return the verdict of one part on a claim, judged as the only one.
+
+    The threshold is 0, or for a claim of similarity the end of ±`margin` that is closer to the estimate."""
     cells, others = part.select(claim.benchmark, claim.higher), part.select(claim.benchmark, claim.lower)
     why = _unmeasured(claim, cells, others)
     found = None if why else scores.difference(cells, others, claim.measure)
     if found is None:
-        return Verdict(claim=claim, verdict=NOT_MEASURED, why=why or "no sequence was scored for both")
-    low, high = found.low, found.high
-    if low is not None and high is not None and not MEASURES[claim.measure].higher_is_better:
-        low, high = -high, -low
-    verdict, why = INCONCLUSIVE, ""
-    if low is None or high is None or found.sequences < MIN_SEQUENCES:
-        why = f"{found.sequences} {'sequence is' if found.sequences == 1 else 'sequences are'} too few"
-    elif (-margin < low and high < margin) if claim.similar else low > 0:
-        verdict = REPRODUCED
-    elif (low > margin or high < -margin) if claim.similar else high < 0:
-        verdict = CONTRADICTED
+        return Verdict(claim=claim, unmeasured=why or "no sequence was scored for both")
+    estimate = found.estimate
+    if claim.similar:
+        claimed, threshold = abs(estimate) < margin, copysign(margin, estimate)
     else:
-        why = "the interval allows both answers"
-    return Verdict(claim=claim, verdict=verdict, why=why, interval=found, confounded=confounds(claim, cells, others))
+        claimed, threshold = (estimate > 0) == MEASURES[claim.measure].higher_is_better, 0.0
+    p = found.p_against(threshold)
+    return Verdict(
+        claim=claim,
+        interval=found,
+        claimed=claimed,
+        p=p,
+        corrected=p,
+        confounded=confounds(claim, cells, others),
+        omitted=unpaired(cells, others),
+    )
 
 
 def confounds(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellResult, ...]) -> str:
@@ -91,19 +138,19 @@ def flat(options: Any, prefix: str = "") -> dict[str, Any]:
     return {key: value for name, inner in options.items() for key, value in flat(inner, f"{prefix}{name}.").items()}
 
 
-def claims_tables(claims: Claims, part: Part, scores: Scorebook) -> tuple[Table | None, Table | None]:
+def claims_tables(verdicts: list[Verdict], margin: float, part: Part) -> tuple[Table | None, Table | None]:
     """Return a table of the claims that were measured, with verdicts, and one of the others, with reasons."""
-    verdicts = [judge(claim, claims.margin, part, scores) for claim in claims.claims]
     judged = [verdict for verdict in verdicts if verdict.verdict != NOT_MEASURED]
     others = [verdict for verdict in verdicts if verdict.verdict == NOT_MEASURED]
     top = Table(
         name=f"claims{part.suffix}",
         title="The paper's claims",
         caption=f"{summary(verdicts)} Numbers are differences in the claim's measure; the paper's are in italics. "
-        f"Reproduced or contradicted: the whole interval lies on one side, with at least {MIN_SEQUENCES} sequences. "
-        f"{METHOD} {describe(part)}",
-        facts=("verdict", "source", "benchmark", "measure", "remark"),
-        columns=("paper", "ours", "from", "to"),
+        f"{METHOD} p: of the claim alone, below .05 if the interval excludes 0 (for a claim of similarity: "
+        f"±{format_number(margin)}); p (Holm): corrected for all claims that this report judges. Reproduced or "
+        f"contradicted: p (Holm) is below .05. {describe(part)}",
+        facts=("verdict", "source", "benchmark", "measure", "sequences", "seeds", "remark"),
+        columns=("paper", "ours", "from", "to", "p", "p (Holm)"),
         lines=tuple(_line(verdict) for verdict in judged),
         first="claim",
     )
@@ -128,14 +175,16 @@ def summary(verdicts: Iterable[Verdict]) -> str:
 
 def _line(verdict: Verdict) -> Line:
     claim = verdict.claim
-    remarks = [verdict.why, f"confounded by {verdict.confounded}" if verdict.confounded else ""]
+    remarks = [verdict.why, f"confounded by {verdict.confounded}" if verdict.confounded else "", verdict.omitted]
     remark = "; ".join(filter(None, remarks)) or NOTHING
     facts = (claim.source, claim.benchmark, claim.measure_title)
     paper = Value(number=claim.expected, quoted=True)
-    if verdict.verdict == NOT_MEASURED:
+    found = verdict.interval
+    if found is None:
         return Line(label=claim.text, variant=claim.name, facts=(*facts, verdict.why), values=(paper,))
-    values = (paper, *interval_values(verdict.interval))
-    return Line(label=claim.text, variant=claim.name, facts=(verdict.verdict, *facts, remark), values=values)
+    values = (paper, *interval_values(found), p_value(verdict.p), p_value(verdict.corrected))
+    texts = (verdict.verdict, *facts, str(found.sequences), str(found.seeds), remark)
+    return Line(label=claim.text, variant=claim.name, facts=texts, values=values)
 
 
 def _unmeasured(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellResult, ...]) -> str:
@@ -147,4 +196,4 @@ def _unmeasured(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellR
             return f"no result of {variant} on {claim.benchmark}"
         if not any(cell.done for cell in found):
             return f"{variant} {found[0].status}" + (f": {found[0].reason}" if found[0].reason else "")
-    return ""
+    return "" if pairs_of(cells, others) else f"no seed in common ({unpaired(cells, others)})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.results import CellResult
 from reports.inputs import Claims, Part, Published, Scorebook, TableSet, split
-from reports.tables.claims import claims_tables
+from reports.tables.claims import claims_tables, judge_all
 from reports.tables.details import detail_tables
 from reports.tables.intervals import differences, means
 from reports.tables.model import Table
@@ -54,7 +54,8 @@ def compose(
     paper: list[Table | None] = []
     for one in made:
         paper += [one.table, submitted_table(one, published), differences(one, scores)]
-    judged = [claims_tables(claims, part, scores) for part in parts]
+    verdicts = judge_all(claims, parts, scores)
+    judged = [claims_tables(given, claims.margin, part) for part, given in zip(parts, verdicts, strict=True)]
     places = [(part, benchmark) for part in parts for benchmark in part.benchmarks]
     options = [options_table(*place, tables, scores) for place in places]
     details, no_details = detail_tables(parts, scores)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, label_of
+from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, label_of, unpaired
+from reports.statistics import MIN_SEQUENCES
 from reports.tables.model import Line, Table, Value
 from reports.tables.paper import PaperTable
 from reports.tables.values import DIFFERENCE, difference_values, interval_values
 
-METHOD = "95 % intervals from a seeded bootstrap over sequences (with all their objects) and seeds."
+METHOD = (
+    "95 % intervals (Student's t) hold for other sequences: with one seed, for the trainings that were measured; with "
+    "several, for other trainings too. Two or three seeds say little about others, so their intervals are wide; more "
+    f"seeds narrow them. Fewer than {MIN_SEQUENCES} sequences get no interval."
+)
+
+PAIRED = (
+    f"Paired by sequence and seed. {METHOD} p: of each difference alone, below .05 if its interval excludes 0; "
+    "p (Holm): corrected for all tests of this table."
+)
 
 MEAN_OVER = {
     "sequences": "Mean over the sequences.",
@@ -57,22 +67,28 @@ def differences(made: PaperTable, scores: Scorebook) -> Table | None:
                 others = part.select(column.benchmark, spec.reference)
                 difference = scores.difference(cells, others, column.measure)
                 if difference:
-                    found.append((line, title, difference))
+                    found.append((line, title, difference, unpaired(cells, others)))
     if not found:
         return None
     reference = next((line.label for line in table.lines if line.variant == spec.reference), spec.reference)
-    numbers = difference_values([one for *_, one in found])
+    numbers = difference_values([one for _, _, one, _ in found])
     lines = tuple(
-        Line(label=line.label, variant=line.variant, facts=(title, str(one.sequences)), values=values)
-        for (line, title, one), values in zip(found, numbers, strict=True)
+        Line(
+            label=line.label,
+            variant=line.variant,
+            facts=(title, str(one.sequences), str(one.seeds)),
+            values=values,
+            notes=(note,) if note else (),
+        )
+        for (line, title, one, note), values in zip(found, numbers, strict=True)
     )
     return Table(
         name=f"{table.name}-differences",
         title=f"{table.title}: differences from {reference}",
-        caption=f"Each row minus {reference}, paired by sequence. {METHOD} p: Holm-corrected within this table. "
-        "Detectable: the smallest difference that this many sequences show with a probability of 80 %. "
-        f"{describe(part, masks=any(line.submitted for line, _, _ in found))}",
-        facts=("column", "sequences"),
+        caption=f"Each row minus {reference}. {PAIRED} Detectable: the smallest difference that as many sequences and "
+        "seeds show with a probability of 80 %, tested alone. "
+        f"{describe(part, masks=any(line.submitted for line, *_ in found))}",
+        facts=("column", "sequences", "seeds"),
         columns=DIFFERENCE,
         lines=lines,
     )

@@ -34,10 +34,16 @@ class Value:
     quoted: bool = False
     """Whether it is a published number in a measured line."""
 
+    least: float = 0.0
+    """Smallest number that is printed; a smaller one is printed as below it."""
+
     @property
     def shown(self) -> str:
         """The number as text, or the text in its place."""
-        return self.text if self.number is None else format_number(self.number, self.decimals)
+        if self.number is None:
+            return self.text
+        small = self.least and self.number < self.least
+        return f"<{format_number(self.least)}" if small else format_number(self.number, self.decimals)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ the difference shows the effect of the option."""
 
 from __future__ import annotations
 
-from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, main_measure
+from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, main_measure, unpaired
 from reports.tables.claims import differing_options, flat
-from reports.tables.intervals import METHOD
+from reports.tables.intervals import PAIRED
 from reports.tables.model import NOTHING, Line, Table
 from reports.tables.values import DIFFERENCE, cell_value, difference_values, expected_sequences, omitted
 
@@ -29,14 +29,14 @@ def options_table(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
         cells = part.select(benchmark, variant)
         facts = (tables.label(other) if other else NOTHING, changes(variant, other, part, benchmark))
         values = (*(cell_value(cells, measure.name, expected) for measure in shown), *difference)
-        notes = tuple(filter(None, [omitted(cells)]))
+        others = part.select(benchmark, other) if other else ()
+        notes = tuple(filter(None, [omitted(cells), unpaired(cells, others) if others else ""]))
         lines.append(Line(label=variant, variant=variant, facts=facts, values=values, notes=notes))
     return Table(
         name=f"beyond-{benchmark}{part.suffix}",
         title=f"Options beyond the paper: {part.title(benchmark)}",
         caption="These variants are not in the paper, and no claim of the paper rests on them. Difference: in "
-        f"{main.title}, from the paper's variant with the closest options, paired by sequence. {METHOD} "
-        f"p: Holm-corrected within this table. {describe(part, benchmark)}",
+        f"{main.title}, from the paper's variant with the closest options. {PAIRED} {describe(part, benchmark)}",
         facts=("compared with", "differs in"),
         columns=(*(measure.heading for measure in shown), *DIFFERENCE),
         lines=tuple(lines),

@@ -9,7 +9,7 @@ from math import fsum
 from harness.results import CellResult
 from harness.score import MEASURES
 from reports.inputs import Part
-from reports.statistics import Interval, holm
+from reports.statistics import ALPHA, Interval, holm
 from reports.tables.model import Value
 
 
@@ -41,16 +41,22 @@ def interval_values(found: Interval | None) -> tuple[Value, Value, Value]:
     return Value(number=estimate), Value(number=low), Value(number=high)
 
 
-DIFFERENCE = ("difference", "from", "to", "p", "detectable")
+def p_value(p: float | None) -> Value:
+    """Return a p-value, printed with as many decimals as show that it is below .05, and as `<.001` rather than as 0."""
+    below = p is not None and p < ALPHA
+    decimals = next(count for count in range(3, 20) if not below or p is None or round(p, count) < ALPHA)
+    return Value(number=p, decimals=decimals, least=0.001)
+
+
+DIFFERENCE = ("difference", "from", "to", "p", "p (Holm)", "detectable")
 """Titles of the columns of `difference_values`."""
 
 
 def difference_values(found: Sequence[Interval | None]) -> Iterator[tuple[Value, ...]]:
-    """Yield estimate, ends, p-value (Holm-corrected over all that are given) and smallest detectable value of each."""
-    corrected = iter(holm([one.p for one in found if one and one.p is not None]))
-    for one in found:
-        p = next(corrected) if one and one.p is not None else None
-        yield *interval_values(one), Value(number=p), Value(number=one.detectable if one else None)
+    """Yield estimate, ends, p-value, p-value corrected for all that are given, and smallest detectable value."""
+    p_values = [one.p if one else None for one in found]
+    for one, p, corrected in zip(found, p_values, holm(p_values), strict=True):
+        yield *interval_values(one), p_value(p), p_value(corrected), Value(number=one.detectable if one else None)
 
 
 def omitted(cells: Iterable[CellResult]) -> str:
