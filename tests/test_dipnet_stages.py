@@ -301,9 +301,8 @@ def test_stages_on_a_gpu_reserve_the_cores_that_feed_it() -> None:
         multi_object=False,
         training={"pretraining": None, "offline": VIDEOS},
         missing={"pretraining": "no VOC"},
-        gpus=0.5,
     )
-    shares = replace(request, gpus=0.0), request, replace(request, gpus=2.0)
+    shares = [replace(request, gpus=gpus, shared={}) for gpus in (0.0, 0.5, 2.0)]
     found = [{(s.name, s.resources.cpus) for s in reached(METHOD.plan(one).segment["a"]).values()} for one in shares]
     assert {cpus for _, cpus in found[0]} == {1}
     assert {cpus for _, cpus in found[1]} == {2}

@@ -175,7 +175,8 @@ def _frames(context: Context, objects: int) -> None:
         pairs = zip(masks["fp32"], masks["plain"], strict=False)
         differing = float(np.mean([one != other for one, other in pairs]))
         context.note(**{f"{title}_plain_pixels_differ": differing})
-        context.require(differing < 0.05, f"{title}: {differing:.2%} of the plain code's pixels differ")
+        limit = 0.05 if objects == 1 else 0.1  # objects of untrained networks are almost tied in many pixels
+        context.require(differing < limit, f"{title}: {differing:.2%} of the plain code's pixels differ")
 
 
 def _segment(segmenter: Any, video: Strips, steps: Any, masks: list[Image]) -> None:
