@@ -238,7 +238,7 @@ DRESS = st.fixed_dictionaries(
         "truth is": st.sampled_from(["masks", "dataset", "root"]),
     }
 )
-FAULTS = ("", "", "", "early", "late", "twice", "listed twice", "JPEG", "JPEG named PNG")
+FAULTS = (*[""] * 18, "early", "late", "twice", "listed twice", "JPEG", "JPEG named PNG")
 """What has no score: masks named for the frame before or after, two names of one number, …; mostly nothing."""
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.datasets import load_benchmark, load_protocols
 from harness.datasets.pixels import write_mask
 from harness.results import CellResult
 from reports.formats.html import embedded
 from reports.inputs import evenly
-from reports.media.sheets import COLORS, FRAMES, LABEL, LINE, TILE, overlay
+from reports.media.sheets import COLORS, FRAMES, LABEL, LINE, TILE, overlay, predicted
 from reports.media.videos import HARMLESS, suppress_line
 from reports.report import write_report
 from tests.report_cells import cell, with_named_scores
@@ -129,3 +130,14 @@ def test_the_worst_video_of_each_benchmark_is_embedded_first(davis: Path) -> Non
 
 def video_bytes(davis: Path) -> bytes:
     return (davis / "report/videos/davis16-val/alpha.webm").read_bytes()
+
+
+def test_masks_of_one_folder_per_object_are_shown(davis: Path) -> None:
+    (sequence,) = load_benchmark(load_protocols()["davis16-val"], davis / "data")
+    (shown, _) = with_masks(davis)
+    before = predicted(shown, sequence, 3)
+    (davis / "masks").rename(davis / "1")
+    (davis / "masks").mkdir()
+    (davis / "1").rename(davis / "masks/1")
+    assert before is not None
+    assert np.array_equal(predicted(shown, sequence, 3), before)
