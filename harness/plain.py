@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import PosixPath, PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from harness.config import Same
 from harness.errors import StudyError
 
 _PLAIN = frozenset({bool, int, str, type(None)})
@@ -43,9 +44,19 @@ class Plain:
 
 def plain(config: BaseModel) -> Plain:
     """Return what a key covers of a config. Raises StudyError for a value that has no canonical form."""
-    classes: dict[str, str] = {}
+    return _plain(Same(config))
+
+
+@lru_cache(maxsize=4096)
+def _plain(same: Same[BaseModel]) -> Plain:
+    """Return the same. Cached, as many configs hold the same configs, and large plans have thousands."""
+    config = same.config
+    classes = {"": _name(type(config))}
     names: set[str] = set()
-    values = _Walk(type(config).__name__, classes, names).plain(config, "")
+    held = vars(config)
+    fields = {name: held[name] for name in type(config).model_fields if name in held}
+    walk = _Walk(type(config).__name__, classes, names)
+    values = walk.mapping(fields | (config.__pydantic_extra__ or {}), "")
     return Plain(values=values, classes=classes, code=frozenset({*classes.values(), *names}))
 
 
@@ -90,12 +101,13 @@ class _Walk:
             return value
         if isinstance(value, (*_NAMED, ModuleType)):
             return self._named(value, place)
+        if isinstance(value, BaseModel):
+            inner = plain(value)
+            self._classes.update({f"{place}.{name}" if name else place: one for name, one in inner.classes.items()})
+            self._names.update(inner.code)
+            return inner.values
         if _is_own(kind):
             self._classes[place] = _name(kind)
-        if isinstance(value, BaseModel):
-            held = vars(value)
-            fields = {name: held[name] for name in kind.model_fields if name in held}
-            return self._mapping(fields | (value.__pydantic_extra__ or {}), place)
         if isinstance(value, Enum):
             return value.value if type(value.value) in _PLAIN else value.name
         if isinstance(value, float):
@@ -103,16 +115,17 @@ class _Walk:
         if isinstance(value, int | str):
             return int(value) if isinstance(value, int) else str(value)
         if dataclasses.is_dataclass(value):
-            return self._mapping({one.name: getattr(value, one.name) for one in dataclasses.fields(value)}, place)
+            return self.mapping({one.name: getattr(value, one.name) for one in dataclasses.fields(value)}, place)
         if isinstance(value, Mapping):
-            return self._mapping(value, place)
+            return self.mapping(value, place)
         if isinstance(value, list | tuple | deque):
             return [self.plain(item, _inside(place, index)) for index, item in enumerate(value)]
         if isinstance(value, AbstractSet):
             return self._set(value, place)
         return self._other(value, place)
 
-    def _mapping(self, items: Mapping[Any, Any], place: str) -> dict[str, Any]:
+    def mapping(self, items: Mapping[Any, Any], place: str) -> dict[str, Any]:
+        """Return a mapping as JSON can hold it."""
         found: dict[str, Any] = {}
         for key, value in items.items():
             name = key if type(key) is str else str(self.plain(key, _inside(place, f"key {len(found)}")))

@@ -264,6 +264,20 @@ def test_the_key_follows_from_the_recorded_identity(tmp_path: Path) -> None:
     assert Identity.from_dict(json.loads(json.dumps(asdict(stage.identity)))).key == stage.key
 
 
+def test_a_stage_of_a_release_with_other_keys_is_not_damaged(tmp_path: Path) -> None:
+    stage = toy(tmp_path / "log", "one")
+    a = shared(tmp_path / "a", f"file://{tmp_path / 'shared'}")
+    assert go(stage, a)
+    manifest = tmp_path / "shared" / "manifests" / "toy" / f"{stage.key}.json"
+    content = json.loads(manifest.read_text())
+    content["identity"]["version"] += 1  # so that the key cannot be made from it
+    manifest.write_text(json.dumps(content))
+    assert "does not agree" in (a.mirror.find_damage("toy", stage.key, tmp_path / "scratch") or "")
+    del content["identity"]["scheme"]
+    manifest.write_text(json.dumps(content))
+    assert a.mirror.find_damage("toy", stage.key, tmp_path / "scratch") is None
+
+
 def test_pruning_at_the_url_spares_referenced_and_running_stages(tmp_path: Path) -> None:
     url = f"file://{tmp_path / 'shared'}"
     used, unused, begun = (toy(tmp_path / "log", tag) for tag in ("used", "unused", "begun"))
