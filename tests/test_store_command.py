@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.cli.store import human
+from harness.console import human_size
 from harness.datasets import load_protocols
 from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
@@ -195,4 +195,4 @@ def test_a_folder_without_a_store_is_a_named_error(tmp_path: Path, capsys: pytes
 
 
 def test_sizes_have_readable_units() -> None:
-    assert [human(size) for size in (0, 999, 1500, 2_340_000)] == ["0 B", "999 B", "1.5 kB", "2.3 MB"]
+    assert [human_size(size) for size in (0, 999, 1500, 2_340_000)] == ["0 B", "999 B", "1.5 kB", "2.3 MB"]
