@@ -16,7 +16,7 @@ from harness.files import sha256_of
 from harness.method import CellRequest
 from harness.stage import Data, Resources, Stage
 from vos.config import TrainingConfig, with_defaults
-from vos.weights import WeightsFile, check_downloads
+from vos.weights import WeightsFile, check_downloads, require_tensors
 
 CORES_PER_GPU = 4
 """CPU cores that a stage reserves per GPU: one issues its work, the others read and vary the next batches."""
@@ -82,7 +82,8 @@ def initial_weights(option: str, backbone: str) -> tuple[str, dict[str, Data]]:
 @cache
 def _checked(path: Path, backbone: str, _stamp: object) -> str:
     """Return the digest of a weights file that fits; a plan asks for every cell."""
-    from vos.backbone import check_weights  # loads torch, which other plans do without
+    require_tensors(path)
+    from vos.backbone import check_weights  # loads torch, which takes seconds
 
     check_weights(backbone, str(path))
     return sha256_of(path)

@@ -55,10 +55,9 @@ class WeightsFile:
 
 def read_tensors(path: Path, advice: str = _AGAIN, *, device: str = "cpu") -> Any:
     """Return what `torch.save` wrote: tensors and plain values. Raises WeightsError, which ends in `advice`."""
+    require_tensors(path, advice)
     import torch
 
-    if problem := _foreign(path):
-        raise WeightsError(f"{path}: {problem[0]}, expected a file of tensors; {problem[1] or advice}")
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -71,6 +70,12 @@ def read_tensors(path: Path, advice: str = _AGAIN, *, device: str = "cpu") -> An
         raise WeightsError(f"{path}: damaged or cut off ({_size(path)}); {advice}") from None
     except Exception:  # noqa: BLE001  torch raises errors of many kinds for damaged files
         raise WeightsError(f"{path}: damaged or cut off ({_size(path)}); {advice}") from None
+
+
+def require_tensors(path: Path, advice: str = _AGAIN) -> None:
+    """Raise WeightsError for a file that torch did not write, as far as its first bytes tell; this needs no torch."""
+    if problem := _foreign(path):
+        raise WeightsError(f"{path}: {problem[0]}, expected a file of tensors; {problem[1] or advice}")
 
 
 def read_state(path: Path, network: str) -> dict[str, Tensor]:
@@ -136,7 +141,7 @@ _KINDS: tuple[tuple[Callable[[Path, bytes], bool], str, str], ...] = (
     (
         lambda _, head: head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")),
         "a web page, as a failed download leaves",
-        f"{_AGAIN} and open it in a text editor if that recurs",
+        f"{_AGAIN}; its text may say why that failed",
     ),
     (lambda _, head: head.startswith(b"\x1f\x8b"), "a gzip archive", "unpack it and give the file in it"),
     (lambda _, head: head[257:262] == b"ustar", "a tar archive", "unpack it and give the file in it"),

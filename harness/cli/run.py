@@ -32,7 +32,7 @@ from harness.store import Store, open_store, run_in_progress, send_results
 from harness.tracking import TIMEOUT, check_tracking, record, recording
 
 EPILOG = """\
-Exits with status 0 if every planned cell is filled, 1 if not, 2 for invalid input, and 130 after Ctrl-C.
+Exits with status 0 if every planned cell is filled, 1 if not, 2 for invalid input, 130 after Ctrl-C, 143 after SIGTERM.
 
 examples:
   %(prog)s studies/ablation.yaml
