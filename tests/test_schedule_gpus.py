@@ -48,7 +48,12 @@ def run_placed(task: Task) -> None:
             if time.time() - begun > PATIENCE:
                 raise TimeoutError(f"{len(list(meeting.iterdir()))} of {HALVES} stages run at once")
             time.sleep(0.05)
-    found = {"visible": os.environ.get("CUDA_VISIBLE_DEVICES"), "device": task.device, "cpus": task.cpus}
+    found: dict[str, object] = {
+        "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "device": task.device,
+        "cpus": task.cpus,
+    }
+    found["process"] = os.getpid()
     (task.folder / "placed.json").write_text(json.dumps(found | {"begun": begun, "ended": time.time()}))
 
 
@@ -59,6 +64,7 @@ class Placed:
     visible: str
     device: str
     cpus: int
+    process: int
     begun: float
     ended: float
 
@@ -98,3 +104,7 @@ def test_a_stage_that_asks_for_no_gpu_sees_none(found: dict[str, Placed]) -> Non
 
 def test_a_stage_on_a_gpu_has_the_cores_it_reserves(found: dict[str, Placed]) -> None:
     assert (found["half0"].cpus, found["both"].cpus) == (2, 1)
+
+
+def test_each_stage_has_a_process_whose_end_frees_its_gpu_memory(found: dict[str, Placed]) -> None:
+    assert len({one.process for one in found.values()}) == len(found)

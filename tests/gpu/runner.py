@@ -61,7 +61,7 @@ def add_wheels(pack: Path, site: Path) -> None:
     for wheel in sorted((pack / "wheels").glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(site)
-    sys.path.append(str(site))
+    sys.path.insert(1, str(site))  # before what is installed: pydantic needs its own typing_extensions
     if importlib.util.find_spec("pydantic") is None:
         raise SystemExit(f"{pack / 'wheels'}: no pydantic, and none is installed; make the pack with wheels")
     import pydantic_core  # noqa: F401  fails at once if the wheel is for another Python
@@ -136,7 +136,7 @@ class Check:
             *("--device", self.device, "--size", self.size, "--pack", str(self.pack)),
             *("--until", str(end), "--events", str(events)),
         ]
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", ""), str(self.folder / "site")])
+        path = os.pathsep.join([str(ROOT), str(self.folder / "site"), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
         with log.open("wb") as output, events.open() as found:
             process = subprocess.Popen(

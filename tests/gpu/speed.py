@@ -17,8 +17,8 @@ from dipnet.segmenter import Networks, make_segmenter
 from dipnet.train_segmentation import fine_tune_on, frame_objective
 from harness.datasets import Sequence
 from harness.hardware import cores
-from tests.gpu.branches import network_of, objective_of
 from tests.gpu.context import Context, precision
+from tests.gpu.networks import network_of, objective_of
 from tests.gpu.plain import PlainSegmenter, contiguous, plain_step
 from vos.config import OptimizerConfig, TimingConfig, TrainingConfig
 from vos.geometry import Box, Image, View
