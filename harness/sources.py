@@ -45,7 +45,7 @@ def location(top: str) -> Path | None:
 def source(module: str) -> Path | None:
     """Source file of a module; the folder of a package that has no `__init__`; None if there is no such module."""
     place = _place(module)
-    if place is None or place.is_file():
+    if place is None or (place.is_file() and place.suffix == ".py"):
         return place
     for candidate in (place / "__init__.py", place.with_name(place.name + ".py")):
         if candidate.is_file():

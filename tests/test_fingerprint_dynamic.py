@@ -174,6 +174,14 @@ def test_what_only_python_m_runs_counts(tmp_path: Path, target: str) -> None:
     assert differs(tmp_path, files, target, "+ 1)", "+ 2)") == {target.removesuffix(".py").replace("/", ".")}
 
 
+def test_a_program_of_another_language_is_no_module(tmp_path: Path) -> None:
+    files = {
+        "plug/tool": "#!/bin/sh\nif true; then echo; fi\n",
+        "plug/stages.py": "from importlib import import_module\ndef train(task):\n    import_module('plug.tool')\n",
+    }
+    assert "plug.stages" in reached(tmp_path, files)["digests"]
+
+
 def test_the_lazy_attributes_of_a_package_count(tmp_path: Path) -> None:
     files = {
         "plug/lazy/__init__.py": (
