@@ -102,7 +102,7 @@ def test_a_database_whose_maker_was_killed_is_made_by_the_next(
 
 def test_resync_of_a_study_that_was_never_run_is_a_named_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["mlflow", "resync", "unknown", "--home", str(home)]) == 2
-    assert "unknown: never run" in capsys.readouterr().err
+    assert "no study was run there" in capsys.readouterr().err
 
 
 def test_an_interrupted_write_leaves_no_duplicate(home: Path, data: Path) -> None:
