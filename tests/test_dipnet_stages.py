@@ -17,7 +17,7 @@ from dipnet.mlflow_model import describe
 from dipnet.stages import METHOD
 from harness.config import resolve
 from harness.datasets.pixels import read_mask
-from harness.errors import DataUnavailableError, StudyError
+from harness.errors import DataUnavailableError
 from harness.method import CellPlan, CellRequest, find_method
 from harness.stage import Data, Stage, Task
 from tests.engine import ROOT
