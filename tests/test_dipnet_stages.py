@@ -18,11 +18,13 @@ from dipnet.mlflow_model import describe
 from dipnet.stages import METHOD
 from harness.config import resolve
 from harness.datasets.pixels import read_mask
-from harness.errors import DataUnavailableError, StudyError
+from harness.errors import DataUnavailableError
 from harness.method import CellPlan, CellRequest, find_method
 from harness.stage import Data, Stage, Task
 from tests.engine import ROOT
 from tests.videos import Squares
+from vos.backbone import torchvision_models
+from vos.weights import WeightsError
 
 TINY = {
     "weights": "none",
@@ -176,9 +178,9 @@ def test_a_cell_without_any_training_data_is_not_available() -> None:
 
 def test_a_weights_file_that_is_missing_is_named(tmp_path: Path) -> None:
     change = {"weights": str(tmp_path / "w.pt"), "propagation": {"backbone": "resnet18", "size": 64}}
-    with pytest.raises(StudyError, match=r"w\.pt"):
+    with pytest.raises(WeightsError, match=r"w\.pt"):
         plan(**change)
-    torch.save({}, tmp_path / "w.pt")
+    torch.save(torchvision_models().resnet18(weights=None).state_dict(), tmp_path / "w.pt")
     assert keys(plan(**change), "train")
 
 

@@ -166,7 +166,8 @@ def test_two_drivers_on_one_home_share_the_work_and_show_every_run_once(tmp_path
 def fill(folder: Path, left: int) -> None:
     """Leave so many bytes on a file system."""
     free = os.statvfs(folder)
-    (folder / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - left))
+    with (folder / "filler").open("ab") as file:
+        file.write(bytes(max(free.f_bavail * free.f_frsize - left, 0)))
 
 
 def test_a_disk_without_any_room_is_one_cause_for_all_and_no_retry(tmp_path: Path, small_disk: Path) -> None:
@@ -178,6 +179,13 @@ def test_a_disk_without_any_room_is_one_cause_for_all_and_no_retry(tmp_path: Pat
     (line,) = [line for line in output.splitlines() if line.startswith("failed: ")]
     assert re.search(rf"and \d more: the disk is full: no room at {re.escape(str(small_disk))} ", line), output
     assert not any(words in output for words in ("tried again", "want of memory", "no record of why", "Traceback"))
+
+    fill(small_disk, left=0)
+    none = start(place, cpus=1)
+    output, _ = none.communicate()
+    assert none.returncode in (1, 2), output
+    assert f"the disk is full: no room at {small_disk} " in output
+    assert "Traceback" not in output
 
     (small_disk / "filler").unlink()
     again = start(place, cpus=1)

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
 from harness.cli.arguments import Parser
 from harness.console import PROGRAM, OutputLostError, note, redacted, setup_logging, setup_output
 from harness.errors import HarnessError
+from harness.files import disk_full, is_disk_full
 from harness.signals import ending_signals
 
 VERBS = {
@@ -100,11 +102,17 @@ def _run(parser: Callable[[], argparse.ArgumentParser], words: Sequence[str]) ->
 
 
 def _execute(parser: Callable[[], argparse.ArgumentParser], words: Sequence[str]) -> int:
+    options = argparse.Namespace()
     try:
         options = parser().parse_args(words)
         return int(options.execute(options))
     except HarnessError as error:
         note(f"error: {redacted(error)}")
+        return 2
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        note(f"error: {disk_full(Path(error.filename or getattr(options, 'home', '.')))}")
         return 2
     finally:
         sys.stdout.flush()  # here, where a failure is handled
