@@ -123,13 +123,13 @@ def execute(options: argparse.Namespace) -> int:
     study = load_study(options.study, protocols, options.scale, options=method_options)
     if options.data is not None and not options.data.is_dir():  # before a home is made
         raise DataError(f"--data {options.data}: no such folder; give the folder that holds the datasets")
-    notify = note if options.json else say
-    if not (options.home / "store").is_dir():
-        notify(f"new home: {options.home.absolute()}")
+    is_new = not (options.home / "store").is_dir()
     store = open_store(options.home, options.store)
     if not options.plan:
         check_study_files(store.home, study.name)  # before hours of work, not after
         check_tracking(store.home, study.name)
+    if is_new:
+        (note if options.json else say)(f"new home: {store.home}")
     joined = options.address and joined_ray(options.address, store, gpu=study.scale.gpus > 0)
     with joined or nullcontext() as cluster, ExitStack() as run:
         session = Session(
