@@ -95,8 +95,7 @@ def run_time(task: Task) -> None:
     margin = inference.crop_margin if inference.crop else None
 
     def tune(part: OneShotPart, steps: int) -> None:
-        gpu = task.device == "cuda"
-        run = TrainingRun(seed=0, device=task.device, amp=inference.amp and gpu, loaders=task.cpus if gpu else 0)
+        run = TrainingRun.on(task.device, amp=inference.amp, cpus=task.cpus, seed=0)
         fine_tune_on(part, network, frame, objects, one_shot, margin, inference.coarse_size, run, steps)
 
     parts: list[OneShotPart] = ["frame", "objects"] if inference.crop or len(objects) > 1 else ["frame"]

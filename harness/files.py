@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,8 @@ def write_error(path: Path, error: OSError, advice: str = "give another --home")
 
 def is_disk_full(error: BaseException) -> bool:
     """Return whether a write failed because a file system, or the user's quota on it, has no room left."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 

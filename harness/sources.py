@@ -1,4 +1,4 @@
-"""Where the sources of project code lie, and which versions of libraries are installed. Nothing is imported."""
+"""Places of the sources of project code, and installed versions of libraries; nothing is imported."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Unit:
 
     @cached_property
     def text(self) -> str:
-        """What it means, as text that no minor version of Python changes."""
+        """Meaning of the statement, as text that no minor version of Python changes."""
         return self.import_text or dump(self.statement)
 
     @cached_property
@@ -146,7 +146,7 @@ class Unit:
 
     @cached_property
     def dynamic(self) -> Mapping[Dynamic, int]:
-        """What it may reach besides what it names, with a line of each."""
+        """Dynamic ways in which the statement may reach what it does not name, with a line of each."""
         constant = Counter(chain_of(call.func) for call in self._import_calls if _is_text(call))
         found: dict[Dynamic, int] = {}
         for chain, lines in self.chains.items():

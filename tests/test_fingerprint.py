@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,6 +20,7 @@ from harness.planning import Inputs, gather, load_study, make_plan
 from harness.stage import Stage, Task
 from harness.store import Store
 from tests.engine import ROOT
+from tests.test_fingerprint_dynamic import reached
 
 FILES = {
     "plug/__init__.py": "",
@@ -61,26 +59,7 @@ def other():
 def fingerprint(
     folder: Path, files: dict[str, str], run: str = "plug.stages:train", modules: str = "plug.config"
 ) -> dict[str, str]:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    program = (
-        "import json, sys; from harness.fingerprint import reached_code;"
-        "print(json.dumps(dict(reached_code(sys.argv[1], frozenset(sys.argv[2].split())).digests)))"
-    )
-    path = os.pathsep.join([str(folder), str(Path(__file__).parent.parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", program, run, modules],
-        env={**os.environ, "PYTHONPATH": path},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return json.loads(done.stdout)
+    return reached(folder, files, run, modules)["digests"]
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def run_placed(task: Task) -> None:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where and when a stage ran."""
+    """Devices, cores, process and times of a stage that ran."""
 
     visible: str
     device: str

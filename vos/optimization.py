@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,6 +78,12 @@ class TrainingRun:
     world: World = field(default_factory=World)
     curve: list[tuple[int, float]] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
+
+    @classmethod
+    def on(cls, device: str, *, amp: bool, cpus: int, **options: Any) -> TrainingRun:
+        """Return a run on a device; autocast and threads that draw batches, one per CPU core, are for GPUs only."""
+        gpu = device.startswith("cuda")
+        return cls(device=device, amp=amp and gpu, loaders=cpus if gpu else 0, **options)
 
     def place(self, tensor: Tensor) -> Tensor:
         """Return the tensor on the device; images in channels-last order."""

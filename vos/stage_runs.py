@@ -57,14 +57,9 @@ def fine_tuning_run(task: Task) -> TrainingRun:
     from vos.optimization import TrainingRun
 
     torch.set_num_threads(task.cpus)
-    gpu = task.device == "cuda"
-    return TrainingRun(
-        seed=task.config.seed,
-        failures=task.scratch,
-        device=task.device,
-        progress=task.progress,
-        amp=task.config.amp and gpu,
-        loaders=task.cpus if gpu else 0,
+    seed, amp = task.config.seed, task.config.amp
+    return TrainingRun.on(
+        task.device, amp=amp, cpus=task.cpus, seed=seed, failures=task.scratch, progress=task.progress
     )
 
 

@@ -62,17 +62,10 @@ def train_process(
     """Do the share of one process of a training stage; return the trained network and its run.
 
     `new` makes the untrained network, which continues from the file `before`; `learn` trains it, called with `run`."""
-    gpu, share = device.startswith("cuda"), max(cpus // world.size, 1)
+    share = max(cpus // world.size, 1)
     torch.set_num_threads(share)
-    run = TrainingRun(
-        seed=seed,
-        scratch=scratch,
-        failures=scratch,
-        device=device,
-        progress=progress,
-        amp=amp and gpu,
-        loaders=share if gpu else 0,
-        world=world,
+    run = TrainingRun.on(
+        device, amp=amp, cpus=share, seed=seed, scratch=scratch, failures=scratch, progress=progress, world=world
     )
     network = new()
     if before is not None:

@@ -169,9 +169,8 @@ def make_session_plan(session: Session, run: ExitStack) -> Plan:
         with store.planning_lock():
             plan = make_plan(session.study, inputs, store, gpus=share, machine=machine)
             if not options.plan:
-                save_plan(plan, store, options.study, session.method_options)
-                stages = {key: item.stage.name for key, item in plan.items.items()}
-                run.enter_context(run_in_progress(store.root, plan.study.name, stages))
+                saved = save_plan(plan, store, options.study, session.method_options)
+                run.enter_context(run_in_progress(store.root, saved.study, saved.stages))
         if options.plan:
             return plan
         done = store.synchronize(item.stage for item in plan.items.values() if item.state == "cached")

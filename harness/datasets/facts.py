@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from harness.errors import StoreError
+from harness.errors import DiskFullError, StoreError
 from harness.files import disk_full, is_disk_full
 from harness.hardware import cores
 
@@ -86,8 +86,8 @@ def _save(rows: list[tuple[str, str, int, int, str]], cache: Path | None) -> Non
         with closing(_open(cache)) as database, database:
             database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", rows)
     except (OSError, sqlite3.Error) as error:
-        if is_disk_full(error) or "disk is full" in str(error):
-            raise StoreError(f"{cache}: {disk_full(cache)}") from None
+        if is_disk_full(error):
+            raise DiskFullError(f"{cache}: {disk_full(cache)}") from None
         raise StoreError(f"{cache}: the cache of file facts cannot be written ({error}); choose another home") from None
 
 

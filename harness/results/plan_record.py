@@ -45,8 +45,8 @@ class PlanRecord:
     """Key → name of every stage."""
 
 
-def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, Any]) -> None:
-    """Record a plan in place of the study's former one of the same scale and data kind."""
+def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, Any]) -> PlanRecord:
+    """Record a plan in place of the study's former one of the same scale and data kind, and return the record."""
     study = plan.study.name
     record = PlanRecord(
         study=study,
@@ -67,6 +67,7 @@ def save_plan(plan: Plan, store: Store, study_file: Path, options: Mapping[str, 
         return {"plans": [*others, asdict(record)]}
 
     StudyFile(store.home, FOLDER, study).update(change)
+    return record
 
 
 def load_plans(home: Path, study: str | None = None) -> Iterator[PlanRecord]:

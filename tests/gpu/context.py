@@ -30,7 +30,7 @@ BENCHMARK = "davis16-val"
 
 @dataclass
 class Context:
-    """Where a line runs, and where its figures go."""
+    """Device, data and time of a line of the check, and the file for its figures."""
 
     device: str
     size: Size

@@ -24,7 +24,7 @@ class Line:
     """Seconds after which it is killed."""
 
     about: str
-    """What it covers, for the tables."""
+    """Description of what the line covers, for the tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +44,12 @@ PARTS: Mapping[str, Part] = {
 """In the order in which they run; what is dropped first when time is short is the length of the last."""
 
 
+def _line(part: str, place: str, name: str, seconds: float, about: str, limit: float) -> Line:
+    return Line(name=name, part=part, function=f"tests.gpu.{place}", seconds=seconds, limit=limit, about=about)
+
+
 def _branch(name: str, seconds: float, about: str, *, limit: float = 40) -> Line:
-    function = f"tests.gpu.branches:{name.replace(' ', '_').replace('-', '_')}"
-    return Line(name=name, part="a", function=function, seconds=seconds, limit=limit, about=about)
+    return _line("a", f"branches:{name.replace(' ', '_').replace('-', '_')}", name, seconds, about, limit)
 
 
 PLAN = (
@@ -65,68 +68,28 @@ PLAN = (
     _branch("seeds", 8, "two trainings of one seed"),
     _branch("memory", 8, "what fine-tuning and segmenting leave on the device"),
     _branch("stages", 20, "train, finetune, segment, time and identities as the engine runs them", limit=70),
-    Line(
-        name="propagation steps",
-        part="b",
-        function="tests.gpu.speed:propagation_steps",
-        seconds=15,
-        limit=60,
-        about="training step of the propagation network",
+    _line("b", "speed:propagation_steps", "propagation steps", 15, "training step of the propagation network", 60),
+    _line("b", "speed:segmentation_steps", "segmentation steps", 25, "training step of the segmentation network", 80),
+    _line("b", "speed:one_object", "one object", 20, "segmenting with one object, without fine-tuning", 60),
+    _line(
+        "b",
+        "speed:one_shot",
+        "one-shot seconds",
+        30,
+        "fine-tuning as the paper counts it; the paper's seconds per frame: 1.09 (DIPNet), 0.70 (DIPNet*)",
+        80,
     ),
-    Line(
-        name="segmentation steps",
-        part="b",
-        function="tests.gpu.speed:segmentation_steps",
-        seconds=25,
-        limit=80,
-        about="training step of the segmentation network",
+    _line("b", "speed:three_objects", "three objects", 20, "segmenting with three objects", 60),
+    _line("b", "speed:ten_objects", "ten objects", 35, "segmenting with ten objects", 80),
+    _line(
+        "c",
+        "accuracy:paper_scale",
+        "accuracy, paper scale",
+        145,
+        "networks of the paper's size, trained on the packed train split, scored on the packed val split",
+        330,
     ),
-    Line(
-        name="one object",
-        part="b",
-        function="tests.gpu.speed:one_object",
-        seconds=20,
-        limit=60,
-        about="segmenting with one object, without fine-tuning",
-    ),
-    Line(
-        name="one-shot seconds",
-        part="b",
-        function="tests.gpu.speed:one_shot",
-        seconds=30,
-        limit=80,
-        about="fine-tuning as the paper counts it; the paper's seconds per frame: 1.09 (DIPNet), 0.70 (DIPNet*)",
-    ),
-    Line(
-        name="three objects",
-        part="b",
-        function="tests.gpu.speed:three_objects",
-        seconds=20,
-        limit=60,
-        about="segmenting with three objects",
-    ),
-    Line(
-        name="ten objects",
-        part="b",
-        function="tests.gpu.speed:ten_objects",
-        seconds=35,
-        limit=80,
-        about="segmenting with ten objects",
-    ),
-    Line(
-        name="accuracy, paper scale",
-        part="c",
-        function="tests.gpu.accuracy:paper_scale",
-        seconds=145,
-        limit=330,
-        about="networks of the paper's size, trained on the packed train split, scored on the packed val split",
-    ),
-    Line(
-        name="accuracy, light scale",
-        part="c",
-        function="tests.gpu.accuracy:light_scale",
-        seconds=95,
-        limit=330,
-        about="the same with the networks of the scale `light`",
+    _line(
+        "c", "accuracy:light_scale", "accuracy, light scale", 95, "the same with the networks of the scale `light`", 330
     ),
 )
