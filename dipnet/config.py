@@ -9,10 +9,22 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from harness.config import Config
-from vos.config import BackboneName, FineTuningConfig, NetworkTraining, TimingConfig, TrainStageConfig, with_defaults
+from vos.config import (
+    BackboneName,
+    CoarseConfig,
+    FineTuningConfig,
+    NetworkTraining,
+    TimingConfig,
+    TrainingConfig,
+    TrainStageConfig,
+    with_defaults,
+)
 
 OneShotPart = Literal["frame", "objects"]
 """Parts of one-shot fine-tuning: all objects as one on the whole frame, then each by itself."""
+
+
+Alignment = Literal["centers", "corners"]
 
 
 class PropagationConfig(Config):
@@ -65,6 +77,10 @@ class SegmentationConfig(Config):
     finest_stride: Literal[1, 2] = 1
     """Stride of the last stage; 2 skips the sixth stage and upsamples the fifth (choice, for small scales)."""
 
+    alignment: Alignment = "centers"
+    """How maps of different sizes lie on each other: by the areas of their cells, each stage's truth being the object's
+    share of a cell; or as in CRN, corner on corner, the truth being the first pixel of a cell."""
+
     double_sigmoid: bool = True
     """Gate = sigmoid of the upsampled probability, so within [0.5, 0.73] (CRN's quirk); otherwise the probability."""
 
@@ -85,6 +101,30 @@ class OneShotConfig(FineTuningConfig):
     def iterations_of(part: OneShotPart, objects: int) -> str:
         """Return the name of the option that counts the steps of a part, by the number of objects."""
         return "frame_iterations" if part == "frame" else "crop_iterations" if objects == 1 else "instance_iterations"
+
+
+class PropagationTraining(TrainingConfig):
+    """One training stage of the propagation network."""
+
+    objects: int = Field(8, ge=1)
+    """Most objects of a frame that are learned together, with all of them as one more (section 3.3.2); 1: one object
+    per sample, or all of them merged. A sample of one object has the loss of the single-object task, a sigmoid's."""
+
+    loss: Literal["softmax", "sigmoid"] = "softmax"
+    """Loss of several objects: of the softmax over {−f_fg, f_1 … f_n} (section 3.3.2), or the mean of each one's."""
+
+    foreground_term: float = Field(1.0, ge=0)
+    """With the softmax: weight of a sigmoid's loss of f_fg, which the first pass of the crop reads (choice)."""
+
+    disturbance: CoarseConfig = CoarseConfig(kernel=0)
+    """How the reference's masks are disturbed, as those of eq. 2 are not exact: kernel, shift and blobs (choice)."""
+
+
+class PropagationTrainings(Config):
+    """Both trainings of the propagation network."""
+
+    pretraining: PropagationTraining = PropagationTraining()
+    offline: PropagationTraining = PropagationTraining(epochs=20, batch_norm="frozen")
 
 
 class InferenceOptions(Config):
@@ -158,7 +198,7 @@ class DIPNetConfig(InferenceOptions):
 
     propagation: PropagationConfig = PropagationConfig()
     segmentation: SegmentationConfig = SegmentationConfig()
-    propagation_training: NetworkTraining = NetworkTraining()
+    propagation_training: PropagationTrainings = PropagationTrainings()
     segmentation_training: NetworkTraining = NetworkTraining()
     one_shot: OneShotConfig = OneShotConfig()
     analyses: tuple[Literal["identities"], ...] = ()
@@ -192,9 +232,10 @@ class DIPNetConfig(InferenceOptions):
 
 
 class PropagationTrainConfig(TrainStageConfig):
-    """One training stage of the propagation network."""
+    """A training stage of the propagation network."""
 
     propagation: PropagationConfig
+    training: PropagationTraining
 
 
 class SegmentationTrainConfig(TrainStageConfig):

@@ -12,31 +12,36 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from dipnet.config import DIPNetConfig
+from dipnet.config import DIPNetConfig, PropagationTraining
+from dipnet.train_propagation import draw_pair
 from dipnet.train_segmentation import draw_views
-from harness.datasets import load_training
+from harness.datasets import VOID, load_training
 from harness.errors import HarnessError
 from vos.config import TrainingConfig
 from vos.geometry import Box, Image, View
 from vos.hints import coarse_mask
-from vos.samples import clip_sample, one_object, view_of
-from vos.video import VOID, Video
+from vos.samples import numbered, view_of
+from vos.video import Video
 
 TILE = 160
 """Side of a picture in the sheet, pixels."""
+
+_COLORS = ((230, 60, 40), (40, 120, 230), (60, 190, 70), (230, 180, 30), (170, 70, 200))
+"""Colors of the objects of a sample."""
 
 
 def contact_sheet(videos: Sequence[Video], config: DIPNetConfig, *, rows: int = 6, seed: int = 0) -> Image:
     """Return a sheet of `rows` samples of each kind, height × width × 3, RGB, from the videos of one training set."""
     size, side = config.propagation.coarse_size, config.segmentation.size
     role, kind = ("pretraining", "still") if all(len(video) == 1 for video in videos) else ("offline", "of ten frames")
-    pairs: TrainingConfig = getattr(config.propagation_training, role)
+    pairs: PropagationTraining = getattr(config.propagation_training, role)
     images: TrainingConfig = getattr(config.segmentation_training, role).model_copy(update={"batch": 1})
     one_shot = config.one_shot
 
     def pair(rng: Generator) -> list[Image]:
-        reference, target = clip_sample(videos, pairs, config.propagation.size, rng, frames=2)
-        truth = cv2.resize((target.mask == 1).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+        reference, target = draw_pair(videos, pairs, config.propagation.size, rng)
+        object_ = (target.mask != 0) & (target.mask != VOID)
+        truth = cv2.resize(object_.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
         return [_overlay(reference), _overlay(target), _gray(np.asarray(truth, np.float32))]
 
     def still(rng: Generator) -> list[Image]:
@@ -45,7 +50,7 @@ def contact_sheet(videos: Sequence[Video], config: DIPNetConfig, *, rows: int = 
 
     def tuned(rng: Generator) -> list[Image]:
         own = int(rng.choice(one_shot.sizes)) if one_shot.sizes else side
-        mask = one_object(videos[0].mask(0), videos[0].object_ids)
+        mask = numbered(videos[0].mask(0), [videos[0].object_ids])
         first = View.cut(videos[0].frame(0), mask, Box.whole(mask), 2 * own)
         view = view_of(first.frame, first.mask, one_shot.augmentation, own, rng)
         return _hinted_row(view, coarse_mask(view.mask, size, one_shot.coarse, rng))
@@ -71,7 +76,9 @@ def _hinted_row(view: View, hint: NDArray[np.float32]) -> list[Image]:
 
 def _overlay(view: View) -> Image:
     picture = view.frame.astype(np.float32)
-    picture[view.mask == 1] = 0.5 * picture[view.mask == 1] + 0.5 * np.array([230, 60, 40], np.float32)
+    for number in range(1, view.objects + 1):
+        color = np.array(_COLORS[(number - 1) % len(_COLORS)], np.float32)
+        picture[view.mask == number] = 0.5 * picture[view.mask == number] + 0.5 * color
     picture[view.mask == VOID] = 255
     return np.asarray(cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA), np.uint8)
 

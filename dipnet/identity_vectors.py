@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from dipnet.propagation import PropagationNetwork
+from harness.datasets import VOID
 from vos.geometry import Box
 from vos.samples import frames_tensor
-from vos.video import VOID, Video
+from vos.video import Video
 
 
 @torch.inference_mode()

@@ -34,18 +34,16 @@ class RegionPass:
         """Set α_1 = β_1 from the first frame and its truth."""
         self.previous = objects
         if self.network is not None:
-            self.dynamic = self.first = self._encode(self.network, frame, objects, box)
+            self.dynamic = self.first = self._encode(self.network, frame, objects, box)[0]
 
     def update(self, frame: Image, objects: NDArray[np.bool_], scores: NDArray[np.float32], box: Box) -> None:
         """Apply eq. 2 with the masks just found and their probabilities; lost objects keep their identity."""
         self.previous = objects
         if self.network is None or self.dynamic is None:
             return
-        visible = _with_foreground(objects).any((1, 2))
-        if self.config.omega > 0 and visible.any():
-            estimated = self._encode(self.network, frame, objects, box)
-            shown = torch.from_numpy(visible).to(self.device)
-            self.dynamic = update_identity(self.dynamic, estimated, shown, self._omega(objects, scores))
+        if self.config.omega > 0 and objects.any():
+            estimated, visible = self._encode(self.network, frame, objects, box)
+            self.dynamic = update_identity(self.dynamic, estimated, visible, self._omega(objects, scores))
 
     def step(
         self, frame: Image, box: Box, segmentation: Sequence[SegmentationNetwork | None]
@@ -54,7 +52,7 @@ class RegionPass:
         with self._autocast():
             coarse = self.propagate(frame, box)
         if self.config.phases == "propagation":
-            return box.placed(coarse[:, 0].cpu().numpy(), frame)
+            return box.placed(self._against_background(coarse)[:, 0].cpu().numpy(), frame)
         scores = []
         for number, hint in enumerate(coarse):
             network = segmentation[min(number, len(segmentation) - 1)]
@@ -85,11 +83,21 @@ class RegionPass:
     ) -> Float[Tensor, "objects 1 m m"]:
         """Return the coarse masks of identities in the features of all views of a frame."""
         count, views = len(self.previous), []
-        jointly = count > 1 and self.config.instances == "jointly"
         for feature in features:
             logits = network.propagate(feature.expand(len(identity), -1, -1, -1), identity).float()
-            views.append(coarse_probabilities(logits[:count], logits[count:] if jointly else None))
+            views.append(coarse_probabilities(logits[:count], logits[count:] if self._jointly else None))
         return _mean_view(torch.stack(views))
+
+    def _against_background(self, coarse: Float[Tensor, "objects 1 m m"]) -> Float[Tensor, "objects 1 m m"]:
+        """Return scores above one half where an object is the most probable of the softmax, the background included."""
+        if not self._jointly:
+            return coarse
+        background = (1 - coarse.sum(0, keepdim=True)).clamp(min=1e-6)
+        return coarse / (coarse + background)
+
+    @property
+    def _jointly(self) -> bool:
+        return len(self.previous) > 1 and self.config.instances == "jointly"
 
     def _coarse(self, objects: NDArray[np.bool_], box: Box) -> Float[Tensor, "objects 1 m m"]:
         """Return masks inside a box, scaled down."""
@@ -106,13 +114,16 @@ class RegionPass:
             scores = np.concatenate([scores, scores.max(0, keepdims=True)])
         return self.config.omega * torch.from_numpy(confidence(scores, _with_foreground(objects))).to(self.device)
 
-    def _encode(self, network: PropagationNetwork, frame: Image, objects: NDArray[np.bool_], box: Box) -> Tensor:
+    def _encode(
+        self, network: PropagationNetwork, frame: Image, objects: NDArray[np.bool_], box: Box
+    ) -> tuple[Float[Tensor, "masks c"], Bool[Tensor, "masks"]]:
+        """Return the identity of each object, and of the foreground of several, and whether the encoder sees it."""
         side = network.config.size
-        masks = np.stack([box.cut(mask.astype(np.uint8), side, labels=True) for mask in _with_foreground(objects)])
+        masks = np.stack([encoder_mask(mask, box, side) for mask in _with_foreground(objects)])
         mask = torch.from_numpy(masks.astype(np.float32)[:, None]).to(self.device)
         image = self._tensor(frame, box, side).expand(len(mask), -1, -1, -1)
         with self._autocast():
-            return network.encode_identity(image, mask).float()
+            return network.encode_identity(image, mask).float(), mask.flatten(1).any(1)
 
     def _autocast(self) -> torch.autocast:
         kind = torch.device(self.device).type
@@ -130,6 +141,19 @@ class RegionPass:
 def _with_foreground(objects: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return several objects with all of them merged as one more, for the softmax of section 3.3.2."""
     return objects if len(objects) == 1 else np.concatenate([objects, merged(objects)])
+
+
+def encoder_mask(mask: NDArray[np.bool_], box: Box, side: int) -> Bool[np.ndarray, "side side"]:
+    """Return a mask inside a box as the identity encoder sees it; of an object between its pixels, all it touches.
+
+    Nearest pixels miss a twelfth of the objects of 3 × 3 pixels in a frame of 854 × 480 at a side of 256."""
+    nearest = box.cut(mask.astype(np.uint8), side, labels=True) == 1
+    if nearest.any():
+        return nearest
+    rows, columns = np.nonzero(mask[max(box.top, 0) : box.bottom, max(box.left, 0) : box.right])
+    rows, columns = rows + max(-box.top, 0), columns + max(-box.left, 0)
+    nearest[rows * side // box.height, columns * side // box.width] = True
+    return nearest
 
 
 def _mean_view(maps: Tensor) -> Tensor:

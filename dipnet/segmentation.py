@@ -10,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dipnet.config import SegmentationConfig
+from dipnet.config import Alignment, SegmentationConfig
 from vos.backbone import Backbone
 from vos.optimization import masked_cross_entropy
+from vos.samples import area_truth
 
 
 class SegmentationNetwork(nn.Module):
@@ -43,26 +44,34 @@ class SegmentationNetwork(nn.Module):
         logits: list[Tensor] = []
         for number, feature in enumerate(reversed(features)):
             lateral = self.laterals[number](feature)
-            gate = _resize(coarse, lateral.shape[-2:]) if number == 0 else self._gate(logits[-1], lateral.shape[-2:])
+            gate = (
+                self._resize(coarse, lateral.shape[-2:]) if number == 0 else self._gate(logits[-1], lateral.shape[-2:])
+            )
             carried = refined
             refined = self.before[number](lateral, gate)
             if carried is not None:
-                refined = self.after[number - 1](refined + _resize(carried, refined.shape[-2:]), gate)
+                refined = self.after[number - 1](refined + self._resize(carried, refined.shape[-2:]), gate)
             logits.append(self.heads[number](refined))
         if self.config.finest_stride == 1 and refined is not None:
             size = (2 * refined.shape[-2], 2 * refined.shape[-1])
-            refined = self.before[-1](_resize(refined, size), self._gate(logits[-1], size))
+            refined = self.before[-1](self._resize(refined, size), self._gate(logits[-1], size))
             logits.append(self.heads[-1](refined))
         return logits
 
     def refine(self, frame: Float[Tensor, "n 3 h w"], coarse: Float[Tensor, "n 1 m m"]) -> Float[Tensor, "n 1 h w"]:
         """Return the logits of the final mask at the frame's size."""
-        return _resize(self.decode(self.encode_frame(frame), coarse)[-1], frame.shape[-2:])
+        return self._resize(self.decode(self.encode_frame(frame), coarse)[-1], frame.shape[-2:])
 
     def _gate(self, logit: Tensor, size: tuple[int, ...]) -> Tensor:
-        gate = _resize(torch.sigmoid(logit), size)
+        gate = self._resize(torch.sigmoid(logit), size)
         # CRN's second sigmoid: its gate lies in [0.5, 0.73] and never closes.
         return torch.sigmoid(gate) if self.config.double_sigmoid else gate
+
+    def _resize(self, x: Tensor, size: tuple[int, ...]) -> Tensor:
+        if tuple(x.shape[-2:]) == tuple(size):
+            return x
+        corners = self.config.alignment == "corners"
+        return functional.interpolate(x, tuple(size), mode="bilinear", align_corners=corners)
 
 
 class GlobalConvolution(nn.Module):
@@ -113,17 +122,21 @@ def segmentation_loss(
     truth: Float[Tensor, "n 1 h w"],
     known: Float[Tensor, "n 1 h w"],
     whole: Float[Tensor, "m 1 h w"] | None = None,
+    *,
+    alignment: Alignment = "centers",
 ) -> Tensor:
-    """Return the sum over the stages of `masked_cross_entropy` against the nearest-resized truth (CRN)."""
-    total = truth.new_zeros(())
+    """Return the sum over the stages of `masked_cross_entropy` against the truth at the stage's size.
+
+    That is the object's share of each cell with the alignment `centers`, a cell's first pixel with `corners` (CRN)."""
+    total, whole = truth.new_zeros(()), known if whole is None else whole
     for logit in logits:
-        size = logit.shape[-2:]
-        total = total + masked_cross_entropy(
-            logit,
-            functional.interpolate(truth, size, mode="nearest"),
-            functional.interpolate(known, size, mode="nearest"),
-            None if whole is None else functional.interpolate(whole, size, mode="nearest"),
-        )
+        size = (logit.shape[-2], logit.shape[-1])
+        if alignment == "centers":
+            target, weight = area_truth(truth, known, size)
+            divisor = functional.adaptive_avg_pool2d(whole, size)
+        else:
+            target, weight, divisor = (functional.interpolate(x, size, mode="nearest") for x in (truth, known, whole))
+        total = total + masked_cross_entropy(logit, target, weight, divisor)
     return total
 
 
@@ -138,9 +151,3 @@ def _head(channels: int) -> nn.Module:
         nn.ReLU(inplace=True),
         nn.Conv2d(channels, 1, 1),
     )
-
-
-def _resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    if tuple(x.shape[-2:]) == tuple(size):
-        return x
-    return functional.interpolate(x, tuple(size), mode="bilinear", align_corners=True)

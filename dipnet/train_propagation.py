@@ -1,26 +1,29 @@
-"""Training of the propagation network (section 3.4): from one frame and its mask, the coarse mask of another."""
+"""Training of the propagation network (section 3.4): from one frame and its masks, the coarse masks of another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.random import Generator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from dipnet.config import PropagationConfig
+from dipnet.calibration import calibrate_identity
+from dipnet.config import PropagationConfig, PropagationTraining
 from dipnet.propagation import PropagationNetwork
-from vos.config import TrainingConfig
-from vos.optimization import Batch, Objective, TrainingRun, masked_cross_entropy
-from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor
+from vos.geometry import View
+from vos.hints import disturbed
+from vos.optimization import Batch, Objective, TrainingError, TrainingRun
+from vos.samples import area_truth, clip_sample, frames_tensor, known_tensor, masks_tensor
 from vos.training import split, train
 from vos.video import Video
 
-GAIN = 1.5
-"""Gain of a channel's logit per standard deviation of its pooled feature: from 0.18 to 0.82 between −1 and 1."""
+_ATTEMPTS = 20
+_NEVER = -1e4
+"""Logit of what is not in a softmax."""
 
 
 def new_propagation(config: PropagationConfig, weights: str, seed: int) -> PropagationNetwork:
@@ -35,7 +38,7 @@ def new_propagation(config: PropagationConfig, weights: str, seed: int) -> Propa
 def train_propagation(
     network: PropagationNetwork,
     videos: Sequence[Video],
-    config: TrainingConfig,
+    config: PropagationTraining,
     run: TrainingRun,
     *,
     first: bool = True,
@@ -48,63 +51,90 @@ def train_propagation(
     train(network, videos, config, run, lambda some: propagation_objective(network, some, config))
 
 
-@torch.no_grad()
-def calibrate_identity(
-    network: PropagationNetwork, draw: Callable[[Generator], Batch], batches: int, run: TrainingRun
-) -> None:
-    """Set statistics and head of the identity encoder from that many batches of `references` and their `masks`.
-
-    Doubled by eq. 1, features leave the range of ImageNet's statistics (DEVIATIONS.md, row 28): these are taken anew.
-    The head becomes the sigmoid of the standardized pooled features: it lets through what the object has more of than
-    objects have on average. A channel must mean the same to both encoders, as it does if both start from one state."""
-    network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.eval()
-    encoder = network.identity
-
-    def pooled_features() -> Float[Tensor, "samples c"]:
-        found = []
-        for number in range(batches):
-            batch = draw(np.random.default_rng([run.seed, number, batches]))  # other batches than the training's own
-            with run.autocast():
-                found.append(encoder.pool(run.place(batch["references"]), run.place(batch["masks"])).float())
-        return torch.cat(found)
-
-    norms = [module for module in encoder.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
-        norm.train()
-    pooled_features()
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
-    pooled = pooled_features()
-    spread = pooled.std(0)
-    weight = torch.diag(GAIN / (spread + 0.1 * spread.mean()))
-    encoder.head.weight.copy_(weight)
-    encoder.head.bias.copy_(-weight @ pooled.mean(0))
-
-
-def propagation_objective(network: PropagationNetwork, videos: Sequence[Video], config: TrainingConfig) -> Objective:
-    """Return the objective: pairs of frames, and the binary cross entropy of the second one's coarse mask."""
+def propagation_objective(
+    network: PropagationNetwork, videos: Sequence[Video], config: PropagationTraining
+) -> Objective:
+    """Return the objective: pairs of frames, and the loss of the coarse masks of the second one's objects."""
     side, coarse = network.config.size, network.config.coarse_size
 
     def draw(rng: Generator) -> Batch:
-        clips = [clip_sample(videos, config, side, rng, frames=2) for _ in range(config.batch)]
-        references, targets = zip(*clips, strict=True)
-        masks = [view.mask for view in targets]  # the coarse truth is the share of a cell's area
+        pairs = [draw_pair(videos, config, side, rng) for _ in range(config.batch)]
+        references, targets = zip(*pairs, strict=True)
         return {
             "references": frames_tensor([view.frame for view in references]),
-            "masks": masks_tensor([view.mask for view in references]),
             "targets": frames_tensor([view.frame for view in targets]),
-            "truth": functional.adaptive_avg_pool2d(masks_tensor(masks), coarse),
-            "known": functional.adaptive_avg_pool2d(known_tensor(masks), coarse),
+            **asked_objects(references, targets, config, coarse, rng),
         }
 
     def loss(part: Batch, known: Tensor) -> Tensor:
-        features = network.encode_frame(part["targets"])
-        identity = network.encode_identity(part["references"], part["masks"])
-        return masked_cross_entropy(network.propagate(features, identity), part["truth"], part["known"], known)
+        samples, objects = part["asked"].nonzero(as_tuple=True)
+        identity = network.encode_identity(part["references"][samples], part["masks"][samples, objects])
+        found = network.propagate(network.encode_frame(part["targets"])[samples], identity).float()
+        logits = found.new_full(part["truth"].shape, _NEVER).index_put((samples, objects), found[:, 0])
+        return propagation_loss(logits, part["asked"], part["truth"], part["known"], known, config)
 
     return Objective(draw, loss)
+
+
+def draw_pair(videos: Sequence[Video], config: PropagationTraining, side: int, rng: Generator) -> list[View]:
+    """Draw a reference in which the identity encoder sees an object, and a target.
+
+    Raises TrainingError if there seems to be none."""
+    for _ in range(_ATTEMPTS):
+        pair = clip_sample(videos, config, side, rng, frames=2, objects=config.objects)
+        if pair[0].objects:
+            return pair
+    raise TrainingError(
+        f"{_ATTEMPTS} samples drawn, and no object covers a pixel of their {side}×{side}; is this the right data?"
+    )
+
+
+def asked_objects(
+    references: Sequence[View], targets: Sequence[View], config: PropagationTraining, coarse: int, rng: Generator
+) -> Batch:
+    """Return what is asked of a batch of pairs: of each object in the masks, and of all together as the last.
+
+    `masks` (samples × objects × 1 × side × side) are the references', disturbed; `asked` says which of them there are:
+    objects that the encoder sees, and all of them together where they are several, as eq. 2 and the softmax of section
+    3.3.2 have it. `truth` (samples × objects × coarse × coarse) and `known` are the targets'."""
+    count, target_masks = max(view.objects for view in references), [view.mask for view in targets]
+    masks, truth = masks_tensor([view.mask for view in references], count), masks_tensor(target_masks, count)
+    seen = masks.flatten(2).any(2)
+    for sample, number in seen.nonzero().tolist():
+        solid = masks[sample, number].numpy().astype(np.uint8)
+        masks[sample, number] = torch.from_numpy(disturbed(solid, config.disturbance, rng))
+    truth = truth * seen[:, :, None, None]
+    truth = torch.cat([truth, truth.amax(1, keepdim=True)], 1)
+    truth, known = area_truth(truth, known_tensor(target_masks), (coarse, coarse))
+    return {
+        "masks": torch.cat([masks, masks.amax(1, keepdim=True)], 1)[:, :, None],
+        "asked": torch.cat([seen, seen.sum(1, keepdim=True) > 1], 1),
+        "truth": truth,
+        "known": known,
+    }
+
+
+def propagation_loss(
+    logits: Float[Tensor, "n masks m m"],
+    asked: Bool[Tensor, "n masks"],
+    truth: Float[Tensor, "n masks m m"],
+    known: Float[Tensor, "n 1 m m"],
+    whole: Float[Tensor, "batch 1 m m"],
+    config: PropagationTraining,
+) -> Tensor:
+    """Return the loss of the masks that are asked for, the last being all objects of a sample that has several.
+
+    Softmax: the cross entropy over {−f_fg, f_1 … f_n}, of one object over {0, f_1}, which is its sigmoid; the negated
+    foreground stands for the background (section 3.3.2). Sigmoid: the mean of each mask's. Truths are shares of cells,
+    and losses means over the `known` area of the `whole` batch, of which these samples may be a part."""
+    divisor = whole.sum().clamp(min=1)
+    each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * asked[:, :, None, None]
+    if config.loss == "sigmoid":
+        mean = each.sum(1, keepdim=True) / asked.sum(1).clamp(min=1)[:, None, None, None]
+        return (mean * known).sum() / divisor
+    several = asked[:, -1:, None, None]
+    background = torch.where(several, -logits[:, -1:], 0.0)
+    objects = logits[:, :-1].masked_fill(~asked[:, :-1, None, None], _NEVER)
+    shares = torch.cat([1 - truth[:, -1:], truth[:, :-1]], 1)
+    entropy = -(shares * torch.log_softmax(torch.cat([background, objects], 1), 1)).sum(1, keepdim=True)
+    return ((entropy + config.foreground_term * each[:, -1:]) * known).sum() / divisor

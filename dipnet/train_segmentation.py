@@ -53,7 +53,11 @@ def frame_objective(network: SegmentationNetwork, coarse: CoarseConfig, coarse_s
         inputs=lambda masks, rng: hinted(masks, coarse, coarse_size, rng),
         encode=lambda batch: network.encode_frame(batch["frames"]),
         loss=lambda features, part, known: segmentation_loss(
-            network.decode(features, part["hints"]), part["truth"], part["known"], known
+            network.decode(features, part["hints"]),
+            part["truth"],
+            part["known"],
+            known,
+            alignment=network.config.alignment,
         ),
     )
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from dipnet.config import PropagationConfig
+from dipnet.calibration import GAIN, calibrate_identity
+from dipnet.config import PropagationConfig, PropagationTraining
 from dipnet.propagation import PropagationNetwork
-from dipnet.train_propagation import GAIN, calibrate_identity, new_propagation, propagation_objective, train_propagation
+from dipnet.train_propagation import new_propagation, propagation_objective, train_propagation
 from tests.videos import Squares
-from vos.config import TrainingConfig
 from vos.optimization import TrainingRun
 from vos.samples import masks_tensor
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8, identity_calibration=4)
-CONFIG = TrainingConfig(iterations=1, batch=4, optimizer="adamw", learning_rate=1e-9)
+CONFIG = PropagationTraining(iterations=1, batch=4, optimizer="adamw", learning_rate=1e-9)
 
 
 def two_halves(rng: np.random.Generator) -> dict[str, Tensor]:
@@ -26,7 +26,8 @@ def two_halves(rng: np.random.Generator) -> dict[str, Tensor]:
     masks = np.zeros((4, 64, 64), np.uint8)
     masks[:2, :, :32] = 1
     masks[2:, :, 32:] = 1
-    return {"references": frames, "masks": masks_tensor(list(masks))}
+    asked = torch.ones(4, 1, dtype=torch.bool)
+    return {"references": frames, "masks": masks_tensor(list(masks))[:, None], "asked": asked}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_what_passes_eq_1_is_normalized(calibrated: PropagationNetwork) -> None:
     norms = [m for m in calibrated.identity.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     hooks = [norm.register_forward_hook(look) for norm in norms]
     batch = two_halves(np.random.default_rng(7))
-    calibrated.encode_identity(batch["references"], batch["masks"])
+    calibrated.encode_identity(batch["references"], batch["masks"][:, 0])
     for hook in hooks:
         hook.remove()
     assert len(means) == len(norms)
@@ -58,8 +59,8 @@ def test_what_passes_eq_1_is_normalized(calibrated: PropagationNetwork) -> None:
 def test_channels_open_for_what_the_object_has_more_of(calibrated: PropagationNetwork) -> None:
     batch = two_halves(np.random.default_rng(7))
     with torch.no_grad():
-        pooled = calibrated.identity.pool(batch["references"], batch["masks"])
-        identity = calibrated.encode_identity(batch["references"], batch["masks"])
+        pooled = calibrated.identity.pool(batch["references"], batch["masks"][:, 0])
+        identity = calibrated.encode_identity(batch["references"], batch["masks"][:, 0])
     noise, stripes = pooled[:2].mean(0), pooled[2:].mean(0)
     open_noise, open_stripes = identity[:2].mean(0), identity[2:].mean(0)
     distinct = (noise - stripes).abs() > 0.5 * (noise - stripes).abs().max()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from dipnet.config import OneShotConfig, PropagationConfig, SegmentationConfig
+from dipnet.config import OneShotConfig, PropagationConfig, PropagationTraining, SegmentationConfig
 from dipnet.train_propagation import new_propagation, train_propagation
 from dipnet.train_segmentation import fine_tune_on, new_segmentation, train_segmentation
 from tests.videos import Squares, first_frame
@@ -18,7 +18,7 @@ from vos.training import iterations
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
 S = SegmentationConfig(backbone="mini", size=64, channels=8, units=1, finest_stride=2)
-CONFIG = TrainingConfig(iterations=40, batch=2, optimizer="adamw", learning_rate=3e-3)
+CONFIG = PropagationTraining(iterations=40, batch=2, optimizer="adamw", learning_rate=3e-3)
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:

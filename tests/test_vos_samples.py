@@ -12,14 +12,15 @@ from vos.config import AugmentationConfig, CoarseConfig, TrainingConfig
 from vos.geometry import Box, View
 from vos.hints import coarse_mask
 from vos.samples import (
-    choose_object,
+    area_truth,
+    choose_objects,
     clip_sample,
     crop_box,
     frames_tensor,
     images_of,
     known_tensor,
     masks_tensor,
-    one_object,
+    numbered,
     vary,
 )
 
@@ -92,13 +93,14 @@ def test_the_second_frame_of_a_still_is_the_first_shifted_and_turned() -> None:
 
 def test_void_is_never_an_object() -> None:
     ids = np.array([[0, 255], [255, 255]], np.uint8)
-    assert choose_object(ids, 0.5, np.random.default_rng(0)) == ()
+    assert choose_objects(ids, 1, 0.5, np.random.default_rng(0)) == []
+    assert choose_objects(ids, 4, 0.5, np.random.default_rng(0)) == []
     with pytest.raises(ValueError, match="right training data"):
         clip_sample([Squares(objects=0)], TrainingConfig(), 32, np.random.default_rng(0), frames=1)
 
 
 def test_void_stays_void_and_is_unknown_to_the_loss() -> None:
-    mask = one_object(np.array([[1, 2], [255, 0]], np.uint8), (2,))
+    mask = numbered(np.array([[1, 2], [255, 0]], np.uint8), [(2,)])
     assert mask.tolist() == [[0, 1], [255, 0]]
     assert masks_tensor([mask]).flatten().tolist() == [0, 1, 0, 0]
     assert known_tensor([mask]).flatten().tolist() == [1, 1, 0, 1]
@@ -107,7 +109,7 @@ def test_void_stays_void_and_is_unknown_to_the_loss() -> None:
 def test_the_foreground_is_drawn_with_its_probability() -> None:
     ids = np.array([[1, 2]], np.uint8)
     rng = np.random.default_rng(0)
-    merged = sum(len(choose_object(ids, 0.25, rng)) == 2 for _ in range(2000))
+    merged = sum(choose_objects(ids, 1, 0.25, rng) == [(1, 2)] for _ in range(2000))
     assert 400 < merged < 600
 
 
@@ -190,6 +192,46 @@ def test_every_batch_has_one_of_the_square_sizes_of_its_config() -> None:
         seen |= sides
     assert seen == {32, 48, 64}
     assert len(draw_views([Squares()], TrainingConfig(), 128, np.random.default_rng(0))[0].mask) == 128
+
+
+def test_a_sample_has_so_many_objects_at_most_in_the_order_of_their_ids() -> None:
+    ids = np.array([[3, 5, 9, 255, 0]], np.uint8)
+    rng = np.random.default_rng(0)
+    assert choose_objects(ids, 3, 1.0, rng) == [(3,), (5,), (9,)]
+    drawn = {tuple(choose_objects(ids, 2, 1.0, rng)) for _ in range(60)}
+    assert drawn == {((3,), (5,)), ((3,), (9,)), ((5,), (9,))}
+    assert numbered(ids, [(5,), (3, 9)]).tolist() == [[2, 1, 2, 255, 0]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), length=st.sampled_from([1, 6]))
+def test_objects_keep_their_numbers_through_a_clip(seed: int, length: int) -> None:
+    config = TrainingConfig(augmentation=AugmentationConfig(crop=0.5, rotation=20, scale=(0.8, 1.2)))
+    video, rng = Squares(objects=2, length=length), np.random.default_rng(seed)
+    for view in clip_sample([video], config, 64, rng, frames=2, objects=5):
+        assert set(np.unique(view.mask)) <= {0, 1, 2}
+        for number in (1, 2):
+            colors = view.frame[erode(view.mask == number)].argmax(1)
+            assert set(colors) <= {np.roll([230, 60, 120], number).argmax()}
+
+
+def test_masks_are_resampled_about_their_center() -> None:
+    # Of three pixels the middle one; of 9 pixels in 3, the middle ones of each third. The corner would give 0, 3, 6.
+    line = np.arange(9, dtype=np.uint8).reshape(1, 9).repeat(9, 0)
+    assert Box.whole(line).cut(line, 3, labels=True)[0].tolist() == [1, 4, 7]
+    mask = np.zeros((90, 90), np.uint8)
+    mask[30:60, 30:60] = 1
+    small = Box.whole(mask).cut(mask, 30, labels=True)
+    assert Box.around(small == 1) == (10, 10, 20, 20)
+    assert Box.around(Box.whole(mask).placed(small[None].astype(np.float32), mask)[0] > 0.5) == (30, 30, 60, 60)
+
+
+def test_the_truth_of_a_cell_is_the_share_of_its_known_area() -> None:
+    # One cell of 2 × 2: half void, half object; one of object, ground and two void; one of void only; one all known.
+    mask = np.array([[1, 1, 1, 0], [255, 255, 255, 255], [255, 255, 1, 0], [255, 255, 0, 0]], np.uint8)
+    truth, known = area_truth(masks_tensor([mask]), known_tensor([mask]), (2, 2))
+    assert known.flatten().tolist() == [0.5, 0.5, 0.0, 1.0]
+    assert truth.flatten().tolist() == [1.0, 0.5, 0.0, 0.25]
 
 
 def test_a_crop_holds_the_whole_object() -> None:

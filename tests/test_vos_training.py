@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from dipnet.config import OneShotConfig, PropagationConfig, SegmentationConfig
+from dipnet.config import OneShotConfig, PropagationConfig, PropagationTraining, SegmentationConfig
 from dipnet.train_propagation import new_propagation, propagation_objective, train_propagation
 from dipnet.train_segmentation import new_segmentation, train_segmentation
 from tests.videos import Squares
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
 S = SegmentationConfig(backbone="mini", size=64, channels=8, units=1, finest_stride=2)
 PLAIN = AugmentationConfig(flip=0.5, crop=0)
-FROZEN = TrainingConfig(iterations=3, batch=4, learning_rate=0.1, batch_norm="frozen", augmentation=PLAIN)
+FROZEN = PropagationTraining(iterations=3, batch=4, learning_rate=0.1, batch_norm="frozen", augmentation=PLAIN)
 VIDEOS = [Squares(void=True), Squares(seed=1)]
 KINDS = ("propagation", "segmentation")
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.datasets import VOID
+
 Image = NDArray[np.uint8]
 
 
@@ -60,7 +62,9 @@ class Box(NamedTuple):
         return type(self)(max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width))
 
     def cut(self, image: Image, side: int, *, labels: bool = False) -> Image:
-        """Return the image inside the box, resized to a square; beyond the image its rim repeats (0 in labels)."""
+        """Return the image inside the box, resized to a square; beyond the image its rim repeats (0 in labels).
+
+        Pixels are areas: the centers of the box and of the square coincide, for frames and labels alike."""
         height, width = image.shape[:2]
         inside = self.clipped(image)
         part = image[inside.top : inside.bottom, inside.left : inside.right]
@@ -69,7 +73,8 @@ class Box(NamedTuple):
             kind = cv2.BORDER_CONSTANT if labels else cv2.BORDER_REPLICATE
             part = np.asarray(cv2.copyMakeBorder(part, *rims, kind, value=0), np.uint8)
         shrinking = part.shape[0] >= side and part.shape[1] >= side
-        how = cv2.INTER_NEAREST if labels else cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        # INTER_NEAREST would take the corner of each cell and so move masks against their frames.
+        how = cv2.INTER_NEAREST_EXACT if labels else cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(part, (side, side), interpolation=how), np.uint8)
 
     def placed(self, maps: NDArray[np.float32], frame: NDArray[Any]) -> NDArray[np.float32]:
@@ -84,7 +89,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """One frame (RGB) with the mask of one object (0, 1, or 255 for void), both square and of one size."""
+    """One frame (RGB) with a mask of its objects (numbers from 1, 0, or 255 for void), both square and of one size."""
 
     frame: Image
     mask: Image
@@ -93,3 +98,8 @@ class View:
     def cut(cls, frame: Image, mask: Image, box: Box, side: int) -> Self:
         """Return the view of a frame and its mask inside a box."""
         return cls(box.cut(frame, side), box.cut(mask, side, labels=True))
+
+    @property
+    def objects(self) -> int:
+        """The highest number in the mask; 0 if there is no object."""
+        return int(self.mask[self.mask != VOID].max(initial=0))

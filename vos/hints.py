@@ -24,14 +24,7 @@ def hinted(masks: Sequence[Image], config: CoarseConfig, size: int, rng: Generat
 
 def coarse_mask(mask: Image, size: int, config: CoarseConfig, rng: Generator) -> Float[np.ndarray, "size size"]:
     """Return the mask dilated or eroded by a kernel of random size and scaled to size × size, in 0..1."""
-    solid = (mask == 1).astype(np.uint8)
-    kernel = int(rng.integers(0, config.kernel + 1))
-    if kernel > 1:
-        ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (kernel, kernel))
-        changed = cv2.dilate(solid, ellipse) if rng.random() < 0.5 else cv2.erode(solid, ellipse)
-        # An empty coarse mask would teach the network to segment objects it was not asked for.
-        solid = np.asarray(changed, np.uint8) if changed.any() else solid
-    solid = _disturb(solid, config, rng)
+    solid = disturbed((mask == 1).astype(np.uint8), config, rng)
     coarse = cv2.resize(solid.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     sigma = rng.uniform(0, config.blur) if config.blur else 0.0
     coarse = cv2.GaussianBlur(coarse, (0, 0), sigma) if sigma > 0.1 else coarse
@@ -39,8 +32,14 @@ def coarse_mask(mask: Image, size: int, config: CoarseConfig, rng: Generator) ->
     return np.asarray(coarse * np.float32(strength), np.float32)
 
 
-def _disturb(solid: Image, config: CoarseConfig, rng: Generator) -> Image:
-    """Shift the mask, and add an ellipse to it or cut one from it."""
+def disturbed(solid: Image, config: CoarseConfig, rng: Generator) -> Image:
+    """Dilate or erode a mask of 0 and 1, shift it, and add an ellipse to it or cut one from it."""
+    kernel = int(rng.integers(0, config.kernel + 1))
+    if kernel > 1:
+        ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (kernel, kernel))
+        changed = cv2.dilate(solid, ellipse) if rng.random() < 0.5 else cv2.erode(solid, ellipse)
+        # An empty coarse mask would teach the network to segment objects it was not asked for.
+        solid = np.asarray(changed, np.uint8) if changed.any() else solid
     box = Box.around(solid == 1)
     if box is None:
         return solid

@@ -25,14 +25,12 @@ PLACE = (0.15, 0.85)
 DRIFT = 0.06
 """Largest further shift from one view to the next, in sides."""
 
-MINIMUM_PIXELS = 48
-"""Fewest pixels of the object that the sample is about, in the first view."""
-
 
 def paste(views: Sequence[View], donors: Sequence[View], rng: Generator) -> list[View]:
-    """Put the donors' object into the views, one donor per view, in front of or behind the views' own object.
+    """Put the donors' object into the views, one donor per view, in front of or behind the views' own objects.
 
-    The result is about either object with equal probability. If it is hidden in the first view, nothing is pasted."""
+    It gets the number after theirs."""
+    number = 1 + max(view.objects for view in views)
     box = Box.around(donors[0].mask == 1)
     if box is None:
         return list(views)
@@ -40,16 +38,16 @@ def paste(views: Sequence[View], donors: Sequence[View], rng: Generator) -> list
     side = donors[0].mask.shape[0]
     matrix = np.asarray(cv2.getRotationMatrix2D(center, rng.uniform(-ANGLE, ANGLE), rng.uniform(*ZOOM)), np.float64)
     matrix[:, 2] += rng.uniform(*PLACE, 2) * side - center
-    flip, before, swap = rng.random(3) < 0.5
-    result = []
-    for number, (view, donor) in enumerate(zip(views, donors, strict=True)):
-        if number:
+    flip, before = rng.random(2) < 0.5
+    result: list[View] = []
+    for view, donor in zip(views, donors, strict=True):
+        if result:
             matrix[:, 2] += rng.uniform(-DRIFT, DRIFT, 2) * side
         frame, shape = _moved(donor, matrix, flip=bool(flip))
         seen = shape if before else shape & (view.mask == 0)
-        mask = seen.astype(np.uint8) if swap else np.where(seen, np.uint8(0), view.mask)
+        mask = np.where(seen, np.uint8(number), view.mask)
         result.append(View(np.where(seen[..., None], frame, view.frame), mask))
-    return result if (result[0].mask == 1).sum() >= MINIMUM_PIXELS else list(views)
+    return result
 
 
 def _moved(donor: View, matrix: NDArray[np.float64], *, flip: bool) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -13,11 +13,13 @@ from jaxtyping import Float
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
+from harness.datasets import VOID
 from vos.config import AugmentationConfig, TrainingConfig
 from vos.geometry import Box, Image, View
 from vos.paste import paste
-from vos.video import VOID, Video
+from vos.video import Video
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
@@ -26,6 +28,9 @@ _NORMALIZED = (_LEVELS / 255 - MEAN) / DEVIATION
 """1 × 256 × 3: the normalized value of each level and channel. Looking it up takes a tenth of the time of computing."""
 
 _ATTEMPTS = 100
+
+MINIMUM_PIXELS = 48
+"""Fewest pixels that a pasted object leaves of those that a sample is about, in the first view."""
 
 
 def frames_tensor(frames: Sequence[Image]) -> Float[Tensor, "n 3 h w"]:
@@ -39,9 +44,10 @@ def images_of(frames: Float[Tensor, "n 3 h w"]) -> NDArray[np.uint8]:
     return np.asarray((255 * images).round().clip(0, 255), np.uint8)
 
 
-def masks_tensor(masks: Sequence[Image]) -> Float[Tensor, "n 1 h w"]:
-    """Return 1 where a mask is 1, else 0 (void too)."""
-    return torch.from_numpy((np.stack(masks) == 1).astype(np.float32)[:, None])
+def masks_tensor(masks: Sequence[Image], objects: int = 1) -> Float[Tensor, "n objects h w"]:
+    """Return for each object 1 where a mask has its number (from 1), else 0 (void too)."""
+    numbers = np.arange(1, objects + 1, dtype=np.uint8)[:, None, None]
+    return torch.from_numpy((np.stack(masks)[:, None] == numbers).astype(np.float32))
 
 
 def known_tensor(masks: Sequence[Image]) -> Float[Tensor, "n 1 h w"]:
@@ -49,18 +55,42 @@ def known_tensor(masks: Sequence[Image]) -> Float[Tensor, "n 1 h w"]:
     return torch.from_numpy((np.stack(masks) != VOID).astype(np.float32)[:, None])
 
 
+def area_truth(
+    truth: Float[Tensor, "n k h w"], known: Float[Tensor, "n 1 h w"], size: tuple[int, int]
+) -> tuple[Float[Tensor, "n k H W"], Float[Tensor, "n 1 H W"]]:
+    """Return truth (0 or 1; 0 in void) and knowledge (0 in void) scaled down by area.
+
+    A cell's truth is the share of its known area that the object covers, and its knowledge the share that is known."""
+    share = functional.adaptive_avg_pool2d(known, size)
+    return functional.adaptive_avg_pool2d(truth, size) / share.clamp(min=1e-6), share
+
+
 def clip_sample(
-    videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator, *, frames: int, ordered: bool = False
+    videos: Sequence[Video],
+    config: TrainingConfig,
+    side: int,
+    rng: Generator,
+    *,
+    frames: int,
+    ordered: bool = False,
+    objects: int = 1,
 ) -> list[View]:
-    """Draw a clip of `frames` frames of one video, with the masks of one object that the first of them shows.
+    """Draw a clip of `frames` frames of one video, with the masks of an object that the first of them shows.
+
+    With `objects` above 1, the masks are of so many at most, numbered from 1; a pasted one comes on top.
 
     Of a video: different frames out of `clip_window` consecutive ones (repeated if it has fewer), in random order or
     in time order. Of a still image: the image, then itself shifted and rotated. One flip, affine map and change of
     color for the whole clip."""
-    views = _clip(videos, config, side, rng, frames, ordered)
+    views = _clip(videos, config, side, rng, frames, ordered, objects)
     share = config.augmentation.paste
     if share > 0 and rng.random() < share:
-        views = paste(views, _clip(videos, config, side, rng, frames, ordered), rng)
+        pasted = paste(views, _clip(videos, config, side, rng, frames, ordered, 1), rng)
+        if objects == 1:
+            about = (int(rng.integers(1, 3)),)
+            pasted = [View(view.frame, numbered(view.mask, [about])) for view in pasted]
+        if _object(pasted[0].mask).sum() >= MINIMUM_PIXELS:
+            views = pasted
     return vary(views, config.augmentation, rng)
 
 
@@ -70,17 +100,25 @@ def view_of(frame: Image, mask: Image, config: AugmentationConfig, side: int, rn
     return vary([view], config, rng)[0]
 
 
-def one_object(ids: Image, chosen: tuple[int, ...]) -> Image:
-    """Return 1 where the id is one of the chosen, 0 elsewhere; void stays."""
-    return np.where(ids == VOID, VOID, np.isin(ids, chosen)).astype(np.uint8)
+def numbered(ids: Image, objects: Sequence[tuple[int, ...]]) -> Image:
+    """Return the number, from 1, of the object to whose ids a pixel belongs, 0 elsewhere; void stays."""
+    numbers = np.zeros(256, np.uint8)
+    for number, chosen in enumerate(objects, start=1):
+        numbers[list(chosen)] = number
+    numbers[VOID] = VOID
+    return numbers[ids]
 
 
-def choose_object(ids: Image, foreground: float, rng: Generator) -> tuple[int, ...]:
-    """Return the id of a visible object or, with probability `foreground`, of all of them; () if none is visible."""
+def choose_objects(ids: Image, objects: int, foreground: float, rng: Generator) -> list[tuple[int, ...]]:
+    """Return the ids of so many visible objects at most, each by itself, in their order; [] if none is visible.
+
+    One object is, with probability `foreground`, all of them merged."""
     visible = tuple(int(i) for i in np.unique(ids) if i not in (0, VOID))
-    if len(visible) > 1 and rng.random() < foreground:
-        return visible
-    return (int(rng.choice(visible)),) if visible else ()
+    if objects == 1 and len(visible) > 1 and rng.random() < foreground:
+        return [visible]
+    if len(visible) > objects:
+        visible = tuple(sorted(int(i) for i in rng.choice(visible, objects, replace=False)))
+    return [(i,) for i in visible]
 
 
 def crop_box(mask: NDArray[np.bool_], config: AugmentationConfig, rng: Generator) -> Box:
@@ -123,22 +161,26 @@ def warp(frame: Image, mask: Image, angle: float, zoom: float, shift: NDArray[np
     return np.asarray(turned, np.uint8), np.asarray(labels, np.uint8)
 
 
+def _object(mask: Image) -> NDArray[np.bool_]:
+    return (mask != 0) & (mask != VOID)
+
+
 def _clip(
-    videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator, frames: int, ordered: bool
+    videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator, frames: int, ordered: bool, objects: int
 ) -> list[View]:
     for _ in range(_ATTEMPTS):
         video = videos[int(rng.integers(len(videos)))]
         indices = _indices(len(video), frames, config.clip_window, rng)
         indices = sorted(indices) if ordered else indices
         ids = video.mask(indices[0])
-        if chosen := choose_object(ids, config.foreground, rng):
+        if chosen := choose_objects(ids, objects, config.foreground, rng):
             break
     else:
         raise ValueError(f"no object in {_ATTEMPTS} frames that were drawn: is this the right training data?")
     distinct = list(dict.fromkeys(indices))
-    masks = [one_object(ids if i == indices[0] else video.mask(i), chosen) for i in distinct]
+    masks = [numbered(ids if i == indices[0] else video.mask(i), chosen) for i in distinct]
     # A crop around the first frame's mask only would lose an object that moves fast.
-    box = crop_box(np.any([mask == 1 for mask in masks], axis=0), config.augmentation, rng)
+    box = crop_box(np.any([_object(mask) for mask in masks], axis=0), config.augmentation, rng)
     cut = {i: View.cut(video.frame(i), mask, box, side) for i, mask in zip(distinct, masks, strict=True)}
     if len(video) > 1:
         return [cut[i] for i in indices]

@@ -7,14 +7,11 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from harness.datasets import describe, in_order
+from harness.datasets import VOID, describe, in_order
 from harness.datasets.files import FRAME_ENDINGS, list_files
 from harness.datasets.pixels import read_frame, read_mask
 from harness.errors import DataError
 from vos.geometry import Image
-
-VOID = 255
-"""Mask value of pixels whose truth is unknown."""
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import vos.optimization
+from dipnet.config import PropagationTraining
 from dipnet.segmenter import Networks, make_segmenter
 from dipnet.train_segmentation import fine_tune_on, new_segmentation
 from harness.hardware import cores, describe_hardware, gpu_names
@@ -47,7 +48,7 @@ from vos.samples import frames_tensor, images_of, known_tensor, masks_tensor
 from vos.segment import segment_video
 from vos.timing import _synchronize, measure_seconds
 
-PLAIN = TrainingConfig(batch=2, learning_rate=0.01, batch_norm="frozen")
+PLAIN = PropagationTraining(batch=2, learning_rate=0.01, batch_norm="frozen")
 BEYOND = {
     "confident_omega": True,
     "anchor": 0.3,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import vos.optimization
-from dipnet.config import DIPNetConfig
+from dipnet.config import DIPNetConfig, PropagationTraining
 from dipnet.segmenter import Networks, make_segmenter
 from dipnet.train_propagation import new_propagation, propagation_objective
 from dipnet.train_segmentation import draw_views, frame_objective, new_segmentation
@@ -29,7 +29,7 @@ from vos.segment import segment_video
 VIDEOS = [Squares(), Squares(seed=1), Squares(objects=2, seed=2)]
 STEPS = 8
 KINDS = ("propagation", "segmentation")
-LEARNING = TrainingConfig(batch=4, optimizer="adamw", learning_rate=4e-3, batch_norm="train")
+LEARNING = PropagationTraining(batch=4, optimizer="adamw", learning_rate=4e-3, batch_norm="train")
 
 
 class KilledError(Exception):
@@ -60,6 +60,7 @@ def objective_of(
 ) -> Objective:
     """Return what a network of this kind is to learn."""
     if kind == "propagation":
+        assert isinstance(config, PropagationTraining)
         return propagation_objective(network, videos, config)
     draw: Callable[[np.random.Generator], Any] = lambda rng: draw_views(videos, config, network.config.size, rng)  # noqa: E731
     return frame_objective(network, config.coarse, sizes.propagation.coarse_size).of_views(draw)
