@@ -134,14 +134,26 @@ def test_several_objects_take_a_softmax_with_the_negated_foreground() -> None:
 
 
 def test_the_six_term_loss_by_hand() -> None:
-    # The truth is 1 in the upper left of 16 pixels; nearest resizing keeps that one at every size. Logits of ln 3 say
-    # 0.75 everywhere: ln(4/3) where that is right, ln 4 where it is wrong.
+    # The truth is 1 in the upper left of 16 pixels: a sixteenth of the area at every size, or, where a cell takes its
+    # first pixel, one cell. Logits of ln 3 say 0.75 everywhere: ln(4/3) where that is right, ln 4 where it is wrong.
     truth, known = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
     truth[..., 0, 0] = 1
     logits = [torch.full((1, 1, side, side), math.log(3)) for side in (1, 1, 2, 2, 4, 4)]
     right, wrong = math.log(4 / 3), math.log(4)
+    assert segmentation_loss(logits, truth, known).item() == pytest.approx(6 * (right + 15 * wrong) / 16)
     expected = 2 * right + 2 * (right + 3 * wrong) / 4 + 2 * (right + 15 * wrong) / 16
-    assert segmentation_loss(logits, truth, known).item() == pytest.approx(expected)
+    assert segmentation_loss(logits, truth, known, alignment="corners").item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("alignment", ["centers", "corners"])
+def test_void_has_no_part_in_the_six_term_loss(alignment: str) -> None:
+    # The lower half is void: whatever a stage says there costs nothing, and the object fills all that is known.
+    truth, known = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
+    truth[..., :2, :] = known[..., :2, :] = 1
+    logits = [torch.full((1, 1, side, side), math.log(3)) for side in (1, 2, 4)]
+    logits[2][..., 2:, :] = -7.0
+    expected = 3 * math.log(4 / 3)
+    assert segmentation_loss(logits, truth, known, alignment=alignment).item() == pytest.approx(expected)
 
 
 def test_stage_one_is_gated_by_the_coarse_mask_itself() -> None:
@@ -153,11 +165,13 @@ def test_stage_one_is_gated_by_the_coarse_mask_itself() -> None:
     torch.testing.assert_close(closed, expected)
 
 
-def test_masks_are_enlarged_linearly_with_their_corners_in_place() -> None:
-    from dipnet.segmentation import _resize
-
-    wide = _resize(torch.tensor([[[[0.0, 1.0]]]]), (1, 4))
-    torch.testing.assert_close(wide.flatten(), torch.tensor([0.0, 1 / 3, 2 / 3, 1.0]))
+@pytest.mark.parametrize(
+    ("alignment", "expected"), [("centers", [0.0, 0.25, 0.75, 1.0]), ("corners", [0.0, 1 / 3, 2 / 3, 1.0])]
+)
+def test_masks_are_enlarged_about_their_center_or_with_their_corners_in_place(alignment: str, expected: list) -> None:
+    network = SegmentationNetwork(SegmentationConfig(backbone="mini", alignment=alignment))
+    wide = network._resize(torch.tensor([[[[0.0, 1.0]]]]), (1, 4))
+    torch.testing.assert_close(wide.flatten(), torch.tensor(expected))
 
 
 WHOLE_METHOD = """

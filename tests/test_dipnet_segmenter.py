@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from dipnet.config import DIPNetConfig, InferenceConfig, PropagationConfig, SegmentationConfig
-from dipnet.region import RegionPass, foreground_box
+from dipnet.region import RegionPass, encoder_mask, foreground_box
 from dipnet.segmenter import Networks, make_segmenter
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from tests.videos import Squares
 from vos.geometry import Box
-from vos.segment import segment_video
+from vos.segment import label, segment_video
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
 S = SegmentationConfig(backbone="mini", size=64, channels=8, units=1, finest_stride=2)
@@ -86,6 +86,40 @@ def test_an_empty_mask_leaves_the_identity_as_it_was() -> None:
     assert first.shape == (3, 128)  # two objects, and both as one
     assert torch.equal(way.dynamic[0], first[0])
     assert not torch.equal(way.dynamic[1], first[1])
+
+
+def test_the_encoder_sees_every_object_of_the_frame() -> None:
+    whole = Box(0, 0, 480, 854)
+    for top in range(0, 477, 53):
+        for left in range(0, 851, 37):
+            mask = np.zeros((480, 854), bool)
+            mask[top : top + 3, left : left + 3] = True
+            rows, columns = np.nonzero(encoder_mask(mask, whole, 256))
+            assert len(rows)
+            assert abs(rows.mean() - (top + 1.5) * 256 / 480) < 1.5
+            assert abs(columns.mean() - (left + 1.5) * 256 / 854) < 1.5
+    assert not encoder_mask(np.zeros((480, 854), bool), whole, 256).any()
+
+
+def test_an_object_outside_the_box_is_not_seen_and_keeps_its_identity() -> None:
+    video, box = Squares(objects=2), Box(0, 0, 28, 80)  # the second object begins in row 30
+    with torch.inference_mode():
+        way = RegionPass(networks().propagation, config(crop=False), "cpu")
+        objects = np.stack([video.mask(0) == i for i in video.object_ids])
+        way.start(video.frame(0), objects, WHOLE)
+        first = way.dynamic.clone()
+        way.update(video.frame(1), objects, objects.astype(np.float32), box)
+    assert not torch.equal(way.dynamic[0], first[0])
+    assert torch.equal(way.dynamic[1], first[1])
+
+
+def test_propagation_alone_takes_the_most_probable_of_objects_and_background() -> None:
+    # 0.45 against 0.15 and a background of 0.4; 0.3 against 0.2 and 0.5; 0.2 against 0.6 and 0.2.
+    coarse = torch.tensor([[0.45, 0.3, 0.2], [0.15, 0.2, 0.6]]).reshape(2, 1, 1, 3).repeat(1, 1, 3, 1)
+    way = RegionPass(networks().propagation, config(crop=False, phases="propagation"), "cpu")
+    way.previous = np.zeros((2, 4, 4), bool)
+    scores = way._against_background(coarse).numpy()[:, 0]
+    assert label(scores, (1, 2)).tolist() == [[1, 0, 2]] * 3
 
 
 def test_omega_zero_keeps_the_first_frame_s_identity() -> None:

@@ -164,7 +164,7 @@ def masked_cross_entropy(logits: Tensor, truth: Tensor, known: Tensor, whole: Te
 
     `whole` is `known` of the whole batch of which these samples are a part: the losses of its parts add up."""
     loss = functional.binary_cross_entropy_with_logits(logits, truth, weight=known, reduction="sum")
-    return loss / (known if whole is None else whole).sum().clamp(min=1)
+    return loss / (known if whole is None else whole).sum().clamp(min=1e-6)
 
 
 def settled(losses: list[float], patience: int | None) -> bool:
