@@ -153,8 +153,9 @@ class DIPNetConfig(InferenceOptions):
     training: Literal["pretraining", "offline", "one-shot"] = "one-shot"
     """The last stage of training that is used (table 7)."""
 
-    weights: str = "imagenet"
-    """Weights of the backbones before training: `imagenet` (from torchvision), `none`, or a file of a state dict."""
+    weights: str = "imagenet-v1"
+    """Weights of the backbones before training: torchvision's `imagenet-v1` (those of the paper's time: choice) or
+    `imagenet-v2`, `none`, or a file of a state dict."""
 
     propagation: PropagationConfig = PropagationConfig()
     segmentation: SegmentationConfig = SegmentationConfig()
