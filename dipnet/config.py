@@ -99,6 +99,10 @@ class InferenceOptions(Config):
     crop_margin: float = Field(0.25, ge=0, le=2)
     """Margin on each side of the foreground's box, in sides of the box (choice; the paper says "tight")."""
 
+    crop_share: float = Field(0.01, ge=0, le=1)
+    """The box goes around the connected parts of the found foreground that are at least this share of it or reach into
+    the last frame's box, around the largest anyway, and in the first frame around all of them (choice). 0: all."""
+
     instances: Literal["jointly", "separately"] = "jointly"
     """Softmax over the objects and the negated foreground (section 3.3.2), or a sigmoid for each."""
 
@@ -170,7 +174,7 @@ class DIPNetConfig(InferenceOptions):
         without_propagation = self.phases == "segmentation"
         unread: set[str] = set()
         if not self.crop:
-            unread |= {"crop_margin", "search_margin", "frame_share"}
+            unread |= {"crop_margin", "crop_share", "search_margin", "frame_share"}
         if without_propagation:
             unread |= {"instances", "omega", "confident_omega", "anchor", "previous", "reach"}
         if self.omega == 0:

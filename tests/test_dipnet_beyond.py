@@ -260,6 +260,7 @@ def test_each_object_is_tuned_as_it_would_be_by_itself(order: tuple[int, int]) -
         ({"search_margin": 1.0}, True),
         ({"reach": 0.3}, True),
         ({"frame_share": 0.5}, True),
+        ({"crop_share": 0.0}, True),
         ({"one_shot.feature_views": 4}, False),
         ({"one_shot.patience": 2}, False),
     ],
