@@ -139,6 +139,10 @@ class InferenceOptions(Config):
     crop_margin: float = Field(0.25, ge=0, le=2)
     """Margin on each side of the foreground's box, in sides of the box (choice; the paper says "tight")."""
 
+    crop_share: float = Field(0.01, ge=0, le=1)
+    """The box goes around the connected parts of the found foreground that are at least this share of it or reach into
+    the last frame's box, around the largest anyway, and in the first frame around all of them (choice). 0: all."""
+
     instances: Literal["jointly", "separately"] = "jointly"
     """Softmax over the objects and the negated foreground (section 3.3.2), or a sigmoid for each."""
 
@@ -193,8 +197,9 @@ class DIPNetConfig(InferenceOptions):
     training: Literal["pretraining", "offline", "one-shot"] = "one-shot"
     """The last stage of training that is used (table 7)."""
 
-    weights: str = "imagenet"
-    """Weights of the backbones before training: `imagenet` (from torchvision), `none`, or a file of a state dict."""
+    weights: str = "imagenet-v1"
+    """Weights of the backbones before training: torchvision's `imagenet-v1` (those of the paper's time: choice) or
+    `imagenet-v2`, `none`, or a file of a state dict."""
 
     propagation: PropagationConfig = PropagationConfig()
     segmentation: SegmentationConfig = SegmentationConfig()
@@ -209,7 +214,7 @@ class DIPNetConfig(InferenceOptions):
         without_propagation = self.phases == "segmentation"
         unread: set[str] = set()
         if not self.crop:
-            unread |= {"crop_margin", "search_margin", "frame_share"}
+            unread |= {"crop_margin", "crop_share", "search_margin", "frame_share"}
         if without_propagation:
             unread |= {"instances", "omega", "confident_omega", "anchor", "previous", "reach"}
         if self.omega == 0:

@@ -169,9 +169,11 @@ def confidence(
     return (margins / np.maximum(masks.sum((1, 2)), 1)).astype(np.float32)
 
 
-def foreground_box(mask: NDArray[np.bool_], margin: float) -> Box | None:
-    """Return the box to crop: around the mask, with the margin on each side, inside the frame; None without a mask."""
-    box = Box.around(mask)
+def foreground_box(mask: NDArray[np.bool_], margin: float, share: float = 0.0, last: Box | None = None) -> Box | None:
+    """Return the box to crop: around the mask, with the margin on each side, inside the frame; None without a mask.
+
+    Parts of the mask below that share of it count only where the `last` box was (`Box.around_parts`)."""
+    box = Box.around(mask) if last is None else Box.around_parts(mask, share, last)
     return None if box is None else box.grown(margin, margin, margin, margin).clipped(mask)
 
 

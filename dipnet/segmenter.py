@@ -97,12 +97,13 @@ class _CropSegmenter:
         found = self.frame_pass.step(frame, self.region, [self.networks.frame_segmentation])
         if found.max() <= 0.5 and self.region != Box.whole(frame):
             found = self.frame_pass.step(frame, Box.whole(frame), [self.networks.frame_segmentation])
+        margin, share = self.config.crop_margin, self.config.crop_share
         # An object that is not found may still be where it was: the last box is searched.
-        self.box = foreground_box(found[0] > 0.5, self.config.crop_margin) or self.box
+        self.box = foreground_box(found[0] > 0.5, margin, share, self.box) or self.box
         scores = self.crop_pass.step(frame, self.box, self.networks.object_segmentation)
-        share = self.config.frame_share
-        if share and len(scores) == 1:
-            scores = (1 - share) * scores + share * found
+        mixed = self.config.frame_share
+        if mixed and len(scores) == 1:
+            scores = (1 - mixed) * scores + mixed * found
         objects = exclusive(scores)
         foreground = merged(objects)
         self.region = self._search_region(foreground)

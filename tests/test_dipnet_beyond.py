@@ -231,6 +231,25 @@ def test_feature_views_and_patience_apply_to_each_object() -> None:
     assert len(crops) == 2
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_each_object_is_tuned_as_it_would_be_by_itself(order: tuple[int, int]) -> None:
+    # At a learning rate of next to nothing the windows' losses only wander, each object's at a level of its own.
+    still = OneShotConfig(batch=1, learning_rate=1e-12, patience=2)
+    network, run = new_segmentation(S, "none", 0).eval(), TrainingRun(seed=0)
+    frame, objects = first_frame(Squares(objects=2))
+    objects = objects[list(order)]
+    pair = fine_tune_on("objects", network, frame, objects, still, None, 16, run, steps=300)
+    expected = []
+    for number, tuned in enumerate(pair):
+        single = TrainingRun(seed=0)
+        (by_itself,) = fine_tune_on(
+            "objects", network, frame, objects[number : number + 1], still, None, 16, single, steps=300
+        )
+        expected += single.curve
+        assert all(torch.equal(x, y) for x, y in zip(tuned.parameters(), by_itself.parameters(), strict=True))
+    assert run.curve == expected
+
+
 @pytest.mark.parametrize(
     ("option", "same_tuning"),
     [
@@ -241,6 +260,7 @@ def test_feature_views_and_patience_apply_to_each_object() -> None:
         ({"search_margin": 1.0}, True),
         ({"reach": 0.3}, True),
         ({"frame_share": 0.5}, True),
+        ({"crop_share": 0.0}, True),
         ({"one_shot.feature_views": 4}, False),
         ({"one_shot.patience": 2}, False),
     ],

@@ -149,8 +149,76 @@ def test_the_crop_has_its_margin_and_stays_inside_the_frame() -> None:
     assert foreground_box(np.zeros((4, 4), bool), 0.25) is None
 
 
+def stray_pixel() -> tuple[np.ndarray, Box, Box]:
+    """Return an object with a stray pixel far from it, its box without that pixel, and the box with it."""
+    mask = np.zeros((480, 854), bool)
+    mask[200:280, 300:400] = True
+    mask[10, 800] = True
+    return mask, Box(180, 275, 300, 425), Box(0, 175, 348, 854)
+
+
+def test_a_stray_pixel_does_not_set_the_box() -> None:
+    mask, box, whole = stray_pixel()
+    assert foreground_box(mask, 0.25) == whole
+    assert foreground_box(mask, 0.25, 0.01, last=box) == box
+    assert foreground_box(mask, 0.25, 0.0, last=box) == whole
+
+
+def test_a_small_part_counts_where_the_object_was() -> None:
+    mask, box, whole = stray_pixel()
+    assert foreground_box(mask, 0.25, 0.01, last=Box(10, 800, 11, 801)) == whole
+    assert foreground_box(mask, 0.25, 0.01, last=Box(11, 800, 12, 801)) == box
+
+
+def test_a_part_counts_from_its_share_of_the_foreground_on() -> None:
+    mask = np.zeros((100, 200), bool)
+    mask[10:18, 20:30] = True  # 80 pixels
+    mask[50:54, 100:105] = True  # 20 pixels, a fifth of all
+    nowhere = Box(0, 0, 1, 1)
+    assert foreground_box(mask, 0.0, 0.2, nowhere) == Box.around(mask).grown(0, 0, 0, 0)
+    assert foreground_box(mask, 0.0, 0.21, nowhere) == Box(10, 20, 18, 30).grown(0, 0, 0, 0)
+
+
+def test_the_largest_part_always_counts() -> None:
+    mask = np.zeros((40, 40), bool)
+    mask[2:36:4, 2] = mask[20, 30] = mask[21, 31] = True  # nine pixels apart, and two that touch at a corner
+    assert Box.around_parts(mask, 1.0, Box(0, 0, 1, 1)) == (20, 30, 22, 32)
+    assert Box.around_parts(mask, 1.0, Box(34, 0, 40, 40)) == (20, 2, 35, 32)
+    assert Box.around_parts(np.zeros((4, 4), bool), 0.01, Box(0, 0, 4, 4)) is None
+    assert foreground_box(np.zeros((4, 4), bool), 0.25, 0.01, Box(0, 0, 4, 4)) is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01])
+def test_the_crop_ignores_a_stray_pixel_that_the_first_pass_finds(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask, box, whole = stray_pixel()
+    looked: list[Box] = []
+
+    def found(self: RegionPass, frame: np.ndarray, box: Box, segmentation: object) -> np.ndarray:
+        looked.append(box)
+        return mask[None].astype(np.float32)
+
+    monkeypatch.setattr(RegionPass, "step", found)
+    segmenter = make_segmenter(networks(), config(crop_share=share), "cpu")
+    frame, first = np.zeros((480, 854, 3), np.uint8), mask.copy()
+    first[10, 800] = False
+    segmenter.start(frame, first[None])
+    segmenter.step(frame)
+    assert looked == [Box.whole(frame), box if share else whole]
+
+
+def test_every_part_of_the_first_frame_s_objects_is_in_the_crop() -> None:
+    mask, _, whole = stray_pixel()
+    segmenter = make_segmenter(networks(), config(crop_share=1.0), "cpu")
+    segmenter.start(np.zeros((480, 854, 3), np.uint8), mask[None])
+    assert segmenter.box == whole
+
+
 def test_the_segment_config_omits_what_cannot_change_the_result() -> None:
     base = {"crop": False}
+    plain = DIPNetConfig(**base).inference(multi_object=False)
+    assert DIPNetConfig(**base, crop_share=0.5, crop_margin=1.0).inference(multi_object=False) == plain
     single = [DIPNetConfig(**base, instances=way).inference(multi_object=False) for way in ("jointly", "separately")]
     assert single[0] == single[1]
     unpropagated = [

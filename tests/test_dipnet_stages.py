@@ -184,6 +184,16 @@ def test_a_weights_file_that_is_missing_is_named(tmp_path: Path) -> None:
     assert keys(plan(**change), "train")
 
 
+def test_the_version_of_the_imagenet_weights_is_part_of_the_key() -> None:
+    change = {"propagation": {"backbone": "resnet50", "size": 64}, "segmentation": {"backbone": "resnet50", "size": 64}}
+    first, second, default = (
+        keys(plan(**change, weights=weights), "train")
+        for weights in ("imagenet-v1", "imagenet-v2", DIPNetConfig().weights)
+    )
+    assert not first & second
+    assert default == first
+
+
 def test_a_plan_needs_no_torch() -> None:
     program = "import dipnet.stages, harness.run, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

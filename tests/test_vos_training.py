@@ -244,6 +244,36 @@ def test_a_loss_has_settled_when_windows_bring_no_lower_one(
     assert settled(losses, patience) is expected
 
 
+def tuned_steps(windows: list[float], run: TrainingRun, patience: int = 1, steps: int = 1000) -> int:
+    """Return the steps that a training takes whose windows of ten steps have these losses; the last one lasts."""
+    left = [loss for loss in windows for _ in range(10)]
+
+    def loss(part: dict[str, torch.Tensor], known: torch.Tensor) -> torch.Tensor:
+        return network.weight.sum() * 0 + (left.pop(0) if len(left) > 1 else left[0])
+
+    network, first = nn.Linear(1, 1), len(run.curve)
+    config = FROZEN.model_copy(update={"patience": patience})
+    optimize(network, Objective(lambda rng: {"known": torch.ones(4, 1, 1, 1)}, loss), config, steps, run)
+    assert len(run.curve) > first
+    return run.curve[-1][0]
+
+
+def test_a_training_that_follows_another_settles_by_its_own_losses() -> None:
+    assert tuned_steps([9, 8, 7, 7], TrainingRun(seed=0)) == 40
+    run = TrainingRun(seed=0)
+    assert tuned_steps([5, 5], run) == 20
+    assert tuned_steps([9, 8, 7, 7], run) == 40  # by the other's 5, it would end after its first window
+    assert [loss for _, loss in run.curve] == pytest.approx([5, 5, 9, 8, 7, 7])
+
+
+def test_a_resumed_training_settles_by_the_losses_before_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vos.optimization.CHECKPOINT_SECONDS", -1.0)
+    assert tuned_steps([9, 3], TrainingRun(seed=0, scratch=tmp_path), steps=20) == 20
+    assert tuned_steps([4, 3.5, 3.2, 2], TrainingRun(seed=0, scratch=tmp_path), patience=2) == 40
+
+
 def test_defaults_are_the_paper_s() -> None:
     def of(config: Any) -> tuple[Any, ...]:
         return (config.optimizer, config.learning_rate, config.momentum, config.weight_decay, config.batch)

@@ -13,10 +13,10 @@ from torch import nn
 
 from harness.cli.main import main
 from tests.engine import make_davis16
-from vos.backbone import Backbone, check_weights, torchvision_models
+from vos.backbone import _DOWNLOADS, CHANNELS, Backbone, check_weights, torchvision_models
 from vos.checkpoint import load_network
 from vos.stages import initial_weights
-from vos.weights import WeightsError, WeightsFile, check_downloads
+from vos.weights import IMAGENET, WeightsError, WeightsFile, imagenet_file
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 13\n"
 DIPNET = "name: try\nmethod: dipnet\nscale: light\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n"
@@ -41,7 +41,7 @@ def archive(path: Path) -> None:
 
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (lambda path: None, "no such weights file.*give a file, `imagenet` or `none`"),
+    "missing": (lambda path: None, "no such weights file.*give a file, `imagenet-v1`, `imagenet-v2` or `none`"),
     "a Git LFS pointer": (lambda path: path.write_text(POINTER), "Git LFS pointer.*git lfs pull"),
     "a web page": (
         lambda path: path.write_text("\n<!DOCTYPE html><html>Sign in</html>"),
@@ -100,6 +100,14 @@ def test_a_plan_finds_weights_that_do_not_fit(kind: str, tmp_path: Path, capsys:
     assert str(tmp_path / "w.pth") in capsys.readouterr().err
 
 
+def test_a_plan_refuses_imagenet_weights_without_a_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.yaml").write_text(DIPNET)
+    words = [str(tmp_path / "study.yaml"), "--data", str(make_davis16(tmp_path / "data")), "--home", str(tmp_path)]
+    assert main(["plan", *words, "--option", "weights=imagenet"]) == 2
+    assert "`imagenet-v1` or `imagenet-v2`" in capsys.readouterr().err
+    assert main(["plan", *words, "--option", "weights=imagenet-v2"]) == 0
+
+
 @pytest.mark.parametrize("old_format", [False, True])
 def test_weights_that_fit_pass_in_both_formats(old_format: bool, tmp_path: Path) -> None:
     torch.save(state(), tmp_path / "w.pth", _use_new_zipfile_serialization=not old_format)
@@ -128,16 +136,43 @@ def test_a_worker_refuses_other_weights_than_planned(tmp_path: Path) -> None:
         file.require()
 
 
-def test_a_damaged_download_is_found_at_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_named_imagenet_weights_are_torchvision_s() -> None:
+    for name in set(CHANNELS) - {"mini"}:
+        members = {member.name: member.url for member in torchvision_models().get_model_weights(name)}
+        files = {option: _DOWNLOADS + of[name] for option, of in IMAGENET.items() if name in of}
+        assert {option.replace("imagenet-v", "IMAGENET1K_V"): url for option, url in files.items()} == members
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "other"),
+    [("imagenet-v1", "resnet50-0676ba61.pth", "imagenet-v2"), ("imagenet-v2", "resnet50-11ad3fa6.pth", "imagenet-v1")],
+)
+def test_a_damaged_download_is_found_at_the_plan(
+    option: str, file: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    check_downloads("resnet50")
-    file = tmp_path / "hub" / "checkpoints" / "resnet50-11ad3fa6.pth"
-    file.parent.mkdir(parents=True)
-    file.write_text("<html>proxy</html>")
-    with pytest.raises(WeightsError, match=r"resnet50-11ad3fa6\.pth: a web page.*delete it"):
-        initial_weights("imagenet", "resnet50")
+    path = tmp_path / "hub" / "checkpoints" / file
+    assert imagenet_file(option, "resnet50") == path
+    path.parent.mkdir(parents=True)
+    path.write_text("<html>proxy</html>")
+    with pytest.raises(WeightsError, match=f"{file}: a web page.*delete it"):
+        initial_weights(option, "resnet50")
     with pytest.raises(WeightsError, match="a web page"):
-        Backbone("resnet50").load_pretrained("imagenet")
+        Backbone("resnet50").load_pretrained(option)
+    assert initial_weights(other, "resnet50") == (other, {})
+
+
+def test_imagenet_weights_that_do_not_exist_are_found_at_the_plan() -> None:
+    with pytest.raises(WeightsError, match=r"'imagenet-v2': torchvision has none for resnet18.*to `imagenet-v1`, or"):
+        initial_weights("imagenet-v2", "resnet18")
+    with pytest.raises(WeightsError, match="none for resnet18"):
+        Backbone("resnet18").load_pretrained("imagenet-v2")
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "mini"])
+def test_imagenet_weights_need_a_version(backbone: str) -> None:
+    with pytest.raises(WeightsError, match=r"'imagenet': torchvision has two versions.*`imagenet-v1` or `imagenet-v2`"):
+        initial_weights("imagenet", backbone)
 
 
 def test_a_network_of_a_stage_says_which_file_is_damaged(tmp_path: Path) -> None:

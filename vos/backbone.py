@@ -12,7 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vos.weights import WeightsError, check_downloads, downloads, read_state
+from vos.weights import IMAGENET, WeightsError, imagenet_file, read_state
+
+_DOWNLOADS = "https://download.pytorch.org/models/"
+"""Where torchvision's weights are, by the names in `IMAGENET`."""
 
 _KEEP_ALIVE: list[torch.library.Library] = []
 
@@ -57,13 +60,13 @@ class Backbone(nn.Module):
         return features
 
     def load_pretrained(self, weights: str) -> None:
-        """Load `imagenet`, `none`, or the file of a torchvision state dict. Raises WeightsError."""
+        """Load an option of `IMAGENET`, `none`, or the file of a torchvision state dict. Raises WeightsError."""
         if weights == "none" or self.name == "mini":
             return
         self.load_state_dict(self._fitting(weights), strict=False)
 
     def _fitting(self, weights: str) -> dict[str, Tensor]:
-        file = _imagenet_file(self.name) if weights == "imagenet" else Path(weights)
+        file = _downloaded(weights, self.name) if weights in IMAGENET else Path(weights)
         state = read_state(file, f"torchvision's {self.name}")
         own = self.state_dict()
         renamed = {new: value for old, value in state.items() if (new := _block_key(self.name, old)) in own}
@@ -178,15 +181,14 @@ def _widen_first(state: dict[str, Tensor], own: dict[str, Tensor]) -> None:
         state[first] = wide
 
 
-def _imagenet_file(name: str) -> Path:
-    """Return the file of torchvision's ImageNet weights, downloaded if it is not there."""
-    url = torchvision_models().get_model_weights(name).DEFAULT.url
-    file = downloads() / url.rpartition("/")[2]
-    check_downloads(name)
+def _downloaded(option: str, name: str) -> Path:
+    """Return the file of ImageNet weights, downloaded if it is not there."""
+    file = imagenet_file(option, name)
     if not file.is_file():
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(file), file.stem.rpartition("-")[2], progress=False)
+            digest = file.stem.rpartition("-")[2]
+            torch.hub.download_url_to_file(_DOWNLOADS + file.name, str(file), digest, progress=False)
         except (URLError, OSError, RuntimeError) as error:  # RuntimeError: something else was downloaded
             raise WeightsError(
                 f"ImageNet weights of {name} cannot be downloaded ({error}); connect once, or set the option `weights` "

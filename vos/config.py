@@ -165,7 +165,7 @@ class TrainStageConfig(Config):
 
     training: TrainingConfig
     weights: str
-    """`imagenet`, `none`, or `file` for the one in the stage's data; `network` where the stage continues another."""
+    """`imagenet-v1` or `-v2`, `none`, `file` for the one in the stage's data, `network` if it continues another."""
 
     seed: int
     amp: bool = False

@@ -86,6 +86,22 @@ class Box(NamedTuple):
             target[self.top : self.bottom, self.left : self.right] = resized
         return result
 
+    @classmethod
+    def around_parts(cls, mask: NDArray[np.bool_], share: float, last: Box) -> Self | None:
+        """Return the tight box of the connected parts of a mask that count, or None if there are none.
+
+        Diagonal neighbors are connected. What counts: the largest part, each with at least that share of the true
+        pixels, and each with a pixel in the box `last`, which lies inside the image."""
+        labels, stats = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[1:3]
+        if len(stats) == 1:
+            return None
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        counts = (areas >= share * areas.sum()) | (areas == areas.max())
+        inside = np.unique(labels[last.top : last.bottom, last.left : last.right])
+        counts[inside[inside > 0] - 1] = True
+        left, top, width, height = stats[1:][counts, :4].T
+        return cls(int(top.min()), int(left.min()), int((top + height).max()), int((left + width).max()))
+
 
 @dataclass(frozen=True)
 class View:

@@ -115,15 +115,16 @@ def optimize(
 ) -> None:
     """Take `steps` steps of SGD or AdamW, from the checkpoint in `run.scratch` or from the beginning.
 
-    Takes fewer if the config has a patience and the loss settles. The loss of `validation` is computed every `interval`
-    steps and after the last one. Raises TrainingError if the loss is not finite: the checkpoint before it stays, and
-    the batch is kept in `run.failures`."""
+    Takes fewer if the config has a patience and the loss settles; windows that `run.curve` already has, of another
+    network, do not count. The loss of `validation` is computed every `interval` steps and after the last one. Raises
+    TrainingError if the loss is not finite: the checkpoint before it stays, and the batch is kept in `run.failures`."""
     if config.batch < config.accumulate * run.world.size:
         text = f"a batch of {config.batch} for {run.world.size} processes and {config.accumulate} parts"
         raise TrainingError(f"{text}: each needs a sample; give a larger batch or fewer GPUs")
     network.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, config)
     base = [group["lr"] for group in optimizer.param_groups]
+    earlier = len(run.curve)
     start = _resume(network, optimizer, run)
     set_mode(network, config.batch_norm)
     step_of = run.world.wrap(_Step(network, objective), run.device)
@@ -149,7 +150,7 @@ def optimize(
             run.curve.append((step + 1, sum(recent) / len(recent)))
             run.progress((step + 1) / steps, f"loss {run.curve[-1][1]:.3f}")
             recent = []
-            if settled([loss for _, loss in run.curve], config.patience):
+            if settled([loss for _, loss in run.curve[earlier:]], config.patience):
                 break
             if run.scratch is not None and run.world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
                 state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}

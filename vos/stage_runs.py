@@ -92,7 +92,7 @@ def run_timing(
 
 
 def weights_of(task: Task) -> str:
-    """Return what a network starts from: `imagenet`, `none` (also where weights follow from `before`), or a file.
+    """Return what a network starts from: an option of `IMAGENET`, `none` (also if it continues `before`), or a file.
 
     Raises WeightsError if the file is not the one that was planned with."""
     kind: str = task.config.weights

@@ -16,7 +16,7 @@ from harness.files import sha256_of
 from harness.method import CellRequest
 from harness.stage import Data, Resources, Stage
 from vos.config import TrainingConfig, with_defaults
-from vos.weights import WeightsFile, check_downloads, require_tensors
+from vos.weights import IMAGENET, WeightsError, WeightsFile, imagenet_file, require_tensors
 
 CORES_PER_GPU = 4
 """CPU cores that a stage reserves per GPU: one issues its work, the others read and vary the next batches."""
@@ -65,13 +65,16 @@ def relevant(training: TrainingConfig, *unread: str) -> TrainingConfig:
 
 
 def initial_weights(option: str, backbone: str) -> tuple[str, dict[str, Data]]:
-    """Return what a network starts from: `imagenet`, `none`, or `file` and its data.
+    """Return what a network starts from: an option of `IMAGENET`, `none`, or `file` and its data.
 
     Raises WeightsError for weights that the network cannot be started from: now, and not when it is trained."""
+    if option == "imagenet":
+        versions = " or ".join(f"`{version}`" for version in IMAGENET)
+        raise WeightsError(f"weights {option!r}: torchvision has two versions; set the option `weights` to {versions}")
     if backbone == "mini" or option == "none":
         return "none", {}
-    if option == "imagenet":
-        check_downloads(backbone)
+    if option in IMAGENET:
+        imagenet_file(option, backbone)
         return option, {}
     path = Path(option).expanduser().absolute()
     facts = path.stat() if path.is_file() else None

@@ -24,6 +24,23 @@ _HEAD = 512
 
 _AGAIN = "download it again"
 
+IMAGENET: Mapping[str, Mapping[str, str]] = {
+    "imagenet-v1": {
+        "resnet18": "resnet18-f37072fd.pth",
+        "resnet50": "resnet50-0676ba61.pth",
+        "resnet101": "resnet101-63fe2227.pth",
+        "mobilenet_v2": "mobilenet_v2-b0353104.pth",
+    },
+    "imagenet-v2": {
+        "resnet50": "resnet50-11ad3fa6.pth",
+        "resnet101": "resnet101-cd907fc2.pth",
+        "mobilenet_v2": "mobilenet_v2-7ebf99e0.pth",
+    },
+}
+"""Files of torchvision's IMAGENET1K_V1 and IMAGENET1K_V2, by option and backbone; each name ends in its SHA-256."""
+
+_NAMED = f"{', '.join(f'`{option}`' for option in IMAGENET)} or `none`"
+
 
 class WeightsError(HarnessError):
     """Weights that are not available, cannot be read, or belong to another network."""
@@ -100,15 +117,23 @@ def read_state(path: Path, network: str) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-def check_downloads(network: str) -> None:
-    """Raise WeightsError for a damaged file of a network in torch's cache of downloads, which torch would not notice.
+def imagenet_file(option: str, backbone: str) -> Path:
+    """Return where torch's cache of downloads has, or will have, the ImageNet weights that the option names.
 
-    Its name ends in the first digits of its SHA-256: `resnet50-11ad3fa6.pth`. No file is no error: it is downloaded."""
-    for path in sorted(downloads().glob(f"{network}-*.pth")):
-        promised = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
-        if promised and not sha256_of(path).startswith(promised[1]):
-            problem = _foreign(path) or ("damaged or cut off", "")
-            raise WeightsError(f"{path}: {problem[0]} ({_size(path)}); delete it, and it is downloaded again")
+    Raises WeightsError if there is no such version for the backbone, or if the file is damaged: torch would not notice.
+    No file is no error: it is downloaded when the network is made."""
+    files = IMAGENET[option]
+    if backbone not in files:
+        others = " or ".join(f"`{other}`" for other in IMAGENET if backbone in IMAGENET[other])
+        raise WeightsError(
+            f"weights {option!r}: torchvision has none for {backbone}, only for {', '.join(files)}; set the option "
+            f"`weights` to {others}, or to a file"
+        )
+    path = downloads() / files[backbone]
+    if path.is_file() and not sha256_of(path).startswith(path.stem.rpartition("-")[2]):
+        problem = _foreign(path) or ("damaged or cut off", "")
+        raise WeightsError(f"{path}: {problem[0]} ({_size(path)}); delete it, and it is downloaded again")
+    return path
 
 
 def downloads() -> Path:
@@ -123,7 +148,7 @@ def _foreign(path: Path) -> tuple[str, str] | None:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except FileNotFoundError:
-        return "no such weights file", "give a file, `imagenet` or `none`"
+        return "no such weights file", f"give a file, {_NAMED}"
     except IsADirectoryError:
         return "a folder", "give the file in it"
     except OSError as error:

@@ -55,7 +55,8 @@ class PlainSegmenter:
         whole = Box.whole(frame)
         if self.config.crop:
             (found,) = self.segment(frame, whole, [self.foreground])
-            self.box = foreground_box(found > 0.5, self.config.crop_margin) or self.box
+            margin, share = self.config.crop_margin, self.config.crop_share
+            self.box = foreground_box(found > 0.5, margin, share, self.box) or self.box
         scores = np.stack(self.segment(frame, self.box, self.identities))
         best = scores.argmax(0)
         objects = np.stack([(best == number) & (scores[number] > 0.5) for number in range(len(scores))])
