@@ -110,11 +110,12 @@ class PropagationTraining(TrainingConfig):
     """Most objects of a frame that are learned together, with all of them as one more (section 3.3.2); 1: one object
     per sample, or all of them merged. A sample of one object has the loss of the single-object task, a sigmoid's."""
 
-    loss: Literal["softmax", "sigmoid"] = "softmax"
-    """Loss of several objects: of the softmax over {−f_fg, f_1 … f_n} (section 3.3.2), or the mean of each one's."""
+    loss: Literal["softmax", "sigmoid", "both"] = "softmax"
+    """Loss of several objects: that of the softmax over {−f_fg, f_1 … f_n} (section 3.3.2), the mean of their own, or
+    the sum of both, after which f_i is above 0 where the object i is, whatever the others are."""
 
     foreground_term: float = Field(1.0, ge=0)
-    """With the softmax: weight of a sigmoid's loss of f_fg, which the first pass of the crop reads (choice)."""
+    """With `softmax`: weight of a sigmoid's loss of f_fg, which the first pass of the crop reads (choice)."""
 
     disturbance: CoarseConfig = CoarseConfig(kernel=0)
     """How the reference's masks are disturbed, as those of eq. 2 are not exact: kernel, shift and blobs (choice)."""

@@ -125,16 +125,18 @@ def propagation_loss(
     """Return the loss of the masks that are asked for, the last being all objects of a sample that has several.
 
     Softmax: the cross entropy over {−f_fg, f_1 … f_n}, of one object over {0, f_1}, which is its sigmoid; the negated
-    foreground stands for the background (section 3.3.2). Sigmoid: the mean of each mask's. Truths are shares of cells,
+    foreground stands for the background (section 3.3.2). Sigmoid: the mean of each mask's own. Truths are shares of cells,
     and losses means over the `known` area of the `whole` batch, of which these samples may be a part."""
     divisor = whole.sum().clamp(min=1e-6)
     each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * asked[:, :, None, None]
+    own = each.sum(1, keepdim=True) / asked.sum(1).clamp(min=1)[:, None, None, None]
     if config.loss == "sigmoid":
-        mean = each.sum(1, keepdim=True) / asked.sum(1).clamp(min=1)[:, None, None, None]
-        return (mean * known).sum() / divisor
+        return (own * known).sum() / divisor
+    if config.loss == "softmax":
+        own = config.foreground_term * each[:, -1:]
     several = asked[:, -1:, None, None]
     background = torch.where(several, -logits[:, -1:], 0.0)
     objects = logits[:, :-1].masked_fill(~asked[:, :-1, None, None], _NEVER)
     shares = torch.cat([1 - truth[:, -1:], truth[:, :-1]], 1)
     entropy = -(shares * torch.log_softmax(torch.cat([background, objects], 1), 1)).sum(1, keepdim=True)
-    return ((entropy + config.foreground_term * each[:, -1:]) * known).sum() / divisor
+    return ((entropy + own) * known).sum() / divisor
