@@ -59,6 +59,13 @@ def test_sigmoids_of_several_objects_are_averaged() -> None:
     assert loss_of(logits, [True] * 3, truth, SIGMOID) == pytest.approx(each.mean().item())
 
 
+def test_both_losses_add_up() -> None:
+    truth, logits = cell(0.5, 0.25, 0.75), cell(2.0, 3.0, -1.0)
+    without = PropagationTraining(foreground_term=0)
+    expected = sum(loss_of(logits, [True] * 3, truth, config) for config in (without, SIGMOID))
+    assert loss_of(logits, [True] * 3, truth, PropagationTraining(loss="both")) == pytest.approx(expected)
+
+
 def test_what_is_not_asked_for_changes_nothing() -> None:
     for config in (SOFTMAX, SIGMOID):
         logits = cell(1.0, 5.0, -2.0, 0.5).requires_grad_()
