@@ -112,7 +112,12 @@ def test_the_documentation_has_every_line_of_the_check() -> None:
     assert not [line.name for line in PLAN if f"`{line.name}`" not in text]
 
 
-def test_a_line_that_goes_wrong_costs_no_other_line(tmp_path: Path, packed: Path) -> None:
+def test_a_line_that_goes_wrong_costs_no_other_line(
+    tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     end = time.time() + 600
     check = Check(packed, tmp_path / "out", tmp_path, "cpu", "tiny", end, plan="tests.gpu_faults")
     check.run()
@@ -125,6 +130,7 @@ def test_a_line_that_goes_wrong_costs_no_other_line(tmp_path: Path, packed: Path
     assert "Segmentation fault" in lines["dies"]["log"]
     assert lines["passes"]["values"] == {"figure": 0.125}
     assert not check.results.good
+    assert not list(temporary.iterdir()), "a process that was killed left its files"
 
 
 def test_lines_without_time_are_reported_as_skipped(tmp_path: Path, packed: Path) -> None:
