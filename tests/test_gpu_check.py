@@ -55,8 +55,9 @@ def checked(tmp_path_factory: pytest.TempPathFactory, packed: Path, without_serv
     """The folder of a whole check's results, and what it printed."""
     out = tmp_path_factory.mktemp("checked") / "out"
     command = [sys.executable, "tests/gpu/run", "--pack", str(packed), "--out", str(out), "--device", "cpu"]
+    environment = {**without_services, "TMPDIR": str(tmp_path_factory.mktemp("temporary"))}
     done = subprocess.run(
-        [*command, "--minutes", "20"], cwd=ROOT, env=without_services, capture_output=True, text=True, check=False
+        [*command, "--minutes", "20"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     return out, done
 
