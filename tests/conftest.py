@@ -1,5 +1,6 @@
 """Fixtures of all tests. Shapes of tensors are checked at every call while tests run."""
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -41,6 +42,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     from tests.finished import finish  # MLflow takes seconds to load
 
     return finish(tmp_path_factory.mktemp("finished") / "home", data)
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded miniature of seed 0, rendered once for all processes of the tests. Not to be written to."""
+    from harness.datasets import write_miniature
+
+    base = tmp_path_factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (common / "miniature.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return write_miniature(common / "miniature", 0)
 
 
 @pytest.fixture

@@ -33,9 +33,9 @@ def make(home: Path, data: Path, text: str = STUDY) -> tuple[Plan, Store]:
     return make_plan(study, inputs, store, machine="a machine"), store
 
 
-def finish(home: Path, data: Path) -> Path:
+def finish(home: Path, data: Path, text: str = STUDY) -> Path:
     """The home with every stage done, and an empty database, since a new one takes seconds."""
-    plan, store = make(home, data)
+    plan, store = make(home, data, text)
     for stage in plan.missing:
         assert work(make_job(stage, store, 1, "")), store.failure(stage.key)
     MlflowClient(tracking_uri(home)).search_experiments()

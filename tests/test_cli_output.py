@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import VERBS, main, make_parser, make_verb_parser
+from harness.cli.run import report
+from harness.results import save_plan
+from harness.tracking import record
 from tests.command import install
 from tests.engine import make_davis16
+from tests.finished import finish, make
 
 FIRST = "name: try\nmethod: first-mask\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n"
 SLEEPY = "name: try\nmethod: sleepy\nbenchmarks: [davis16-val]\nvariants: {one: {}}\n"
@@ -36,16 +40,15 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data, a study, and a home in which it was run."""
+    """A folder with data, a study, and a home with its results and its report."""
     place = tmp_path_factory.mktemp("place")
-    make_davis16(place / "data")
+    data, home = make_davis16(place / "data"), place / "home"
     (place / "try.yaml").write_text(FIRST)
-    before = Path.cwd()
-    os.chdir(place)
-    try:
-        assert main(["run", "try.yaml", "--data", "data", "--home", "home"]) == 0
-    finally:
-        os.chdir(before)
+    finish(home, data, FIRST)
+    plan, store = make(home, data, FIRST)
+    save_plan(plan, store, place / "try.yaml", {})
+    record(plan, store)
+    assert report("try", home)
     return place
 
 
@@ -103,7 +106,7 @@ def test_a_run_goes_on_without_a_reader_and_in_a_narrow_encoding(reader: str, tm
     (tmp_path / "try.yaml").write_text(SLEEPY)
     path = os.pathsep.join([str(tmp_path / "plugin"), str(Path(__file__).parent.parent)])
     encoding = "ascii" if reader == "ascii" else "utf-8"
-    words = ["run", "try.yaml", "--data", "data", "--home", "home"]
+    words = ["run", "try.yaml", "--data", "data", "--home", "home", "--cpus", "1"]
     process = command(tmp_path, words, PYTHONPATH=path, PYTHONIOENCODING=encoding)
     assert process.stdout is not None
     if reader == "leaves":

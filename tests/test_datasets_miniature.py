@@ -31,9 +31,9 @@ from harness.errors import StoreError
 VIDEOS = ("davis16-val", "davis17-val")
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_miniature(tmp_path_factory.mktemp("data") / "embedded", 0)
+@pytest.fixture
+def root(miniature: Path) -> Path:
+    return miniature
 
 
 def val(root: Path, name: str) -> tuple[Sequence, ...]:

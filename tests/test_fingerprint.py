@@ -14,7 +14,7 @@ from types import CodeType, FrameType
 
 import pytest
 
-from harness.datasets import load_protocols, write_miniature
+from harness.datasets import load_protocols
 from harness.fingerprint import CONTRACT
 from harness.planning import Inputs, gather, load_study, make_plan
 from harness.stage import Stage, Task
@@ -230,13 +230,6 @@ NOT_COVERED = dict.fromkeys(CONTRACT, "says what a stage is, and cannot change w
 """Module of the project that stages run although no key covers it → why that is right."""
 
 
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("miniature")
-    write_miniature(root, 0)
-    return root
-
-
 @pytest.mark.parametrize("study", ["smoke", "everything"])
 def test_every_project_function_that_a_stage_runs_is_in_its_key(tmp_path: Path, miniature: Path, study: str) -> None:
     (tmp_path / "everything.yaml").write_text(EVERYTHING)
@@ -302,9 +295,9 @@ def executed_functions() -> Iterator[set[tuple[str, str, int]]]:
 
 def _is_imported(frame: FrameType | None) -> bool:
     """Return whether a module is being imported anywhere below in the stack."""
-    while frame is not None and frame.f_code.co_name != "<module>":
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
-    return frame is not None and frame.f_globals["__name__"] != "__main__"
+    return frame is not None
 
 
 def run(stage: Stage, place: Path) -> None:

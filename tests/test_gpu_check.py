@@ -55,8 +55,9 @@ def checked(tmp_path_factory: pytest.TempPathFactory, packed: Path, without_serv
     """The folder of a whole check's results, and what it printed."""
     out = tmp_path_factory.mktemp("checked") / "out"
     command = [sys.executable, "tests/gpu/run", "--pack", str(packed), "--out", str(out), "--device", "cpu"]
+    environment = {**without_services, "TMPDIR": str(tmp_path_factory.mktemp("temporary"))}
     done = subprocess.run(
-        [*command, "--minutes", "20"], cwd=ROOT, env=without_services, capture_output=True, text=True, check=False
+        [*command, "--minutes", "20"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     return out, done
 
@@ -112,7 +113,12 @@ def test_the_documentation_has_every_line_of_the_check() -> None:
     assert not [line.name for line in PLAN if f"`{line.name}`" not in text]
 
 
-def test_a_line_that_goes_wrong_costs_no_other_line(tmp_path: Path, packed: Path) -> None:
+def test_a_line_that_goes_wrong_costs_no_other_line(
+    tmp_path: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     end = time.time() + 600
     check = Check(packed, tmp_path / "out", tmp_path, "cpu", "tiny", end, plan="tests.gpu_faults")
     check.run()
@@ -125,6 +131,7 @@ def test_a_line_that_goes_wrong_costs_no_other_line(tmp_path: Path, packed: Path
     assert "Segmentation fault" in lines["dies"]["log"]
     assert lines["passes"]["values"] == {"figure": 0.125}
     assert not check.results.good
+    assert not list(temporary.iterdir()), "a process that was killed left its files"
 
 
 def test_lines_without_time_are_reported_as_skipped(tmp_path: Path, packed: Path) -> None:

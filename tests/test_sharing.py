@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.datasets import load_protocols, write_miniature
+from harness.datasets import load_protocols
 from harness.planning.estimate import Sharing, sharing
 from harness.planning.inputs import gather
 from harness.planning.plan import make_plan
@@ -31,14 +32,13 @@ SECONDS = {
 
 
 @pytest.fixture(scope="module")
-def ablation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def ablation(tmp_path_factory: pytest.TempPathFactory, miniature: Path) -> dict[str, Any]:
     """The ablation study on the embedded data, in a home that has seen each kind of stage once."""
     place = tmp_path_factory.mktemp("ablation")
-    write_miniature(place / "data", 0)
     protocols = load_protocols()
     study = load_study(ROOT / "studies" / "ablation.yaml", protocols)
     asked = dict.fromkeys(name for variant in study.variants for name in variant.benchmarks)
-    inputs = gather([protocols[name] for name in asked], place / "data", place / "facts.sqlite")
+    inputs = gather([protocols[name] for name in asked], miniature, place / "facts.sqlite")
     store = Store(place / "home")
     seen: dict[str, Stage] = {}
     for item in make_plan(study, inputs, store).items.values():

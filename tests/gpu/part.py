@@ -39,7 +39,8 @@ def main() -> int:
     else:  # the networks of the tiny size are too small to share among threads
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-    with options.events.open("a") as events, tempfile.TemporaryDirectory(prefix="gpu-check-") as scratch:
+    folder = options.events.parent  # the runner removes it, even if this process is killed
+    with options.events.open("a") as events, tempfile.TemporaryDirectory(dir=folder) as scratch:
         context = Context(
             device=options.device,
             size=size_of(options.size),
