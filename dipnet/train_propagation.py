@@ -125,8 +125,8 @@ def propagation_loss(
     """Return the loss of the masks that are asked for, the last being all objects of a sample that has several.
 
     Softmax: the cross entropy over {−f_fg, f_1 … f_n}, of one object over {0, f_1}, which is its sigmoid; the negated
-    foreground stands for the background (section 3.3.2). Sigmoid: the mean of each mask's own. Truths are shares of cells,
-    and losses means over the `known` area of the `whole` batch, of which these samples may be a part."""
+    foreground stands for the background (section 3.3.2). Sigmoid: the mean of each mask's own. Truths are shares of
+    cells, and losses means over the `known` area of the `whole` batch, of which these samples may be a part."""
     divisor = whole.sum().clamp(min=1e-6)
     each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * asked[:, :, None, None]
     own = each.sum(1, keepdim=True) / asked.sum(1).clamp(min=1)[:, None, None, None]
