@@ -15,6 +15,7 @@ install_import_hook(
         "dipnet.region",
         "dipnet.segmentation",
         "dipnet.segmenter",
+        "rivals.nearest_segmenter",
         "vos.hints",
         "vos.samples",
         "vos.segment",

@@ -66,7 +66,7 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("full: {}", "full: {omga: 1}", ["variants.full", "omga", "omega"]),
         ("full: {}", "full: {one_shot.steps: 1}", ["one_shot.steps", "frame_iterations"]),
         ("full: {}", "full: {omega: 2}", ["variants.full", "omega", "2"]),
-        ("full: {}", "full: {method: osvos}", ["osvos", "first-mask"]),
+        ("full: {}", "full: {method: absent}", ["absent", "first-mask"]),
         ("full: {}", "full: {benchmarks: []}", ["variants.full.benchmarks", "[]"]),
         ("full: {}", "first: {}", ["'first' is given twice", "line"]),
         ("full: {}", "fu/ll: {}", ["fu/ll", "letters"]),

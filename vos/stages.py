@@ -117,7 +117,7 @@ def mean_frames(request: CellRequest) -> float:
     return sum(len(data.value) for data in request.sequences.values()) / len(request.sequences)
 
 
-def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping[str, Stage]) -> Stage:
+def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping[str, Stage], **data: Data) -> Stage:
     """Return the stage that times the method on the video of median length, with no other stage on its machine."""
     lengths = {name: len(data.value) for name, data in request.sequences.items()}
     median = sorted(lengths, key=lambda name: (lengths[name], name))[len(lengths) // 2]
@@ -127,7 +127,7 @@ def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping
         run=run,
         config=config,
         needs=needs,
-        data={"video": request.sequences[median]},
+        data={"video": request.sequences[median], **data},
         resources=resources_of(min(request.gpus, 1), exclusive=True),
         machine=request.machine,
     )
