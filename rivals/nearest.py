@@ -40,6 +40,9 @@ class NearestConfig(Config):
     block: Block = "f16"
     """Block whose features are compared (choice: finer ones hold less of what an object is)."""
 
+    upsampling: int = Field(2, ge=1)
+    """Factor by which features are upsampled (choice): a small object covers too few cells to win a vote of five."""
+
     neighbors: int = Field(5, ge=1)
     """Cells of the first frame that vote on a cell (PML's number, CVPR 2018)."""
 
@@ -101,4 +104,4 @@ def _segmenter(task: Task) -> Segmenter:
 
     config: SegmentConfig = task.config
     backbone = new_backbone(config.backbone, weights_of(task), config.seed)
-    return NearestSegmenter(backbone, config.size, config.block, config.neighbors, task.device)
+    return NearestSegmenter(backbone, config.size, config.block, config.upsampling, config.neighbors, task.device)

@@ -40,9 +40,10 @@ def votes(
 class NearestSegmenter:
     """Labels of the first frame's cells, carried to the cells of each frame by the likeness of their features."""
 
-    def __init__(self, backbone: Backbone, size: int, block: str, neighbors: int, device: str) -> None:
+    def __init__(self, backbone: Backbone, size: int, block: str, upsampling: int, neighbors: int, device: str) -> None:
         self.blocks = for_inference(backbone, device).blocks[: _BLOCKS.index(block) + 1]
         self.size = size
+        self.upsampling = upsampling
         self.neighbors = neighbors
         self.device = device
 
@@ -65,12 +66,12 @@ class NearestSegmenter:
         return np.asarray(shares[:-1] / np.maximum(shares[:-1] + shares[-1], 1e-6), np.float32)
 
     def _features(self, frame: Image) -> Tensor:
-        """Return the features of a frame: channels × rows × columns."""
+        """Return the upsampled features of a frame: channels × rows × columns."""
         image = frames_tensor([Box.whole(frame).cut(frame, self.size)])
         x = image.to(self.device, memory_format=torch.channels_last)
         for block in self.blocks:
             x = block(x)
-        return x[0]
+        return functional.interpolate(x, scale_factor=self.upsampling, mode="bilinear", align_corners=False)[0]
 
 
 _BLOCKS = ("f2", "f4", "f8", "f16", "f32")

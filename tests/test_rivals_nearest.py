@@ -26,7 +26,7 @@ from tests.videos import Squares
 from vos.backbone import Backbone, torchvision_models
 from vos.segment import label, segment_video
 
-TINY = {"backbone": "mini", "size": 128, "block": "f8"}
+TINY = {"backbone": "mini", "size": 128, "block": "f8", "upsampling": 1}
 
 
 class Flipped(Squares):
@@ -39,8 +39,8 @@ class Flipped(Squares):
         return np.ascontiguousarray(super().mask(index)[:, ::-1])
 
 
-def segmenter(block: str = "f8", neighbors: int = 5, seed: int = 0) -> NearestSegmenter:
-    return NearestSegmenter(new_backbone("mini", "none", seed), 128, block, neighbors, "cpu")
+def segmenter(block: str = "f8", upsampling: int = 1, seed: int = 0) -> NearestSegmenter:
+    return NearestSegmenter(new_backbone("mini", "none", seed), 128, block, upsampling, 5, "cpu")
 
 
 def overlap(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
@@ -95,7 +95,7 @@ def test_the_background_votes_too() -> None:
         def _features(self, frame: np.ndarray) -> torch.Tensor:
             return torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
 
-    made = Made(Backbone("mini"), 64, "f32", 1, "cpu")
+    made = Made(Backbone("mini"), 64, "f32", 1, 1, "cpu")
     made.start(np.zeros((1, 2, 3), np.uint8), np.array([[[True, False]], [[False, False]]]))
     made.labels = torch.tensor([[0.5, 0.0, 0.5], [0.4, 0.2, 0.4]])
     scores = made.step(np.zeros((1, 2, 3), np.uint8))
@@ -104,6 +104,19 @@ def test_the_background_votes_too() -> None:
     scores = made.step(np.zeros((1, 2, 3), np.uint8))
     assert np.allclose(scores[:, 0], [[0.0, 4 / 7], [1.0, 0.5]])
     assert label(scores, (3, 8)).tolist() == [[8, 3]]
+
+
+def test_upsampled_features_let_small_objects_win() -> None:
+    coarse, fine = segmenter("f16"), segmenter("f16", upsampling=2)
+    objects = np.zeros((1, 64, 64), bool)
+    objects[0, :16, :16] = True  # four of 8 × 8 cells, too few to fill a majority and its surroundings
+    frame = np.where(objects[0][..., None], np.uint8(250), np.uint8(5)).repeat(3, 2)
+    found = {}
+    for one in (coarse, fine):
+        one.start(frame, objects)
+        found[one] = one.step(frame)[0] > 0.5
+    assert [coarse.labels.shape, fine.labels.shape] == [(64, 2), (256, 2)]
+    assert overlap(found[fine], objects[0]) > overlap(found[coarse], objects[0])
 
 
 @pytest.mark.parametrize("objects", [1, 2])
@@ -170,7 +183,7 @@ def test_an_untrained_backbone_comes_from_the_seed_and_is_reported() -> None:
 def test_keys_change_with_what_a_stage_reads_only() -> None:
     plain = METHOD.plan(request())
     assert keys(METHOD.plan(request())) == keys(plain)
-    for change in ({"block": "f16"}, {"neighbors": 3}, {"size": 64}):
+    for change in ({"block": "f16"}, {"upsampling": 2}, {"neighbors": 3}, {"size": 64}):
         assert not set(keys(METHOD.plan(request(**change)))) & set(keys(plain))
     assert keys(METHOD.plan(replace(request(), training={}))) == keys(plain)
     assert keys(METHOD.plan(replace(request(), machine="there")))[:2] == keys(plain)[:2]
