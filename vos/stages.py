@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -17,6 +18,8 @@ from harness.method import CellRequest
 from harness.stage import Data, Resources, Stage
 from vos.config import TrainingConfig, with_defaults
 from vos.weights import IMAGENET, WeightsError, WeightsFile, imagenet_file, require_tensors
+
+T = TypeVar("T", bound=TrainingConfig)
 
 CORES_PER_GPU = 4
 """CPU cores that a stage reserves per GPU: one issues its work, the others read and vary the next batches."""
@@ -59,7 +62,7 @@ def train_stages(
     return stage, tuple(notes)
 
 
-def relevant(training: TrainingConfig, *unread: str) -> TrainingConfig:
+def relevant(training: T, *unread: str) -> T:
     """Return a training with the options at their defaults that its network does not read."""
     return with_defaults(training, unread if training.held_out else (*unread, "validation_steps"))
 
