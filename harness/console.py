@@ -146,7 +146,7 @@ class _Stderr(logging.Handler):
 
 def setup_logging() -> None:
     """Show the project's log records on stderr as plain text; safe to call more than once."""
-    for name in ("harness", "reports", "vos", "dipnet"):
+    for name in ("harness", "reports", "vos", "dipnet", "rivals"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
         if not any(isinstance(handler, _Stderr) for handler in logger.handlers):

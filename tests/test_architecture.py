@@ -149,8 +149,9 @@ def test_torch_lives_in_network_packages_only() -> None:
 
 def test_networks_know_stages_in_their_stage_modules_only() -> None:
     services = {path for module in ("stage", "method") for path in users(f"harness.{module}")}
-    networks = {path for path in services if path.startswith(("vos/", "dipnet/"))}
-    assert networks == {f"{top}/{name}.py" for top in ("vos", "dipnet") for name in ("stages", "stage_runs")}
+    networks = {path for path in services if path.startswith(("vos/", "dipnet/", "rivals/"))}
+    stages = {f"{top}/{name}.py" for top in ("vos", "dipnet") for name in ("stages", "stage_runs")}
+    assert networks == stages | {f"rivals/{name}.py" for name in ("nearest", "osvos")}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)

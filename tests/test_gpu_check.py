@@ -27,7 +27,7 @@ ABSENT = ("ray", "mlflow", "pandas")
 
 NETWORKS = """
 import importlib, pathlib
-for top in ("vos", "dipnet"):
+for top in ("vos", "dipnet", "rivals"):
     for path in sorted(pathlib.Path(top).glob("*.py")):
         importlib.import_module(f"{top}.{path.stem}".removesuffix(".__init__"))
 """

@@ -124,7 +124,7 @@ def test_ci_and_pre_commit_run_the_gate() -> None:
 def test_every_file_that_a_page_names_exists(page: str) -> None:
     linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", PAGES[page])
     named = re.findall(
-        r"\b((?:docs|studies|harness|dipnet|vos|reports|tests)/[\w./*-]+[\w*])", BLOCK.sub("", PAGES[page])
+        r"\b((?:docs|studies|harness|dipnet|vos|rivals|reports|tests)/[\w./*-]+[\w*])", BLOCK.sub("", PAGES[page])
     )
     assert [name for name in linked if not (ROOT / page).parent.joinpath(name).exists()] == []
     assert [name for name in named if not any(ROOT.glob(name)) and not name.startswith("reports/ablation")] == []

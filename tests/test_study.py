@@ -66,7 +66,7 @@ def test_a_study_cannot_be_changed(tmp_path: Path) -> None:
         ("full: {}", "full: {omga: 1}", ["variants.full", "omga", "omega"]),
         ("full: {}", "full: {one_shot.steps: 1}", ["one_shot.steps", "frame_iterations"]),
         ("full: {}", "full: {omega: 2}", ["variants.full", "omega", "2"]),
-        ("full: {}", "full: {method: osvos}", ["osvos", "first-mask"]),
+        ("full: {}", "full: {method: absent}", ["absent", "first-mask"]),
         ("full: {}", "full: {benchmarks: []}", ["variants.full.benchmarks", "[]"]),
         ("full: {}", "first: {}", ["'first' is given twice", "line"]),
         ("full: {}", "fu/ll: {}", ["fu/ll", "letters"]),
@@ -113,7 +113,7 @@ def test_every_name_that_a_study_may_have_is_one_plain_file_in_its_folder(name: 
         ("name: small\nmethods: {dipnet: {omga: 1}}\n", ["small.yaml", "omga"]),
         ("name: other\n", ["small.yaml", "other"]),
         ("name: small\nsize: 3\n", ["small.yaml", "size", "requires_gpu"]),
-        ("name: small\nmethods: {osvos: {}}\n", ["small.yaml", "osvos"]),
+        ("name: small\nmethods: {absent: {}}\n", ["small.yaml", "absent"]),
     ],
 )
 def test_a_wrong_scale_is_an_error_that_names_its_file(tmp_path: Path, scale: str, words: list[str]) -> None:

@@ -126,7 +126,7 @@ def test_timing_scales_fine_tuning_up_or_runs_all_of_it() -> None:
 def test_networks_need_neither_ray_nor_mlflow() -> None:
     modules = [
         str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")
-        for top in ("vos", "dipnet")
+        for top in ("vos", "dipnet", "rivals")
         for path in sorted((ROOT / top).glob("*.py"))
     ]
     program = (

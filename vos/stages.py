@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -17,6 +18,8 @@ from harness.method import CellRequest
 from harness.stage import Data, Resources, Stage
 from vos.config import TrainingConfig, with_defaults
 from vos.weights import IMAGENET, WeightsError, WeightsFile, imagenet_file, require_tensors
+
+T = TypeVar("T", bound=TrainingConfig)
 
 CORES_PER_GPU = 4
 """CPU cores that a stage reserves per GPU: one issues its work, the others read and vary the next batches."""
@@ -59,7 +62,7 @@ def train_stages(
     return stage, tuple(notes)
 
 
-def relevant(training: TrainingConfig, *unread: str) -> TrainingConfig:
+def relevant(training: T, *unread: str) -> T:
     """Return a training with the options at their defaults that its network does not read."""
     return with_defaults(training, unread if training.held_out else (*unread, "validation_steps"))
 
@@ -117,7 +120,7 @@ def mean_frames(request: CellRequest) -> float:
     return sum(len(data.value) for data in request.sequences.values()) / len(request.sequences)
 
 
-def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping[str, Stage]) -> Stage:
+def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping[str, Stage], **data: Data) -> Stage:
     """Return the stage that times the method on the video of median length, with no other stage on its machine."""
     lengths = {name: len(data.value) for name, data in request.sequences.items()}
     median = sorted(lengths, key=lambda name: (lengths[name], name))[len(lengths) // 2]
@@ -127,7 +130,7 @@ def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping
         run=run,
         config=config,
         needs=needs,
-        data={"video": request.sequences[median]},
+        data={"video": request.sequences[median], **data},
         resources=resources_of(min(request.gpus, 1), exclusive=True),
         machine=request.machine,
     )

@@ -1,0 +1,82 @@
+"""The segmenter of `rivals.nearest`: every cell of a frame asks the most similar cells of the first one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from vos.backbone import Backbone
+from vos.checkpoint import for_inference
+from vos.config import BackboneName
+from vos.geometry import Box, Image
+from vos.samples import area_truth, frames_tensor
+
+
+def new_backbone(name: BackboneName, weights: str, seed: int) -> Backbone:
+    """Return a backbone with `weights`; what they leave open is drawn from the seed."""
+    torch.manual_seed(seed)
+    backbone = Backbone(name)
+    backbone.load_pretrained(weights)
+    return backbone
+
+
+def votes(
+    cells: Float[Tensor, "cells channels"],
+    reference: Float[Tensor, "known channels"],
+    labels: Float[Tensor, "known classes"],
+    neighbors: int,
+) -> Float[Tensor, "cells classes"]:
+    """Return the mean label of each cell's nearest reference cells, by the cosine of their features.
+
+    With labels of 0 and 1 a class has the majority of two if its mean is above one half."""
+    similarity = functional.normalize(cells, dim=1) @ functional.normalize(reference, dim=1).T
+    nearest = similarity.topk(min(neighbors, len(reference)), dim=1).indices
+    return labels[nearest].mean(1)
+
+
+class NearestSegmenter:
+    """Labels of the first frame's cells, carried to the cells of each frame by the likeness of their features."""
+
+    def __init__(self, backbone: Backbone, size: int, block: str, upsampling: int, neighbors: int, device: str) -> None:
+        self.blocks = for_inference(backbone, device).blocks[: _BLOCKS.index(block) + 1]
+        self.size = size
+        self.upsampling = upsampling
+        self.neighbors = neighbors
+        self.device = device
+
+    @torch.inference_mode()
+    def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:
+        """Keep the first frame's features, with the share of each cell that an object or the background covers."""
+        features = self._features(frame)
+        truth = torch.from_numpy(objects.astype(np.float32))[None]
+        shares = area_truth(truth, torch.ones_like(truth[:, :1]), (features.shape[1], features.shape[2]))[0][0]
+        classes = torch.cat([shares, 1 - shares.sum(0, keepdim=True)])  # the background comes last
+        self.reference, self.labels = _cells(features), _cells(classes).to(self.device)
+
+    @torch.inference_mode()
+    def step(self, frame: Image) -> Float[np.ndarray, "objects height width"]:
+        """Return object / (object + background): the highest vote wins, the background's among them."""
+        features = self._features(frame)
+        found = votes(_cells(features), self.reference, self.labels, self.neighbors)
+        maps = found.T.reshape(-1, *features.shape[1:]).cpu().numpy()
+        shares = Box.whole(frame).placed(maps, frame)
+        return np.asarray(shares[:-1] / np.maximum(shares[:-1] + shares[-1], 1e-6), np.float32)
+
+    def _features(self, frame: Image) -> Tensor:
+        """Return the upsampled features of a frame: channels × rows × columns."""
+        image = frames_tensor([Box.whole(frame).cut(frame, self.size)])
+        x = image.to(self.device, memory_format=torch.channels_last)
+        for block in self.blocks:
+            x = block(x)
+        return functional.interpolate(x, scale_factor=self.upsampling, mode="bilinear", align_corners=False)[0]
+
+
+_BLOCKS = ("f2", "f4", "f8", "f16", "f32")
+
+
+def _cells(maps: Tensor) -> Tensor:
+    """Return maps (channels × rows × columns) as one row per cell."""
+    return maps.flatten(1).T
