@@ -23,8 +23,8 @@ from vos.config import (
 OneShotPart = Literal["frame", "objects"]
 """Parts of one-shot fine-tuning: all objects as one on the whole frame, then each by itself."""
 
-
 Alignment = Literal["centers", "corners"]
+"""Points of two maps of different sizes that lie on each other: the centers of their areas, or their corners."""
 
 
 class PropagationConfig(Config):

@@ -20,7 +20,7 @@ from harness.errors import HarnessError
 from vos.config import TrainingConfig
 from vos.geometry import Box, Image, View
 from vos.hints import coarse_mask
-from vos.samples import numbered, view_of
+from vos.samples import numbered, object_pixels, view_of
 from vos.video import Video
 
 TILE = 160
@@ -40,8 +40,7 @@ def contact_sheet(videos: Sequence[Video], config: DIPNetConfig, *, rows: int = 
 
     def pair(rng: Generator) -> list[Image]:
         reference, target = draw_pair(videos, pairs, config.propagation.size, rng)
-        object_ = (target.mask != 0) & (target.mask != VOID)
-        truth = cv2.resize(object_.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+        truth = cv2.resize(object_pixels(target.mask).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
         return [_overlay(reference), _overlay(target), _gray(np.asarray(truth, np.float32))]
 
     def still(rng: Generator) -> list[Image]:

@@ -146,7 +146,7 @@ def _with_foreground(objects: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def encoder_mask(mask: NDArray[np.bool_], box: Box, side: int) -> Bool[np.ndarray, "side side"]:
     """Return a mask inside a box as the identity encoder sees it; of an object between its pixels, all it touches.
 
-    Nearest pixels miss a twelfth of the objects of 3 × 3 pixels in a frame of 854 × 480 at a side of 256."""
+    Nearest pixels miss a tenth of the objects of 3 × 3 pixels in a frame of 854 × 480 at a side of 256."""
     nearest = box.cut(mask.astype(np.uint8), side, labels=True) == 1
     if nearest.any():
         return nearest

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.datasets import VOID
 from vos.backbone import Backbone
 from vos.config import BackboneName, FineTuningConfig, TrainingConfig
 from vos.geometry import Box, Image, View
 from vos.losses import balanced_cross_entropy
 from vos.one_shot import FrameObjective, fine_tune
 from vos.optimization import Batch, Objective, TrainingRun
-from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor
+from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor, object_pixels
 from vos.training import iterations, train
 from vos.video import Video
 
@@ -108,7 +107,7 @@ def train_parent(
 def foreground_view(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> View:
     """Draw a frame and the mask of all its objects as one, pasted ones included: nothing says which is meant."""
     view = clip_sample(videos, config, side, rng, frames=1, objects=MOST_OBJECTS)[0]
-    return View(view.frame, np.where((view.mask != 0) & (view.mask != VOID), np.uint8(1), view.mask))
+    return View(view.frame, np.where(object_pixels(view.mask), np.uint8(1), view.mask))
 
 
 def frame_objective(network: OSVOSNetwork, side_weight: Callable[[], float | None] = lambda: None) -> FrameObjective:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vos.weights import IMAGENET, WeightsError, imagenet_file, read_state
 
 _DOWNLOADS = "https://download.pytorch.org/models/"
-"""Where torchvision's weights are, by the names in `IMAGENET`."""
+"""Address of the folder from which torchvision downloads the files named in `IMAGENET`."""
 
 _KEEP_ALIVE: list[torch.library.Library] = []
 

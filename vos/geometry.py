@@ -64,7 +64,7 @@ class Box(NamedTuple):
     def cut(self, image: Image, side: int, *, labels: bool = False) -> Image:
         """Return the image inside the box, resized to a square; beyond the image its rim repeats (0 in labels).
 
-        Pixels are areas: the centers of the box and of the square coincide, for frames and labels alike."""
+        Pixels are areas: the centers of the box and of the square coincide, for frames as for labels."""
         height, width = image.shape[:2]
         inside = self.clipped(image)
         part = image[inside.top : inside.bottom, inside.left : inside.right]

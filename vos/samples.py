@@ -89,7 +89,7 @@ def clip_sample(
         if objects == 1:
             about = (int(rng.integers(1, 3)),)
             pasted = [View(view.frame, numbered(view.mask, [about])) for view in pasted]
-        if _object(pasted[0].mask).sum() >= MINIMUM_PIXELS:
+        if object_pixels(pasted[0].mask).sum() >= MINIMUM_PIXELS:
             views = pasted
     return vary(views, config.augmentation, rng)
 
@@ -98,6 +98,11 @@ def view_of(frame: Image, mask: Image, config: AugmentationConfig, side: int, rn
     """Return one variation of a frame and its mask at the network's size."""
     view = View.cut(frame, mask, crop_box(mask == 1, config, rng), side)
     return vary([view], config, rng)[0]
+
+
+def object_pixels(mask: Image) -> NDArray[np.bool_]:
+    """Return where any object is; void is none."""
+    return (mask != 0) & (mask != VOID)
 
 
 def numbered(ids: Image, objects: Sequence[tuple[int, ...]]) -> Image:
@@ -161,10 +166,6 @@ def warp(frame: Image, mask: Image, angle: float, zoom: float, shift: NDArray[np
     return np.asarray(turned, np.uint8), np.asarray(labels, np.uint8)
 
 
-def _object(mask: Image) -> NDArray[np.bool_]:
-    return (mask != 0) & (mask != VOID)
-
-
 def _clip(
     videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator, frames: int, ordered: bool, objects: int
 ) -> list[View]:
@@ -180,7 +181,7 @@ def _clip(
     distinct = list(dict.fromkeys(indices))
     masks = [numbered(ids if i == indices[0] else video.mask(i), chosen) for i in distinct]
     # A crop around the first frame's mask only would lose an object that moves fast.
-    box = crop_box(np.any([_object(mask) for mask in masks], axis=0), config.augmentation, rng)
+    box = crop_box(np.any([object_pixels(mask) for mask in masks], axis=0), config.augmentation, rng)
     cut = {i: View.cut(video.frame(i), mask, box, side) for i, mask in zip(distinct, masks, strict=True)}
     if len(video) > 1:
         return [cut[i] for i in indices]
