@@ -26,15 +26,7 @@ from harness.planning.study import load_study, shipped_studies
 from harness.stage import Data, Stage
 from harness.yaml_file import read_yaml
 from rivals.osvos import METHOD, InferenceConfig, OneShotConfig, OSVOSConfig, ParentTraining
-from rivals.osvos_network import (
-    OSVOSNetwork,
-    OSVOSSegmenter,
-    fine_tune_on,
-    foreground_view,
-    frame_objective,
-    new_network,
-    train_parent,
-)
+from rivals.osvos_network import OSVOSNetwork, OSVOSSegmenter, fine_tune_on, frame_objective, new_network, train_parent
 from tests.engine import ROOT
 from tests.test_dipnet_stages import STILLS, VIDEOS, reached, run
 from tests.test_rivals_nearest import Flipped, overlap
@@ -44,7 +36,7 @@ from vos.config import AugmentationConfig
 from vos.geometry import Box
 from vos.losses import balanced_cross_entropy
 from vos.optimization import TrainingRun
-from vos.samples import frames_tensor, known_tensor, masks_tensor
+from vos.samples import foreground_view, frames_tensor, known_tensor, masks_tensor
 from vos.segment import segment_video
 
 NETWORK = {"backbone": "mini", "size": 64, "side_channels": 8}
