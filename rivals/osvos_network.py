@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from rivals.osvos import InferenceConfig, ParentTraining
 from vos.backbone import Backbone
-from vos.config import BackboneName, FineTuningConfig, TrainingConfig
+from vos.config import BackboneName, FineTuningConfig
 from vos.geometry import Box, Image, View
 from vos.losses import balanced_cross_entropy
 from vos.one_shot import FrameObjective, fine_tune
 from vos.optimization import Batch, Objective, TrainingRun
-from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor, object_pixels
+from vos.samples import foreground_view, frames_tensor, known_tensor, masks_tensor
 from vos.segment import merged
 from vos.training import iterations, train
 from vos.video import Video
@@ -27,9 +27,6 @@ SPREAD = 1e-3
 """Standard deviation of the first weights outside of the backbone (authors' code)."""
 
 Objects = Bool[np.ndarray, "objects height width"]
-
-MOST_OBJECTS = 200
-"""Most objects of a training image; all of them are the foreground."""
 
 
 class OSVOSNetwork(nn.Module):
@@ -103,12 +100,6 @@ def train_parent(network: OSVOSNetwork, videos: Sequence[Video], config: ParentT
         return frame_objective(network, lambda: fading(steps)).of_views(lambda rng: draw(some, rng))
 
     train(network, videos, config, run, objective)
-
-
-def foreground_view(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> View:
-    """Draw a frame and the mask of all its objects as one, pasted ones included: nothing says which is meant."""
-    view = clip_sample(videos, config, side, rng, frames=1, objects=MOST_OBJECTS)[0]
-    return View(view.frame, np.where(object_pixels(view.mask), np.uint8(1), view.mask))
 
 
 def frame_objective(network: OSVOSNetwork, side_weight: Callable[[], float | None] = lambda: None) -> FrameObjective:
