@@ -18,15 +18,12 @@ from vos.config import BackboneName
 from vos.geometry import Box, Image, View
 from vos.matching import class_shares, first_labels, rows_of, vote_scores, votes
 from vos.optimization import Batch, Objective, TrainingRun
-from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor
+from vos.samples import MOST_OBJECTS, clip_sample, frames_tensor, known_tensor, masks_tensor
 from vos.training import train
 from vos.video import Video
 
 STRIDE = 8
 """Side of a cell in pixels of the input (paper)."""
-
-MOST_OBJECTS = 200
-"""Most objects of a training clip, each with a label of its own."""
 
 NONE = -1
 """Label of a cell that is mostly void, and the place of an anchor that there is not."""

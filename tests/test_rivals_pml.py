@@ -1,11 +1,8 @@
-"""PML: its loss by hand, its cells and anchors, what training brings, on-line adaptation, and what stages share."""
+"""PML: its loss by hand, its cells and anchors, what training brings, on-line adaptation, and what keys depend on."""
 
 from __future__ import annotations
 
 import copy
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +12,7 @@ import torch
 from torch.nn import functional
 
 import vos.optimization
-from dipnet.config import DIPNetConfig
-from harness.config import resolve
-from harness.datasets.pixels import read_mask
-from harness.method import CellPlan, CellRequest, find_method
-from harness.planning.study import shipped_studies
-from harness.stage import Data, Stage
-from harness.yaml_file import read_yaml
-from rivals.pml import METHOD, InferenceConfig, MetricTraining, PMLConfig
+from rivals.pml import InferenceConfig, MetricTraining
 from rivals.pml_network import (
     NONE,
     PMLNetwork,
@@ -34,8 +24,7 @@ from rivals.pml_network import (
     train_network,
     triplet_losses,
 )
-from tests.engine import ROOT
-from tests.test_dipnet_stages import STILLS, VIDEOS, reached, run
+from tests.test_rivals import keys, plan
 from tests.test_rivals_nearest import Flipped, overlap
 from tests.videos import Squares, first_frame
 from vos.backbone import Backbone, keep_stride
@@ -53,8 +42,6 @@ NETWORK: dict[str, Any] = {
     "channels": 32,
     "coordinates": True,
 }
-SHORT = {"iterations": 2, "batch": 2, "anchors": 8}
-TINY: dict[str, Any] = {"network": NETWORK, "trainings": {"pretraining": SHORT, "offline": SHORT}}
 QUICK: dict[str, Any] = {"optimizer": "adamw", "batch_norm": "train", "batch": 2, "learning_rate": 3e-3}
 QUICK |= {"backbone_rate": 1.0, "weight_decay": 1e-4, "anchors": 64}
 PAIR = Squares(objects=2, seed=3)
@@ -75,34 +62,6 @@ def learned() -> tuple[PMLNetwork, TrainingRun]:
     net, training = network(size=SIDE), TrainingRun(seed=0)
     train_network(net, [PAIR], MetricTraining(iterations=30, **QUICK), training)
     return for_inference(net, "cpu"), training
-
-
-def request(objects: int = 1, *, several: bool | None = None, seed: int = 0, **change: object) -> CellRequest:
-    return CellRequest(
-        config=resolve(PMLConfig, {**TINY, **change}, "test"),
-        sequences={name: Data(name=name, digest=name, value=Squares(objects=objects, length=4)) for name in "ab"},
-        multi_object=objects > 1 if several is None else several,
-        training={"pretraining": STILLS, "offline": VIDEOS},
-        missing={},
-        seed=seed,
-        machine="here",
-    )
-
-
-def plan(*args: Any, **options: Any) -> CellPlan:
-    return METHOD.plan(request(*args, **options))
-
-
-def stages(cell: CellPlan) -> dict[str, Stage]:
-    return {key: stage for one in cell.segment.values() for key, stage in reached(one).items()}
-
-
-def keys(cell: CellPlan, name: str) -> set[str]:
-    return {key for key, stage in stages(cell).items() if stage.name == name}
-
-
-def test_the_method_is_found_by_its_name() -> None:
-    assert find_method("pml", "test") is METHOD
 
 
 @pytest.mark.parametrize("name", ["mini", "resnet18", "mobilenet_v2"])
@@ -325,53 +284,17 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, monkeypat
         assert torch.allclose(resumed[name], value, atol=1e-6), name
 
 
-@pytest.mark.parametrize("objects", [1, 2])
-def test_a_cell_goes_from_training_to_masks_and_seconds(objects: int, tmp_path: Path) -> None:
-    cell, done = plan(objects), {}
-    masks = sorted((run(cell.segment["a"], tmp_path, done) / "masks").iterdir())
-    assert [mask.stem for mask in masks] == ["00000", "00001", "00002", "00003"]
-    assert np.array_equal(read_mask(masks[0]), Squares(objects=objects).mask(0))
-    assert cell.timing is not None
-    timing = json.loads((run(cell.timing, tmp_path, done) / "timing.json").read_text())
-    assert timing["seconds_per_frame"] == timing["inference_seconds_per_frame"] > 0
+@pytest.mark.parametrize("change", ["margin", "anchors", "clip_window"])
+def test_what_a_training_reads_is_in_its_key(change: str) -> None:
+    assert keys(plan("pml", **{f"trainings.offline.{change}": 3}), "train") != keys(plan("pml"), "train")
 
 
-def test_keys_change_with_what_a_stage_reads_only() -> None:
-    names = ("train", "segment")
-    full = plan()
-    assert [len(keys(full, name)) for name in names] == [2, 2]
-    changes: dict[str, tuple[dict[str, object], tuple[bool, bool]]] = {
-        "adaptation": ({"inference.confident": 0}, (True, False)),
-        "margin": ({"trainings.offline.margin": 0.5}, (False, False)),
-        "whole video": ({"trainings.offline.clip_window": 10}, (False, False)),
-        "unread": ({"trainings.offline.coarse.kernel": 3, "trainings.offline.foreground": 1.0}, (True, True)),
-    }
-    for name, (change, same) in changes.items():
-        assert tuple(keys(plan(**change), stage) == keys(full, stage) for stage in names) == same, name
-    assert not stages(plan(seed=1)).keys() & stages(full).keys()
-    assert keys(plan(training="pretraining"), "train") < keys(full, "train")
-    assert stages(plan(1, several=True)).keys() == stages(plan(1, several=False)).keys()
+def test_adaptation_is_of_segmenting_only() -> None:
+    full, fixed = plan("pml"), plan("pml", **{"inference.confident": 0})
+    assert keys(fixed, "train") == keys(full, "train")
+    assert not keys(fixed, "segment") & keys(full, "segment")
 
 
-def test_the_code_of_the_method_and_of_vos_is_in_the_keys() -> None:
-    by_name = {stage.name: set(stage.code) for stage in stages(plan()).values()}
-    assert by_name["train"] >= {"rivals.pml", "rivals.pml_network", "vos.matching", "vos.samples", "vos.backbone"}
-    assert by_name["segment"] >= {"rivals.pml_network", "vos.matching", "vos.segment"}
-    assert not [name for code in by_name.values() for name in code if name.startswith(("dipnet", "rivals.nearest"))]
-
-
-@pytest.mark.parametrize("scale", ["mini", "light"])
-def test_pml_trains_as_long_and_on_the_same_samples_as_dipnet(scale: str) -> None:
-    options = read_yaml(shipped_studies() / "scales" / f"{scale}.yaml")["methods"]
-    theirs, ours = resolve(DIPNetConfig, options["dipnet"], scale), resolve(PMLConfig, options["pml"], scale)
-    assert (ours.network.backbone, ours.network.size) == (theirs.segmentation.backbone, theirs.segmentation.size)
-    same = {"iterations", "batch", "optimizer", "learning_rate", "backbone_rate", "frozen_blocks", "schedule"}
-    same |= {"batch_norm", "augmentation", "weight_decay", "momentum"}
-    for role in ("pretraining", "offline"):
-        one, other = getattr(ours.trainings, role), getattr(theirs.segmentation_training, role)
-        assert one.model_dump(include=same) == other.model_dump(include=same)
-
-
-def test_a_plan_needs_no_torch() -> None:
-    program = "import rivals.pml, harness.run, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+def test_all_objects_have_labels_whatever_the_foreground() -> None:
+    merging = plan("pml", **{"trainings.offline.foreground": 1.0})
+    assert keys(merging, "train") == keys(plan("pml"), "train")
