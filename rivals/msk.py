@@ -128,7 +128,15 @@ def unread(training: OptimizerConfig) -> Iterable[str]:  # noqa: ARG001  signatu
     return ("coarse", *CLIP_OPTIONS)
 
 
-METHOD = OneNetworkMethod(label="MSK, no flow", config=MSKConfig, runs="rivals.msk:run_", unread=unread)
+METHOD = OneNetworkMethod(
+    label="MSK, no flow",
+    config=MSKConfig,
+    runs="rivals.msk:run_",
+    network="rivals.msk_network:MSKNetwork",
+    segmenter="rivals.msk_network:MSKSegmenter",
+    paper="MaskTrack, Perazzi et al., CVPR 2017; without optical flow and CRF",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:

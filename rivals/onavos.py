@@ -139,7 +139,15 @@ def unread(training: OptimizerConfig) -> Iterable[str]:
     return ("coarse", *CLIP_OPTIONS, *(() if training.augmentation.paste else ("foreground",)))
 
 
-METHOD = OneNetworkMethod(label="OnAVOS", config=OnAVOSConfig, runs="rivals.onavos:run_", unread=unread)
+METHOD = OneNetworkMethod(
+    label="OnAVOS",
+    config=OnAVOSConfig,
+    runs="rivals.onavos:run_",
+    network="rivals.onavos_network:OnAVOSNetwork",
+    segmenter="rivals.onavos_network:OnAVOSSegmenter",
+    paper="OnAVOS, Voigtlaender and Leibe, BMVC 2017; without objectness network and CRF",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:

@@ -106,7 +106,15 @@ def unread(training: OptimizerConfig) -> Iterable[str]:
     return ("coarse", *CLIP_OPTIONS, *(() if training.augmentation.paste else ("foreground",)))
 
 
-METHOD = OneNetworkMethod(label="OSVOS", config=OSVOSConfig, runs="rivals.osvos:run_", unread=unread)
+METHOD = OneNetworkMethod(
+    label="OSVOS",
+    config=OSVOSConfig,
+    runs="rivals.osvos:run_",
+    network="rivals.osvos_network:OSVOSNetwork",
+    segmenter="rivals.osvos_network:OSVOSSegmenter",
+    paper="OSVOS, Caelles et al., CVPR 2017; without boundary snapping",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:
