@@ -5,7 +5,6 @@ from the options of its `network` as keyword arguments; planning needs no torch.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -122,11 +121,8 @@ class OneNetworkMethod:
     runs: str
     """Module and prefix of the run functions `train`, `finetune`, `segment` and `time`: `rivals.osvos:run_`."""
 
-    network: str
-    """Module and name of the network's class, which the options of `network` are the arguments of."""
-
-    segmenter: str
-    """Module and name of its segmenter's class."""
+    classes: Callable[[], tuple[Callable[..., Any], Callable[..., Any]]]
+    """Returns the network's class, whose arguments the options of `network` are, and its segmenter's class."""
 
     paper: str
     """Where it was published, and what is different here."""
@@ -143,7 +139,7 @@ class OneNetworkMethod:
         from vos.checkpoint import for_inference
 
         assert isinstance(config, OneNetworkConfig)
-        new, make = (pkgutil.resolve_name(name) for name in (self.network, self.segmenter))
+        new, make = self.classes()
         network = for_inference(new(**dict(config.network)), "cpu")
         card = {"published": self.paper, "backbone": f"{config.network.backbone}, input {config.network.size}"}
         tuned = config.training == "one-shot" and not self.together
