@@ -40,6 +40,13 @@ class DIPNet:
     label: str = "DIPNet"
     config: type[DIPNetConfig] = DIPNetConfig
 
+    def card(self, config: BaseModel) -> Mapping[str, str]:
+        """Return what a reader of a comparison asks, as title → text; the networks are built for that."""
+        from dipnet.card import method_card
+
+        assert isinstance(config, DIPNetConfig)
+        return method_card(config)
+
     def plan(self, request: CellRequest) -> CellPlan:
         """Plan the training stages for which there is data, then fine-tuning and segmenting of each video."""
         config = request.config

@@ -21,6 +21,7 @@ from vos.stage_runs import run_training
 
 if TYPE_CHECKING:
     from harness.stage import Task
+    from rivals.msk_network import MSKNetwork, MSKSegmenter
 
 VARIED = AugmentationConfig(crop=0, rotation=20)
 """Flips and rotations, in training and in fine-tuning (port)."""
@@ -128,7 +129,21 @@ def unread(training: OptimizerConfig) -> Iterable[str]:  # noqa: ARG001  signatu
     return ("coarse", *CLIP_OPTIONS)
 
 
-METHOD = OneNetworkMethod(label="MSK, no flow", config=MSKConfig, runs="rivals.msk:run_", unread=unread)
+def classes() -> tuple[type[MSKNetwork], type[MSKSegmenter]]:
+    """Return the classes of the network and of its segmenter; they load torch."""
+    from rivals.msk_network import MSKNetwork, MSKSegmenter
+
+    return MSKNetwork, MSKSegmenter
+
+
+METHOD = OneNetworkMethod(
+    label="MSK, no flow",
+    config=MSKConfig,
+    runs="rivals.msk:run_",
+    classes=classes,
+    paper="MaskTrack, Perazzi et al., CVPR 2017; without optical flow and CRF",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:
@@ -148,15 +163,14 @@ def run_finetune(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    from rivals.msk_network import MSKNetwork, MSKSegmenter
     from vos.one_network_runs import segment
 
-    segment(task, MSKNetwork, MSKSegmenter)
+    segment(task, *classes())
 
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame."""
-    from rivals.msk_network import MSKNetwork, MSKSegmenter, fine_tune_on
+    from rivals.msk_network import fine_tune_on
     from vos.one_network_runs import time
 
-    time(task, MSKNetwork, MSKSegmenter, fine_tune_on)
+    time(task, *classes(), fine_tune_on)

@@ -21,6 +21,7 @@ from vos.stage_runs import run_training
 
 if TYPE_CHECKING:
     from harness.stage import Task
+    from rivals.onavos_network import OnAVOSNetwork, OnAVOSSegmenter
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "cosine"]
@@ -139,7 +140,21 @@ def unread(training: OptimizerConfig) -> Iterable[str]:
     return ("coarse", *CLIP_OPTIONS, *(() if training.augmentation.paste else ("foreground",)))
 
 
-METHOD = OneNetworkMethod(label="OnAVOS", config=OnAVOSConfig, runs="rivals.onavos:run_", unread=unread)
+def classes() -> tuple[type[OnAVOSNetwork], type[OnAVOSSegmenter]]:
+    """Return the classes of the network and of its segmenter; they load torch."""
+    from rivals.onavos_network import OnAVOSNetwork, OnAVOSSegmenter
+
+    return OnAVOSNetwork, OnAVOSSegmenter
+
+
+METHOD = OneNetworkMethod(
+    label="OnAVOS",
+    config=OnAVOSConfig,
+    runs="rivals.onavos:run_",
+    classes=classes,
+    paper="OnAVOS, Voigtlaender and Leibe, BMVC 2017; without objectness network and CRF",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:
@@ -159,15 +174,14 @@ def run_finetune(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    from rivals.onavos_network import OnAVOSNetwork, OnAVOSSegmenter
     from vos.one_network_runs import segment
 
-    segment(task, OnAVOSNetwork, OnAVOSSegmenter)
+    segment(task, *classes())
 
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame, the learning in each frame among them."""
-    from rivals.onavos_network import OnAVOSNetwork, OnAVOSSegmenter, fine_tune_on
+    from rivals.onavos_network import fine_tune_on
     from vos.one_network_runs import time
 
-    time(task, OnAVOSNetwork, OnAVOSSegmenter, fine_tune_on)
+    time(task, *classes(), fine_tune_on)

@@ -21,6 +21,7 @@ from vos.stage_runs import run_training
 
 if TYPE_CHECKING:
     from harness.stage import Task
+    from rivals.osmn_network import OSMNNetwork, OSMNSegmenter
 
 
 class NetworkConfig(one_network.NetworkConfig):
@@ -126,7 +127,21 @@ def unread(training: OptimizerConfig) -> Iterable[str]:  # noqa: ARG001  signatu
     return ("coarse",)
 
 
-METHOD = OneNetworkMethod(label="OSMN", config=OSMNConfig, runs="rivals.osmn:run_", unread=unread)
+def classes() -> tuple[type[OSMNNetwork], type[OSMNSegmenter]]:
+    """Return the classes of the network and of its segmenter; they load torch."""
+    from rivals.osmn_network import OSMNNetwork, OSMNSegmenter
+
+    return OSMNNetwork, OSMNSegmenter
+
+
+METHOD = OneNetworkMethod(
+    label="OSMN",
+    config=OSMNConfig,
+    runs="rivals.osmn:run_",
+    classes=classes,
+    paper="OSMN, Yang et al., CVPR 2018; the light form, without COCO",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:
@@ -146,15 +161,14 @@ def run_finetune(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    from rivals.osmn_network import OSMNNetwork, OSMNSegmenter
     from vos.one_network_runs import segment
 
-    segment(task, OSMNNetwork, OSMNSegmenter)
+    segment(task, *classes())
 
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame."""
-    from rivals.osmn_network import OSMNNetwork, OSMNSegmenter, fine_tune_on
+    from rivals.osmn_network import fine_tune_on
     from vos.one_network_runs import time
 
-    time(task, OSMNNetwork, OSMNSegmenter, fine_tune_on)
+    time(task, *classes(), fine_tune_on)

@@ -21,6 +21,7 @@ from vos.stage_runs import run_training
 
 if TYPE_CHECKING:
     from harness.stage import Task
+    from rivals.pml_network import PMLNetwork, PMLSegmenter
 
 
 class NetworkConfig(one_network.NetworkConfig):
@@ -113,7 +114,21 @@ def unread(training: OptimizerConfig) -> Iterable[str]:  # noqa: ARG001  signatu
     return ("coarse", "foreground")
 
 
-METHOD = OneNetworkMethod(label="PML", config=PMLConfig, runs="rivals.pml:run_", unread=unread)
+def classes() -> tuple[type[PMLNetwork], type[PMLSegmenter]]:
+    """Return the classes of the network and of its segmenter; they load torch."""
+    from rivals.pml_network import PMLNetwork, PMLSegmenter
+
+    return PMLNetwork, PMLSegmenter
+
+
+METHOD = OneNetworkMethod(
+    label="PML",
+    config=PMLConfig,
+    runs="rivals.pml:run_",
+    classes=classes,
+    paper="PML, Chen et al., CVPR 2018; without the number of the frame, CRF and solver",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:
@@ -125,15 +140,13 @@ def run_train(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    from rivals.pml_network import PMLNetwork, PMLSegmenter
     from vos.one_network_runs import segment
 
-    segment(task, PMLNetwork, PMLSegmenter)
+    segment(task, *classes())
 
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame."""
-    from rivals.pml_network import PMLNetwork, PMLSegmenter
     from vos.one_network_runs import time
 
-    time(task, PMLNetwork, PMLSegmenter)
+    time(task, *classes())
