@@ -41,7 +41,7 @@ PAIR = Squares(objects=2, seed=7)
 
 
 def network(seed: int = 0) -> OSMNNetwork:
-    return new_network("mini", 64, 64, 8, "none", seed)
+    return new_network("mini", 64, 32, 16, "none", seed)
 
 
 def modulating(seed: int = 0) -> OSMNNetwork:
@@ -60,7 +60,7 @@ def segmenter(*networks: OSMNNetwork) -> OSMNSegmenter:
 @pytest.fixture(scope="module")
 def learned() -> OSMNNetwork:
     net = network()
-    train_network(net, [PAIR], OSMNTraining(iterations=160, **QUICK), TrainingRun(seed=0))
+    train_network(net, [PAIR], OSMNTraining(iterations=120, **QUICK), TrainingRun(seed=0))
     return for_inference(net, "cpu")
 
 
@@ -70,7 +70,7 @@ def test_untrained_modulators_leave_the_plain_segmenter() -> None:
         for layer in (*net.sides, *net.outputs):
             layer.weight.normal_(std=0.1)
             layer.bias.normal_()
-        frame, guide, place = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64), torch.rand(2, 1, 64, 64)
+        frame, guide, place = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 32, 32), torch.rand(2, 1, 64, 64)
         found = net.segment(net.encode_frame(frame), net.encode_guide(guide), net.encode_place(place))
         features = net.backbone(frame)[1:]
         sides = [layer(x) for layer, x in zip(net.sides, features, strict=True)]
@@ -141,14 +141,14 @@ def test_a_guide_shows_its_object_and_nothing_else() -> None:
     frame, objects = first_frame(PAIR)
     net = network()
     guides = guides_of(frame, objects, InferenceConfig(margin=0.25), net)
-    assert guides.shape == (2, 3, 64, 64)
+    assert guides.shape == (2, 3, 32, 32)
     for i, guide in zip(PAIR.object_ids, guides, strict=True):
         shown = (guide != 0).any(0).numpy()
         rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
         assert shown.mean() == pytest.approx(1 / 1.5**2, rel=0.1)  # a rectangle with a quarter of it on each side
-        assert abs(rows.mean() - 31.5) < 2
-        assert abs(columns.mean() - 31.5) < 2
-        assert np.allclose(images_of(guide[None])[0, 24:40, 24:40], np.roll([230, 60, 120], i), atol=2)
+        assert abs(rows.mean() - 15.5) < 1
+        assert abs(columns.mean() - 15.5) < 1
+        assert np.allclose(images_of(guide[None])[0, 12:20, 12:20], np.roll([230, 60, 120], i), atol=2)
     assert torch.equal(guides, guides_of(frame, objects, InferenceConfig(margin=0.25), net))
 
 
@@ -157,7 +157,8 @@ def test_losses_of_parts_add_up() -> None:
     objective = pair_objective(net, [PAIR, Squares(void=True)], OSMNTraining(batch=3))
     batch = objective.draw(np.random.default_rng(2))
     assert {name: tuple(tensor.shape[1:]) for name, tensor in batch.items()} == {
-        **dict.fromkeys(("guides", "frames"), (3, 64, 64)),
+        "guides": (3, 32, 32),
+        "frames": (3, 64, 64),
         **dict.fromkeys(("places", "truth", "known"), (1, 64, 64)),
     }
     with torch.no_grad():
@@ -174,7 +175,7 @@ def test_guides_keep_their_size_where_images_vary() -> None:
     objective = pair_objective(network(), [PAIR], OSMNTraining(batch=2, sizes=(64, 96)))
     batches = [objective.draw(np.random.default_rng(seed)) for seed in range(9)]
     assert {batch["frames"].shape[-1] for batch in batches} == {64, 96}
-    assert {batch["guides"].shape[-1] for batch in batches} == {64}
+    assert {batch["guides"].shape[-1] for batch in batches} == {32}
     again = objective.draw(np.random.default_rng(3))
     assert all(torch.equal(again[name], tensor) for name, tensor in batches[3].items())
 
@@ -195,13 +196,13 @@ def found(one: OSMNSegmenter, video: Squares, *, wrong: bool = False) -> list[fl
 
 def test_the_guide_says_which_object_is_meant(learned: OSMNNetwork) -> None:
     right, wrong = found(segmenter(learned), PAIR), found(segmenter(learned), PAIR, wrong=True)
-    assert min(right) > 0.8
+    assert min(right) > 0.7
     assert max(wrong) < min(right) - 0.3
 
 
 def test_an_overfitted_video_is_segmented() -> None:
     net, video = network(), Squares(seed=7)
-    config = OSMNTraining(iterations=100, **{**QUICK, "learning_rate": 1e-2})
+    config = OSMNTraining(iterations=120, **{**QUICK, "learning_rate": 1e-2})
     train_network(net, [video], config, TrainingRun(seed=0))
     (plain,) = found(segmenter(net), video)
     masks = list(segment_video(Flipped(seed=7), segmenter(net)))
