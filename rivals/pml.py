@@ -33,7 +33,7 @@ class NetworkConfig(one_network.NetworkConfig):
     dilated: bool = True
     """Blocks after that of stride 8 keep its size by dilation (authors); otherwise features are upsampled to it."""
 
-    channels: int = Field(128, ge=1)
+    channels: int = Field(128, ge=2, multiple_of=2)
     """Length of an embedding (authors)."""
 
     coordinates: bool = True

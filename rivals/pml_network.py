@@ -55,8 +55,7 @@ class PMLNetwork(nn.Module):
         width = self.backbone.channels[len(self.backbone.blocks) - 1] + 2 * coordinates
         shapes = ((width, 3), (channels, 1), (channels, 1))
         layers = [nn.Conv2d(inputs, channels, kernel, padding=kernel // 2) for inputs, kernel in shapes]
-        for layer in layers:
-            nn.init.kaiming_normal_(layer.weight)  # authors
+        _begin_linearly(layers)
         self.head = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
 
     def forward(self, frame: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
@@ -186,10 +185,25 @@ class PMLSegmenter:
             return self.network(image.to(self.device, memory_format=torch.channels_last))[0]
 
 
+def _begin_linearly(layers: Sequence[nn.Conv2d]) -> None:
+    """Let three layers with ReLUs in between begin as one linear map of each cell that hardly changes distances.
+
+    Channels come in pairs of opposite sign, of which ReLUs keep one each (looks-linear initialization, ICML 2017)."""
+    for layer, rows, columns in zip(layers, ([1, -1], [1, -1], [1]), ([1], [1, -1], [1, -1]), strict=True):
+        block = torch.empty(layer.out_channels // len(rows), layer.in_channels // len(columns))
+        signs = torch.outer(torch.tensor(rows), torch.tensor(columns))
+        center = layer.kernel_size[0] // 2
+        nn.init.orthogonal_(block)
+        nn.init.zeros_(layer.weight)
+        layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+        with torch.no_grad():
+            layer.weight[:, :, center, center] = torch.kron(signs.float(), block)
+
+
 def _coordinates(features: Tensor) -> Float[Tensor, "n 2 rows columns"]:
-    """Return the row and the column of each cell's center, from −1 to 1."""
+    """Return the row and the column of each cell's center, in sides of the image from its center."""
     sides = [
-        torch.linspace(1 / length - 1, 1 - 1 / length, length, dtype=features.dtype, device=features.device)
+        (torch.arange(length, dtype=features.dtype, device=features.device) + 0.5) / length - 0.5
         for length in features.shape[2:]
     ]
     return torch.stack(torch.meshgrid(*sides, indexing="ij")).expand(len(features), -1, -1, -1)

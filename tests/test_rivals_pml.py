@@ -95,6 +95,16 @@ def test_coordinates_tell_equal_cells_apart() -> None:
     assert (placed - placed[:, :1, :1]).norm(dim=0).max() > 0.1
 
 
+def test_the_head_begins_as_a_linear_map_of_each_cell() -> None:
+    head = network(coordinates=False).head
+    with torch.no_grad():
+        one, two = torch.randn(1, 96, 5, 5), torch.randn(1, 96, 5, 5)
+        assert torch.allclose(head(one - 3 * two), head(one) - 3 * head(two), atol=1e-4)
+        two[..., 2, 2] = one[..., 2, 2]
+        assert torch.allclose(head(one)[..., 2, 2], head(two)[..., 2, 2], atol=1e-5)
+        assert head(one).norm() > 0.3 * one.norm()
+
+
 def test_anchors_are_to_be_nearer_to_their_object_than_to_the_rest() -> None:
     east, north, west = (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)
     slanted = (0.6, 0.8)
