@@ -34,6 +34,8 @@ TINY: dict[str, dict[str, Any]] = {
     "osvos": TUNED,
     "msk": TUNED,
     "onavos": {**TUNED, "inference": {"steps": 2, "passes": 2, "learning_rate": 1e-4}},
+    "pml": TRAINED,
+    "osmn": {**TRAINED, "network": {"backbone": "mini", "size": 64, "guide_size": 32}},
 }
 """Options of each method with which a cell takes seconds."""
 
