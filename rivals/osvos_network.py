@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rivals.osvos import InferenceConfig, ParentTraining
 from vos.backbone import Backbone
 from vos.config import BackboneName, FineTuningConfig, TrainingConfig
 from vos.geometry import Box, Image, View
@@ -19,11 +19,14 @@ from vos.losses import balanced_cross_entropy
 from vos.one_shot import FrameObjective, fine_tune
 from vos.optimization import Batch, Objective, TrainingRun
 from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor, object_pixels
+from vos.segment import merged
 from vos.training import iterations, train
 from vos.video import Video
 
 SPREAD = 1e-3
 """Standard deviation of the first weights outside of the backbone (authors' code)."""
+
+Objects = Bool[np.ndarray, "objects height width"]
 
 MOST_OBJECTS = 200
 """Most objects of a training image; all of them are the foreground."""
@@ -79,9 +82,7 @@ def new_network(backbone: BackboneName, size: int, side_channels: int, weights: 
     return network
 
 
-def train_parent(
-    network: OSVOSNetwork, videos: Sequence[Video], config: TrainingConfig, run: TrainingRun, side_weight: float
-) -> None:
+def train_parent(network: OSVOSNetwork, videos: Sequence[Video], config: ParentTraining, run: TrainingRun) -> None:
     """Train the parent network on the foreground; the weight of the side outputs falls to 0 over the training."""
     network.learned.zero_()
 
@@ -91,7 +92,7 @@ def train_parent(
             return None
         step = int(network.learned) // config.accumulate
         network.learned += 1
-        return side_weight * max(0.0, 1 - step / steps)
+        return config.side_weight * max(0.0, 1 - step / steps)
 
     def draw(some: Sequence[Video], rng: Generator) -> list[View]:
         side = int(rng.choice(config.sizes)) if config.sizes else network.size
@@ -131,23 +132,25 @@ def frame_objective(network: OSVOSNetwork, side_weight: Callable[[], float | Non
 
 
 def fine_tune_on(
-    network: OSVOSNetwork, frame: Image, mask: NDArray[np.bool_], config: FineTuningConfig, steps: int, run: TrainingRun
+    network: OSVOSNetwork, frame: Image, objects: Objects, config: FineTuningConfig, steps: int, run: TrainingRun
 ) -> OSVOSNetwork:
-    """Return a copy that is tuned on one object of the first frame; side outputs are not learned any more."""
-    view = View.cut(frame, mask.astype(np.uint8), Box.whole(frame), 2 * network.size)
+    """Return a copy that is tuned on objects of the first frame, as one; side outputs are not learned any more."""
+    view = View.cut(frame, merged(objects)[0].astype(np.uint8), Box.whole(frame), 2 * network.size)
     return fine_tune(network, view, config, steps, run, frame_objective)
 
 
 class OSVOSSegmenter:
     """Segments each frame by itself: every object with a network of its own, or all with the parent network."""
 
-    def __init__(self, networks: Sequence[OSVOSNetwork], threshold: float, device: str, *, amp: bool = False) -> None:
+    def __init__(
+        self, networks: Sequence[OSVOSNetwork], config: InferenceConfig, device: str, amp: bool = False
+    ) -> None:
         self.networks = networks
-        self.threshold = threshold
+        self.threshold = config.threshold
         self.device = torch.device(device)
         self.amp = amp and self.device.type == "cuda"
 
-    def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:  # noqa: ARG002  protocol
+    def start(self, frame: Image, objects: Objects) -> None:  # noqa: ARG002  protocol
         """Take the number of objects."""
         self.objects = len(objects)
 

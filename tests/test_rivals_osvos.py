@@ -25,7 +25,7 @@ from harness.method import CellPlan, CellRequest, find_method
 from harness.planning.study import load_study, shipped_studies
 from harness.stage import Data, Stage
 from harness.yaml_file import read_yaml
-from rivals.osvos import METHOD, OneShotConfig, OSVOSConfig, ParentTraining
+from rivals.osvos import METHOD, InferenceConfig, OneShotConfig, OSVOSConfig, ParentTraining
 from rivals.osvos_network import (
     OSVOSNetwork,
     OSVOSSegmenter,
@@ -61,10 +61,14 @@ def network(seed: int = 0) -> OSVOSNetwork:
     return new_network("mini", 64, 8, "none", seed)
 
 
-def trained(config: ParentTraining, run: TrainingRun, side_weight: float = 1.0) -> OSVOSNetwork:
+def trained(config: ParentTraining, run: TrainingRun) -> OSVOSNetwork:
     first = network()
-    train_parent(first, [Squares(void=True), Squares(seed=1)], config, run, side_weight)
+    train_parent(first, [Squares(void=True), Squares(seed=1)], config, run)
     return first
+
+
+def segmenter(networks: list[OSVOSNetwork], threshold: float = 0.5) -> OSVOSSegmenter:
+    return OSVOSSegmenter(networks, InferenceConfig(threshold=threshold), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +171,12 @@ def test_side_losses_fade_over_the_training(monkeypatch: pytest.MonkeyPatch) -> 
         return frame_objective(net, weight)
 
     monkeypatch.setattr("rivals.osvos_network.frame_objective", noted)
-    config = ParentTraining(iterations=4, batch=2, accumulate=2)
-    first = trained(config, TrainingRun(seed=0), side_weight=2.0)
+    config = ParentTraining(iterations=4, batch=2, accumulate=2, side_weight=2)
+    first = trained(config, TrainingRun(seed=0))
     assert weights == [2.0, 2.0, 1.5, 1.5, 1.0, 1.0, 0.5, 0.5]
     weights.clear()
-    train_parent(first, [Squares()], config.model_copy(update={"accumulate": 1}), TrainingRun(seed=0), 1.0)
+    again = config.model_copy(update={"accumulate": 1, "side_weight": 1.0})
+    train_parent(first, [Squares()], again, TrainingRun(seed=0))
     assert weights == [1.0, 0.75, 0.5, 0.25]  # a second training begins anew
     weights.clear()
     held = ParentTraining(iterations=2, batch=2, held_out=0.5, validation_steps=1)
@@ -215,12 +220,12 @@ def test_the_tuned_parent_segments_an_unseen_video(parent: OSVOSNetwork) -> None
     video, before = Squares(seed=7), copy.deepcopy(parent.state_dict())
     frame, objects = first_frame(video)
     config = OneShotConfig(optimizer="adamw", batch=2, learning_rate=1e-3, augmentation=AugmentationConfig(crop=0))
-    tuned = for_inference(fine_tune_on(parent, frame, objects[0], config, 40, TrainingRun(seed=0)), "cpu")
-    masks = list(segment_video(video, OSVOSSegmenter([tuned], 0.5, "cpu")))
+    tuned = for_inference(fine_tune_on(parent, frame, objects, config, 40, TrainingRun(seed=0)), "cpu")
+    masks = list(segment_video(video, segmenter([tuned])))
     found = [overlap(mask == 1, video.drawn(i) == 1) for i, mask in enumerate(masks) if i]
     assert np.mean(found) > 0.9
     assert all(torch.equal(value, before[name]) for name, value in parent.state_dict().items())
-    mirrored = list(segment_video(Flipped(seed=7), OSVOSSegmenter([tuned], 0.5, "cpu")))
+    mirrored = list(segment_video(Flipped(seed=7), segmenter([tuned])))
     assert all(overlap(one == 1, two[:, ::-1] == 1) > 0.9 for one, two in zip(masks, mirrored, strict=True))
 
 
@@ -229,9 +234,10 @@ def test_copies_find_the_object_that_they_are_tuned_on(parent: OSVOSNetwork) -> 
     frame, objects = first_frame(video)
     config = OneShotConfig(optimizer="adamw", batch=2, learning_rate=4e-3, augmentation=AugmentationConfig(crop=0))
     tuned = [
-        for_inference(fine_tune_on(parent, frame, mask, config, 60, TrainingRun(seed=0)), "cpu") for mask in objects
+        for_inference(fine_tune_on(parent, frame, mask[None], config, 60, TrainingRun(seed=0)), "cpu")
+        for mask in objects
     ]
-    for mask, index in zip(segment_video(video, OSVOSSegmenter(tuned, 0.5, "cpu")), range(3), strict=False):
+    for mask, index in zip(segment_video(video, segmenter(tuned)), range(3), strict=False):
         for i in video.object_ids:
             assert overlap(mask == i, video.drawn(index) == i) > 0.75
 
@@ -239,7 +245,7 @@ def test_copies_find_the_object_that_they_are_tuned_on(parent: OSVOSNetwork) -> 
 def test_several_networks_score_as_each_by_itself(parent: OSVOSNetwork) -> None:
     frame, objects = first_frame(Squares())
     other = for_inference(network(1), "cpu")
-    one, two = OSVOSSegmenter([parent], 0.5, "cpu"), OSVOSSegmenter([parent, other], 0.5, "cpu")
+    one, two = segmenter([parent]), segmenter([parent, other])
     one.start(frame, objects)
     two.start(frame, np.repeat(objects, 2, axis=0))
     assert np.allclose(one.step(frame)[0], two.step(frame)[0])
@@ -253,9 +259,9 @@ def test_the_threshold_becomes_one_half(parent: OSVOSNetwork) -> None:
     frame, objects = first_frame(Squares())
     found = {}
     for threshold in (0.5, 0.8):
-        segmenter = OSVOSSegmenter([parent], threshold, "cpu")
-        segmenter.start(frame, objects)
-        found[threshold] = segmenter.step(frame)
+        scorer = segmenter([parent], threshold)
+        scorer.start(frame, objects)
+        found[threshold] = scorer.step(frame)
     assert np.allclose(found[0.5], _scores(parent, frame), atol=1e-5)
     clear = abs(found[0.5] - 0.8) > 1e-4
     assert np.array_equal((found[0.5] > 0.8)[clear], (found[0.8] > 0.5)[clear])
@@ -302,9 +308,9 @@ def test_keys_change_with_what_a_stage_reads_only() -> None:
     names = ("train", "finetune", "segment")
     full = plan()
     changes: dict[str, tuple[dict[str, object], tuple[bool, bool, bool]]] = {
-        "threshold": ({"threshold": 0.8}, (True, True, False)),
+        "threshold": ({"inference.threshold": 0.8}, (True, True, False)),
         "one-shot": ({"one_shot": {"iterations": 3, "batch": 1}}, (True, False, False)),
-        "side weight": ({"side_weight": 0.5}, (False, False, False)),
+        "side weight": ({"trainings.offline.side_weight": 0.5}, (False, False, False)),
         "coarse masks": ({"one_shot.coarse.kernel": 3, "trainings.offline.coarse.kernel": 3}, (True, True, True)),
         "foreground": ({"trainings.offline.foreground": 1.0}, (True, True, True)),
     }

@@ -1,0 +1,170 @@
+"""A method of one network, as cached stages: train, finetune, segment, time.
+
+The method brings its options, and run functions that call `vos.one_network_runs` with its network. A network is built
+from the options of its `network` as keyword arguments; planning needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, Field
+
+from harness.config import Config
+from harness.method import CellPlan, CellRequest
+from harness.stage import Data
+from vos.config import (
+    BackboneName,
+    FineTuningConfig,
+    OptimizerConfig,
+    TimingConfig,
+    TrainingConfig,
+    TrainStageConfig,
+    with_defaults,
+)
+from vos.stages import ROLES, mean_frames, relevant, time_stage, train_stages, video_stage
+
+CLIP_OPTIONS = ("clip_window", "clip_shift", "clip_rotation")
+"""Options of a training that only samples of several frames read."""
+
+
+class NetworkConfig(Config):
+    """Options of the network; a method adds its own."""
+
+    backbone: BackboneName = "resnet101"
+    """Backbone (choice: that of DIPNet's segmentation)."""
+
+    size: int = Field(512, ge=32, multiple_of=32)
+    """Side of the input (choice: that of DIPNet's segmentation)."""
+
+
+class Trainings(Protocol):
+    """Both trainings of the network before it meets the test video."""
+
+    @property
+    def pretraining(self) -> TrainingConfig:
+        """On still images."""
+
+    @property
+    def offline(self) -> TrainingConfig:
+        """On videos."""
+
+
+class OneShotConfig(FineTuningConfig):
+    """Fine-tuning on the first frame of the test video."""
+
+    iterations: int = Field(ge=0)
+    """Optimizer steps of each copy."""
+
+
+class NoInferenceOptions(Config):
+    """Inference without options."""
+
+
+class OneNetworkConfig(Config):
+    """The whole method; its own config narrows the types of the parts and gives their defaults."""
+
+    training: Literal["pretraining", "offline", "one-shot"] = "offline"
+    """The last stage of training that is used."""
+
+    weights: str = "imagenet-v1"
+    """Weights of the backbone before training: `imagenet-v1`, `imagenet-v2`, `none`, or a file of a state dict."""
+
+    network: NetworkConfig
+    trainings: Any
+    one_shot: OneShotConfig | None = None
+    inference: Config = NoInferenceOptions()
+    amp: bool = False
+    """bfloat16 autocast on CUDA, in training too."""
+
+
+class TrainConfig(TrainStageConfig):
+    """A training stage."""
+
+    network: NetworkConfig
+
+
+class FineTuneConfig(Config):
+    """Fine-tuning on one video."""
+
+    network: NetworkConfig
+    one_shot: OneShotConfig
+    seed: int
+    amp: bool
+
+
+class SegmentConfig(Config):
+    """How trained networks segment a video."""
+
+    network: NetworkConfig
+    inference: Config
+    amp: bool
+
+
+class TimeConfig(TimingConfig, SegmentConfig):
+    """Seconds per frame of one variant."""
+
+    one_shot: OneShotConfig | None
+
+
+def _unread(training: OptimizerConfig) -> Iterable[str]:  # noqa: ARG001  signature of OneNetworkMethod.unread
+    return ()
+
+
+@dataclass(frozen=True)
+class OneNetworkMethod:
+    """A method that studies call by the name of its entry point."""
+
+    label: str
+    config: type[OneNetworkConfig]
+    runs: str
+    """Module and prefix of the run functions `train`, `finetune`, `segment` and `time`: `rivals.osvos:run_`."""
+
+    unread: Callable[[OptimizerConfig], Iterable[str]] = _unread
+    """Names of a training's options that the network does not read; they are not in the keys."""
+
+    def plan(self, request: CellRequest) -> CellPlan:
+        """Plan the training stages for which there is data, then fine-tuning and segmenting of each video."""
+        config = request.config
+        assert isinstance(config, OneNetworkConfig)
+
+        def train(role: str, data: Data, weights: str) -> tuple[str, str, BaseModel]:
+            training: TrainingConfig = getattr(config.trainings, role)
+            settings = TrainConfig(
+                network=config.network,
+                training=relevant(training, *self.unread(training)),
+                weights=weights,
+                seed=request.seed,
+                amp=config.amp,
+            )
+            return f"train {self.label}, {ROLES[role]} on {data.name}", f"{self.runs}train", settings
+
+        trained, omitted = train_stages(request, config.training, config.weights, config.network.backbone, train)
+        one_shot = config.one_shot if config.training == "one-shot" else None
+        if one_shot is not None:
+            read = type(one_shot).model_fields
+            one_shot = with_defaults(one_shot, [name for name in self.unread(one_shot) if name in read])
+        segmenting: dict[str, Any] = {"network": config.network, "inference": config.inference, "amp": config.amp}
+        segment = {}
+        for name in request.sequences:
+            network = trained
+            if one_shot is not None:
+                settings = FineTuneConfig(network=config.network, one_shot=one_shot, seed=request.seed, amp=config.amp)
+                label, needs = f"one-shot {self.label} on {name}", {"network": trained}
+                network = video_stage(request, "finetune", label, f"{self.runs}finetune", settings, name, needs)
+            segment[name] = video_stage(
+                request,
+                "segment",
+                f"segment {name}",
+                f"{self.runs}segment",
+                SegmentConfig(**segmenting),
+                name,
+                {"network": network},
+            )
+        timing = TimeConfig(**segmenting, one_shot=one_shot, mean_frames=mean_frames(request))
+        return CellPlan(
+            segment=segment,
+            timing=time_stage(request, f"{self.runs}time", timing, {"network": trained}),
+            omitted=omitted,
+        )
