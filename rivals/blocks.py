@@ -50,9 +50,7 @@ def joint_logits(probabilities: Float[Tensor, "*batch classes h w"]) -> Float[Te
     return torch.logit(probabilities.float(), eps=1e-7)
 
 
-def placed_scores(
-    joint: Float[Tensor, "classes side side"], frame: Image
-) -> Float[np.ndarray, "objects height width"]:
+def placed_scores(joint: Float[Tensor, "classes side side"], frame: Image) -> Float[np.ndarray, "objects height width"]:
     """Return object / (object + background) in the whole frame, from probabilities with the background first."""
     background, *objects = Box.whole(frame).placed(joint.cpu().numpy(), frame)
     shares = np.stack(objects)

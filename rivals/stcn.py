@@ -75,24 +75,35 @@ class STCNTraining(TrainingConfig):
     """Share of pixels, those with the highest loss, that counts at the end of the training (authors)."""
 
     worst_share_course: tuple[float, float] = (2 / 15, 7 / 15)
-    """Shares of the training between which all pixels become that share (authors: steps 20,000 and 70,000)."""
+    """Shares of the training between which all pixels become `worst_share` (authors: steps 20,000 and 70,000)."""
 
     augmentation: AugmentationConfig = AugmentationConfig(crop=0, rotation=15, scale=(1.0, 1.67), color=0.1)
     """Variation of a clip (authors, who turn each frame by its own angle, and shear)."""
 
 
+class StillTraining(STCNTraining):
+    """Training on clips that are made from still images."""
+
+    iterations: int | None = Field(300_000, ge=1)
+    """Optimizer steps, instead of epochs (authors)."""
+
+    batch: int = Field(16, ge=1)
+    """Clips per step (authors: 8 on each of two GPUs)."""
+
+    clip_rotation: float = Field(20.0, ge=0, le=180)
+    """Largest rotation of each further frame of a clip, degrees (authors, who also zoom, shear and bend)."""
+
+    worst_share_course: tuple[float, float] = (1 / 15, 7 / 30)
+    """Shares of the training between which all pixels become `worst_share` (authors: steps 20,000 and 70,000)."""
+
+    augmentation: AugmentationConfig = AugmentationConfig(crop=0, scale=(0.8, 1.5), color=0.1)
+    """Variation of a clip (authors)."""
+
+
 class Trainings(Config):
     """Both trainings of the network."""
 
-    pretraining: STCNTraining = STCNTraining(
-        iterations=300_000,
-        batch=16,
-        worst_share_course=(1 / 15, 7 / 30),
-        clip_rotation=20,
-        augmentation=AugmentationConfig(crop=0, scale=(0.8, 1.5), color=0.1),
-    )
-    """On still images: longer, 8 clips on each of two GPUs (authors)."""
-
+    pretraining: StillTraining = StillTraining()
     offline: STCNTraining = STCNTraining()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rivals.blocks import Objects, ResidualBlock, draw_mask_kernels, first_masks, joint_logits, placed_scores
+from rivals.blocks import Objects, ResidualBlock, draw_mask_kernels, first_masks, placed_scores
 from rivals.stcn import InferenceConfig, STCNTraining
 from vos.backbone import Backbone
 from vos.config import BackboneName
@@ -26,7 +27,7 @@ from vos.video import Video
 from vos.weights import IMAGENET
 
 NEVER = -1e4
-"""Logit of what is not in a softmax."""
+"""Logit of an object that a sample does not have."""
 
 
 class Frames(NamedTuple):
@@ -139,10 +140,14 @@ def affinity(
     return torch.zeros_like(closeness).scatter_(1, best.indices, best.values.softmax(1))
 
 
-def aggregated(probabilities: Float[Tensor, "n objects h w"]) -> Float[Tensor, "n classes h w"]:
-    """Return the logits of background, which is where no object is, and objects, for a softmax (STM)."""
-    background = (1 - probabilities.float()).prod(1, keepdim=True)
-    return joint_logits(torch.cat([background, probabilities.float()], 1))
+def aggregated(logits: Float[Tensor, "n objects h w"]) -> Float[Tensor, "n classes h w"]:
+    """Return the logits, for a softmax, of the background and of the objects, from those of each object by itself.
+
+    The background's probability is the product of 1 − p over the objects (STM). Logarithms spare the authors' limits
+    of 1e-7, beyond which no gradient passes."""
+    empty = functional.logsigmoid(-logits).sum(1, keepdim=True)
+    filled = (-torch.expm1(empty)).clamp(min=1e-38).log()
+    return torch.cat([empty - filled, logits], 1)
 
 
 def new_network(
@@ -163,18 +168,20 @@ def train_network(network: STCNNetwork, videos: Sequence[Video], config: STCNTra
     """Train on clips of three frames: the second from the first, the third from the first and the predicted second."""
     network.course.begin()
 
-    def share(steps: int) -> float:
-        """Return the share of pixels that counts in the next part of a batch; in validation all do."""
-        done = network.course.share_done(steps, config.accumulate)
-        begin, end = config.worst_share_course
-        fallen = 0.0 if done is None or done < begin else min(1.0, (done - begin) / max(end - begin, 1e-6))
-        return 1 - (1 - config.worst_share) * fallen
-
     def objective(some: Sequence[Video]) -> Objective:
         steps = iterations(config, some)
-        return clip_objective(network, some, config, lambda: share(steps))
+        share = partial(network.course.share_done, steps, config.accumulate)
+        return clip_objective(network, some, config, lambda: counted_share(config, share()))
 
     train(network, videos, config, run, objective)
+
+
+def counted_share(config: STCNTraining, done: float | None) -> float:
+    """Return the share of pixels that counts when that share of the training is done; in validation (None) all do."""
+    begin, end = config.worst_share_course
+    if done is None or done <= begin:
+        return 1.0
+    return 1 - (1 - config.worst_share) * min(1.0, (done - begin) / max(end - begin, 1e-6))
 
 
 def clip_objective(
@@ -218,23 +225,18 @@ def propagated(
     network: STCNNetwork, clips: Float[Tensor, "n frames 3 h w"], masks: Float[Tensor, "n objects h w"]
 ) -> list[Float[Tensor, "n classes h w"]]:
     """Return the logits of the classes in every frame after the first, whose masks are given; every frame is kept."""
-    present = masks.flatten(2).any(2)
-    samples, objects = present.nonzero(as_tuple=True)
-    absent = ~functional.pad(present, (1, 0), value=True)[:, :, None, None]
+    samples, objects = masks.flatten(2).any(2).nonzero(as_tuple=True)
     memory: Memory | None = None
     result = []
     for number, frame in enumerate(clips.unbind(1)):
         frames = network.encode_frame(frame)
         if memory is not None:
-            found = torch.sigmoid(network.decode(memory.read(frames.key, samples), frames, samples).float())
-            each = found.new_zeros(masks.shape).index_put((samples, objects), found)
-            result.append(aggregated(each).masked_fill(absent, NEVER))
+            found = network.decode(memory.read(frames.key, samples), frames, samples).float()
+            result.append(aggregated(found.new_full(masks.shape, NEVER).index_put((samples, objects), found)))
             masks = result[-1].softmax(1)[:, 1:]
         if number + 1 < clips.shape[1]:
             others = masks.sum(1, keepdim=True) - masks
-            value = network.encode_value(
-                frame, frames, masks[samples, objects], others[samples, objects], samples
-            )
+            value = network.encode_value(frame, frames, masks[samples, objects], others[samples, objects], samples)
             fresh = Memory.of(frames.key, value)
             memory = fresh if memory is None else memory.plus(fresh)
     return result
@@ -271,7 +273,7 @@ class STCNSegmenter:
             image = self._image(frame)
             frames = self.network.encode_frame(image)
             read = memory.read(frames.key, self.samples, self.config.top)
-            found = torch.sigmoid(self.network.decode(read, frames, self.samples).float())
+            found = self.network.decode(read, frames, self.samples).float()
             joint = aggregated(found[None])[0].softmax(0)
             every = self.config.memory_every
             kept = every > 0 and self.index % every == 0

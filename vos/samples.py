@@ -105,7 +105,9 @@ def shown_clip(
         views = clip_sample(videos, config, side, rng, frames=frames, ordered=True, objects=objects)
         if shown := [(int(i),) for i in np.unique(views[0].mask[object_pixels(views[0].mask)])]:
             return [View(view.frame, numbered(view.mask, shown)) for view in views]
-    raise ValueError(f"no object covers a pixel of {side}×{side} in {_ATTEMPTS} clips: is this the right training data?")
+    raise ValueError(
+        f"no object covers a pixel of {side}×{side} in {_ATTEMPTS} clips: is this the right training data?"
+    )
 
 
 def view_of(frame: Image, mask: Image, config: AugmentationConfig, side: int, rng: Generator) -> View:

@@ -52,7 +52,7 @@ class Course(nn.Module):
         self.parts.zero_()
 
     def share_done(self, steps: int, accumulate: int) -> float | None:
-        """Return the share of the steps that is done, and count one more part; in validation return None, count none."""
+        """Return the share of the steps that is done, and count a part; in validation return None and count none."""
         if not self.training:
             return None
         step = int(self.parts) // accumulate
