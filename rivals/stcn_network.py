@@ -14,14 +14,22 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rivals.blocks import Objects, ResidualBlock, draw_mask_kernels, first_masks, placed_scores
+from rivals.propagation import (
+    Objects,
+    ResidualBlock,
+    draw_clips,
+    draw_mask_kernels,
+    enlarged,
+    first_masks,
+    frame_tensor,
+    placed_scores,
+)
 from rivals.stcn import InferenceConfig, STCNTraining
 from vos.backbone import Backbone
 from vos.config import BackboneName
-from vos.geometry import Box, Image
+from vos.geometry import Image
 from vos.losses import worst_share_cross_entropy
 from vos.optimization import Batch, Objective, TrainingRun
-from vos.samples import frames_tensor, known_tensor, masks_tensor, shown_clip
 from vos.training import Course, iterations, train
 from vos.video import Video
 from vos.weights import IMAGENET
@@ -97,8 +105,8 @@ class STCNNetwork(nn.Module):
         """Return the logits of pairs of sample and object at the image's size, from what was read from memory."""
         x = self.compression(torch.cat([read, frames.context[samples]], 1))
         for feature, skip, refine in zip((frames.feature8, frames.feature4), self.skips, self.refinements, strict=True):
-            x = refine(skip(feature)[samples] + _enlarged(x, 2))
-        return _enlarged(self.head(torch.relu(x)), 4)[:, 0]
+            x = refine(skip(feature)[samples] + enlarged(x, 2))
+        return enlarged(self.head(torch.relu(x)), 4)[:, 0]
 
 
 class Memory(NamedTuple):
@@ -190,33 +198,12 @@ def clip_objective(
     """Return the objective. `share`, of the pixels that count, is asked for once for each part of a batch."""
 
     def draw(rng: Generator) -> Batch:
-        side = int(rng.choice(config.sizes)) if config.sizes else network.size
-        clips = [shown_clip(videos, config, side, rng, frames=3, objects=config.objects) for _ in range(config.batch)]
-        masks = masks_tensor([clip[0].mask for clip in clips], max(clip[0].objects for clip in clips))
-        later = [view.mask for clip in clips for view in clip[1:]]
-        known = known_tensor(later)
-        truth = torch.from_numpy(np.stack(later)) * known[:, 0].to(torch.uint8)
-        size = (len(clips), 2)
-        frames = frames_tensor([view.frame for clip in clips for view in clip])
-        return {
-            "frames": frames.unflatten(0, (len(clips), 3)),
-            "masks": masks,
-            "truth": truth.unflatten(0, size),
-            "known": known.unflatten(0, size),
-        }
+        return draw_clips(videos, config, network.size, rng, frames=3, objects=config.objects)
 
     def loss(part: Batch, known: Tensor) -> Tensor:
-        counted = share()
-        losses = [
-            worst_share_cross_entropy(logits, truth.long(), place, counted, known)
-            for logits, truth, place in zip(
-                propagated(network, part["frames"], part["masks"]),
-                part["truth"].unbind(1),
-                part["known"].unbind(1),
-                strict=True,
-            )
-        ]
-        return torch.stack(losses).sum()
+        counted, logits = share(), propagated(network, part["frames"], part["masks"])
+        later = zip(logits, part["truth"].unbind(1), part["known"].unbind(1), strict=True)
+        return torch.stack([worst_share_cross_entropy(*one, counted, known) for one in later]).sum()
 
     return Objective(draw, loss)
 
@@ -261,7 +248,7 @@ class STCNSegmenter:
         self.last: Memory | None = None
         masks = first_masks(objects, self.network.size)[:, 0].to(self.device)
         with self._autocast():
-            image = self._image(frame)
+            image = frame_tensor(frame, self.network.size, self.device)
             self.memory = self._remembered(image, self.network.encode_frame(image), masks)
 
     @torch.inference_mode()
@@ -270,7 +257,7 @@ class STCNSegmenter:
         self.index += 1
         memory = self.memory if self.last is None else self.memory.plus(self.last)
         with self._autocast():
-            image = self._image(frame)
+            image = frame_tensor(frame, self.network.size, self.device)
             frames = self.network.encode_frame(image)
             read = memory.read(frames.key, self.samples, self.config.top)
             found = self.network.decode(read, frames, self.samples).float()
@@ -289,11 +276,3 @@ class STCNSegmenter:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)
-
-    def _image(self, frame: Image) -> Tensor:
-        image = frames_tensor([Box.whole(frame).cut(frame, self.network.size)])
-        return image.to(self.device, memory_format=torch.channels_last)
-
-
-def _enlarged(x: Tensor, factor: int) -> Tensor:
-    return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)

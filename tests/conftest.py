@@ -16,7 +16,7 @@ install_import_hook(
         "dipnet.region",
         "dipnet.segmentation",
         "dipnet.segmenter",
-        "rivals.blocks",
+        "rivals.propagation",
         "rivals.nearest_segmenter",
         "rivals.osvos_network",
         "rivals.rgmp_network",

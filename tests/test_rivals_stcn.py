@@ -25,7 +25,7 @@ from harness.method import CellPlan, CellRequest, find_method
 from harness.planning.study import shipped_studies
 from harness.stage import Data, Stage
 from harness.yaml_file import read_yaml
-from rivals.blocks import first_masks
+from rivals.propagation import first_masks
 from rivals.stcn import METHOD, InferenceConfig, STCNConfig, STCNTraining
 from rivals.stcn_network import (
     Memory,
@@ -355,8 +355,14 @@ def test_keys_change_with_what_a_stage_reads_only() -> None:
 
 def test_the_code_of_the_method_and_of_vos_is_in_the_keys() -> None:
     by_name = {stage.name: set(stage.code) for stage in stages(METHOD.plan(request())).values()}
-    assert by_name["train"] >= {"rivals.stcn_network", "rivals.blocks", "vos.losses", "vos.samples", "vos.training"}
-    assert by_name["segment"] >= {"rivals.stcn_network", "rivals.blocks", "vos.segment"}
+    assert by_name["train"] >= {
+        "rivals.stcn_network",
+        "rivals.propagation",
+        "vos.losses",
+        "vos.samples",
+        "vos.training",
+    }
+    assert by_name["segment"] >= {"rivals.stcn_network", "rivals.propagation", "vos.segment"}
     assert not [name for code in by_name.values() for name in code if name.startswith(("dipnet", "rivals.osvos"))]
 
 
