@@ -20,7 +20,7 @@ from vos.one_shot import FrameObjective, fine_tune
 from vos.optimization import Batch, Objective, TrainingRun
 from vos.samples import foreground_view, frames_tensor, known_tensor, masks_tensor
 from vos.segment import merged
-from vos.training import iterations, train
+from vos.training import Course, iterations, train
 from vos.video import Video
 
 SPREAD = 1e-3
@@ -31,9 +31,6 @@ Objects = Bool[np.ndarray, "objects height width"]
 
 class OSVOSNetwork(nn.Module):
     """Image → foreground, from the features of four blocks; each block also yields a mask of its own (side output)."""
-
-    learned: Tensor
-    """Parts of batches that this training has seen; part of its checkpoint, so that a resumed one counts on."""
 
     def __init__(self, backbone: BackboneName, size: int, side_channels: int) -> None:
         super().__init__()
@@ -46,7 +43,7 @@ class OSVOSNetwork(nn.Module):
         for layer in (*self.preparations, *self.sides, self.fusion):
             nn.init.normal_(layer.weight, std=SPREAD)
             nn.init.zeros_(layer.bias)
-        self.register_buffer("learned", torch.zeros((), dtype=torch.long))
+        self.course = Course()
 
     def encode_frame(self, frame: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Return the features of the blocks f4, f8, f16 and f32."""
@@ -81,15 +78,12 @@ def new_network(backbone: BackboneName, size: int, side_channels: int, weights: 
 
 def train_parent(network: OSVOSNetwork, videos: Sequence[Video], config: ParentTraining, run: TrainingRun) -> None:
     """Train the parent network on the foreground; the weight of the side outputs falls to 0 over the training."""
-    network.learned.zero_()
+    network.course.begin()
 
     def fading(steps: int) -> float | None:
         """Return the weight in the next part of a batch; None in validation, which is about the fused mask only."""
-        if not network.training:
-            return None
-        step = int(network.learned) // config.accumulate
-        network.learned += 1
-        return config.side_weight * max(0.0, 1 - step / steps)
+        done = network.course.share_done(steps, config.accumulate)
+        return None if done is None else config.side_weight * max(0.0, 1 - done)
 
     def draw(some: Sequence[Video], rng: Generator) -> list[View]:
         side = int(rng.choice(config.sizes)) if config.sizes else network.size

@@ -35,12 +35,14 @@ TINY: dict[str, dict[str, Any]] = {
     "msk": TUNED,
     "onavos": {**TUNED, "inference": {"steps": 2, "passes": 2, "learning_rate": 1e-4}},
     "pml": TRAINED,
+    "rgmp": {**TUNED, "training": "one-shot"},
+    "stcn": {**TRAINED, "network": {"backbone": "mini", "size": 64, "value_backbone": "mini", "channels": 16}},
     "osmn": {**TRAINED, "network": {"backbone": "mini", "size": 64, "guide_size": 32}},
 }
 """Options of each method with which a cell takes seconds."""
 
-COPIES: dict[str, int] = {"osvos": 2, "msk": 2, "onavos": 2}
-"""Networks that are tuned for two objects, by default."""
+COPIES: dict[str, int] = {"osvos": 2, "msk": 2, "onavos": 2, "rgmp": 1}
+"""Networks that are tuned for two objects, of those that are tuned here."""
 
 
 def request(name: str, objects: int = 2, **change: object) -> CellRequest:
@@ -108,7 +110,7 @@ def test_keys_cover_the_code_of_the_method_and_no_other_rival(name: str) -> None
     assert code["train"] >= {*own, "vos.optimization", "vos.samples", "vos.training", "vos.backbone"}
     assert code["segment"] >= {f"rivals.{name}_network", "vos.segment"}
     others = {other for names in code.values() for other in names if other.startswith(("dipnet", "rivals."))}
-    assert others <= {*own, "rivals.blocks"}
+    assert others <= {*own, "rivals.propagation"}
 
 
 @pytest.mark.parametrize("scale", ["mini", "light"])

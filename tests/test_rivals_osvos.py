@@ -181,7 +181,7 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, monkeypat
     whole = trained(config, TrainingRun(seed=0)).state_dict()
     for name, value in whole.items():
         assert torch.allclose(resumed[name], value, atol=1e-6), name
-    assert int(whole["learned"]) == 20
+    assert int(whole["course.parts"]) == 20
 
 
 def test_pasted_objects_are_foreground() -> None:

@@ -97,6 +97,22 @@ def clip_sample(
     return vary(views, config.augmentation, rng)
 
 
+def shown_clip(
+    videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator, *, frames: int, objects: int = 1
+) -> list[View]:
+    """Draw a clip in time order, as `clip_sample` does, whose first view shows an object.
+
+    Objects that the first view does not show are background in all of them; the others are numbered from 1. Raises
+    ValueError if no clip shows any."""
+    for _ in range(_ATTEMPTS):
+        views = clip_sample(videos, config, side, rng, frames=frames, ordered=True, objects=objects)
+        if shown := [(int(i),) for i in np.unique(views[0].mask[object_pixels(views[0].mask)])]:
+            return [View(view.frame, numbered(view.mask, shown)) for view in views]
+    raise ValueError(
+        f"no object covers a pixel of {side}×{side} in {_ATTEMPTS} clips: is this the right training data?"
+    )
+
+
 def view_of(frame: Image, mask: Image, config: AugmentationConfig, side: int, rng: Generator) -> View:
     """Return one variation of a frame and its mask at the network's size."""
     view = View.cut(frame, mask, crop_box(mask == 1, config, rng), side)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vos.checkpoint import load_network
 from vos.config import TrainingConfig
@@ -35,6 +35,29 @@ def iterations(config: TrainingConfig, videos: Sequence[Video]) -> int:
     if config.iterations is not None:
         return config.iterations
     return max(1, math.ceil(config.epochs * sum(len(video) for video in videos) / config.batch))
+
+
+class Course(nn.Module):
+    """How far a training is, for losses that change in its course; a part of the network, so checkpoints keep it."""
+
+    parts: Tensor
+    """Parts of batches that this training has learned from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("parts", torch.zeros((), dtype=torch.long))
+
+    def begin(self) -> None:
+        """Begin another training."""
+        self.parts.zero_()
+
+    def share_done(self, steps: int, accumulate: int) -> float | None:
+        """Return the share of the steps that is done, and count a part; in validation return None and count none."""
+        if not self.training:
+            return None
+        step = int(self.parts) // accumulate
+        self.parts += 1
+        return step / steps
 
 
 def split(videos: Sequence[Video], held_out: float) -> tuple[list[Video], list[Video]]:
