@@ -39,16 +39,16 @@ class RGMPTraining(TrainingConfig):
     """One training stage: clips, and the loss of all frames after the first."""
 
     optimizer: Literal["sgd", "adamw"] = "adamw"
-    """Optimizer (paper, quoted from memory: Adam)."""
+    """Optimizer (choice; said to be the paper's, not confirmed)."""
 
     learning_rate: float = Field(1e-5, gt=0)
-    """Step size (paper, quoted from memory)."""
+    """Step size (choice; said to be the paper's, not confirmed)."""
 
     batch_norm: BatchNorm = "frozen"
     """Statistics, which the backbone alone has (authors)."""
 
     frames: int = Field(4, ge=2)
-    """Frames of a clip; gradients pass through the masks found in all of them (choice; the paper's clips grow)."""
+    """Frames of a clip; gradients pass through the masks found in all of them (choice: the paper's are said to grow)."""
 
     level_weight: float = Field(1.0, ge=0)
     """Weight of the loss of each coarser level (choice; the authors' network has these outputs, their losses are

@@ -308,7 +308,7 @@ def test_keys_change_with_what_a_stage_reads_only() -> None:
     changes: dict[str, tuple[dict[str, object], tuple[bool, bool, bool]]] = {
         "scales": ({"inference.scales": [1.0]}, (True, True, False)),
         "one-shot": ({"one_shot.clip_shift": 0.2}, (True, False, False)),
-        "clips": ({"trainings.offline.frames": 2}, (False, False, False)),
+        "clips": ({"trainings.offline.clip_window": 5}, (False, False, False)),
         "coarse masks": ({"one_shot.coarse.kernel": 3, "trainings.offline.coarse.kernel": 3}, (True, True, True)),
     }
     for name, (change, same) in changes.items():
