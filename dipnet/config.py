@@ -195,8 +195,9 @@ class TimeConfig(TimingConfig):
 class DIPNetConfig(InferenceOptions):
     """The whole method, and what its variants change."""
 
-    training: Literal["pretraining", "offline", "one-shot"] = "one-shot"
-    """The last stage of training that is used (table 7)."""
+    training: Literal["pretraining", "offline", "one-shot", "end-to-end"] = "one-shot"
+    """The last stage of training that is used (table 7). `end-to-end`: one-shot with both networks tuned as one on the
+    frame (section 4.2.3); such a variant is not timed."""
 
     weights: str = "imagenet-v1"
     """Weights of the backbones before training: torchvision's `imagenet-v1` (those of the paper's time: choice) or
@@ -231,6 +232,14 @@ class DIPNetConfig(InferenceOptions):
         )
 
     @model_validator(mode="after")
+    def _end_to_end_needs_both_phases(self) -> DIPNetConfig:
+        if self.training == "end-to-end" and (self.phases != "both" or self.one_shot.feature_views):
+            raise ValueError(
+                "training 'end-to-end' tunes both networks: set phases to both, one_shot.feature_views to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_crop_without_segmentation(self) -> DIPNetConfig:
         if self.crop and self.phases != "both":
             raise ValueError(f"phases {self.phases!r} has no second pass: set crop to false with it")
@@ -260,6 +269,17 @@ class FineTuneConfig(Config):
     crop_margin: float | None = None
     """Margin of the crop on which each object is tuned, in sides of the foreground's box; null: on the whole frame."""
 
+    coarse_size: int
+    seed: int
+    amp: bool = False
+
+
+class EndToEndConfig(Config):
+    """One-shot fine-tuning of both networks on one video."""
+
+    propagation: PropagationConfig
+    segmentation: SegmentationConfig
+    one_shot: OneShotConfig
     coarse_size: int
     seed: int
     amp: bool = False

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from dipnet.config import InferenceConfig, SegmentationConfig
+from dipnet.config import InferenceConfig, PropagationConfig, SegmentationConfig
 from dipnet.propagation import PropagationNetwork
 from dipnet.region import RegionPass, foreground_box
 from dipnet.segmentation import SegmentationNetwork
@@ -31,11 +31,13 @@ class Networks:
 
 
 def load_networks(folders: Mapping[str, Path], config: InferenceConfig, device: str) -> Networks:
-    """Load networks from the folders `propagation`, `segmentation` and, fine-tuned for each object, `objects`."""
+    """Load networks from the folders `propagation`, `segmentation` and, fine-tuned for each object, `objects`.
+
+    The first two are the same if both networks were tuned as one."""
     propagation = None
     if config.propagation is not None:
-        network = load_network(PropagationNetwork(config.propagation), folders["propagation"] / "network.pt")
-        propagation = for_inference(network, device)
+        name = "propagation.pt" if folders["propagation"] == folders.get("segmentation") else "network.pt"
+        propagation = load_propagation(config.propagation, folders["propagation"] / name, device)
     if config.segmentation is None:
         return Networks(propagation, None)
     frame = load_segmentation(config.segmentation, folders["segmentation"] / "network.pt", device)
@@ -44,6 +46,11 @@ def load_networks(folders: Mapping[str, Path], config: InferenceConfig, device: 
         files = sorted(folders["objects"].glob("network*.pt"), key=lambda path: int(path.stem.removeprefix("network")))
         each = [load_segmentation(config.segmentation, file, device) for file in files]
     return Networks(propagation, frame, each)
+
+
+def load_propagation(config: PropagationConfig, file: Path, device: str) -> PropagationNetwork:
+    """Load a propagation network, ready for use."""
+    return for_inference(load_network(PropagationNetwork(config), file), device)
 
 
 def load_segmentation(config: SegmentationConfig, file: Path, device: str) -> SegmentationNetwork:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dipnet.config import (
+    EndToEndConfig,
     FineTuneConfig,
     IdentitiesConfig,
     InferenceConfig,
@@ -51,6 +52,25 @@ def run_finetune(task: Task) -> None:
     inputs = video.frame(0), first_objects(video), config.one_shot, config.crop_margin, config.coarse_size
     for number, tuned in enumerate(fine_tune_on(part, network, *inputs, run)):
         save_network(tuned, task.folder / f"network{'' if part == 'frame' else number}.pt")
+
+
+def run_finetune_both(task: Task) -> None:
+    """Write `network.pt`, the segmentation network, and `propagation.pt`."""
+    import numpy as np
+
+    from dipnet.segmenter import load_propagation, load_segmentation
+    from dipnet.train_end_to_end import tune_both
+    from vos.checkpoint import save_network
+    from vos.segment import merged
+
+    config: EndToEndConfig = task.config
+    video, one_shot, run = task.data["video"], config.one_shot, fine_tuning_run(task)
+    propagation = load_propagation(config.propagation, task.needs["propagation"] / "network.pt", "cpu")
+    segmentation = load_segmentation(config.segmentation, task.needs["segmentation"] / "network.pt", "cpu")
+    mask = merged(first_objects(video))[0].astype(np.uint8)
+    tuned = tune_both(propagation, segmentation, video.frame(0), mask, one_shot, one_shot.frame_iterations, run)
+    for network, name in zip(tuned, ("propagation", "network"), strict=True):
+        save_network(network, task.folder / f"{name}.pt")
 
 
 def run_segment(task: Task) -> None:

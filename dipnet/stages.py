@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from dipnet.config import (
     DIPNetConfig,
+    EndToEndConfig,
     FineTuneConfig,
     IdentitiesConfig,
     InferenceConfig,
@@ -38,6 +39,13 @@ class DIPNet:
 
     label: str = "DIPNet"
     config: type[DIPNetConfig] = DIPNetConfig
+
+    def card(self, config: BaseModel) -> Mapping[str, str]:
+        """Return what a reader of a comparison asks, as title → text; the networks are built for that."""
+        from dipnet.card import method_card
+
+        assert isinstance(config, DIPNetConfig)
+        return method_card(config)
 
     def plan(self, request: CellRequest) -> CellPlan:
         """Plan the training stages for which there is data, then fine-tuning and segmenting of each video."""
@@ -94,8 +102,12 @@ def _before(config: DIPNetConfig, request: CellRequest) -> _Before:
     needs = {}
     for name, data in request.sequences.items():
         needs[name] = dict(networks)
-        if config.training == "one-shot" and "segmentation" in networks:
-            needs[name]["segmentation"] = tuned = _finetune(config, request, name, networks["segmentation"], "frame")
+        if config.training in ("one-shot", "end-to-end") and "segmentation" in networks:
+            if config.training == "end-to-end":
+                needs[name]["propagation"] = tuned = _finetune_both(config, request, name, networks)
+            else:
+                tuned = _finetune(config, request, name, networks["segmentation"], "frame")
+            needs[name]["segmentation"] = tuned
             if config.crop or len(data.value.object_ids) > 1:
                 needs[name]["objects"] = _finetune(config, request, name, tuned, "objects")
     return _Before(networks=networks, needs=needs, analyses=_analyses(config, request, networks), skipped=skipped)
@@ -144,9 +156,24 @@ def _finetune(config: DIPNetConfig, request: CellRequest, name: str, network: St
     return video_stage(request, "finetune", label, f"{RUNS}finetune", settings, name, {"network": network})
 
 
+def _finetune_both(config: DIPNetConfig, request: CellRequest, name: str, networks: Mapping[str, Stage]) -> Stage:
+    settings = EndToEndConfig(
+        propagation=config.propagation,
+        segmentation=config.segmentation,
+        one_shot=with_defaults(config.one_shot, {"crop_iterations", "instance_iterations", "coarse"}),
+        coarse_size=config.propagation.coarse_size,
+        seed=request.seed,
+        amp=config.amp,
+    )
+    label = f"one-shot of both networks on the frame of {name}"
+    return video_stage(request, "finetune", label, f"{RUNS}finetune_both", settings, name, networks)
+
+
 def _timing(
     config: DIPNetConfig, inference: InferenceConfig, request: CellRequest, networks: Mapping[str, Stage]
-) -> Stage:
+) -> Stage | None:
+    if config.training == "end-to-end":
+        return None
     one_shot = config.one_shot if config.training == "one-shot" and config.phases != "propagation" else None
     settings = TimeConfig(inference=inference, one_shot=one_shot, mean_frames=mean_frames(request))
     return time_stage(request, f"{RUNS}time", settings, networks)

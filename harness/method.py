@@ -130,6 +130,19 @@ class ServesNetworks(Protocol):
         """Return what describes the network that a stage of the method leaves; None if it leaves none."""
 
 
+@runtime_checkable
+class HasCard(Protocol):
+    """A method that can say what a reader of a comparison asks of it."""
+
+    def card(self, config: BaseModel) -> Mapping[str, str]:
+        """Return title → text: where it was published, parameters, operations per frame, training, weights."""
+
+
+def method_names() -> tuple[str, ...]:
+    """Return the names of all installed methods, sorted."""
+    return tuple(sorted(_installed()))
+
+
 def find_method(name: str, origin: str) -> Method:
     """Return the method installed under `name`. `origin` names its place in errors. Raises StudyError."""
     found = _installed()

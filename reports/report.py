@@ -77,14 +77,14 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
     cells = list(cells)
     tables, published = load_tables(), load_published()
     ordered = order_cells(cells, tables.variants)
-    scores = read_scorebook(ordered)
+    scores, lineage = read_scorebook(ordered), Lineage()
     with threadpool_limits(1):  # of many small products, threads would only wait for each other
-        content = compose(study, ordered, tables, published, load_claims(), scores)
+        content = compose(study, ordered, tables, published, load_claims(), scores, lineage)
         with atomic_folder(folder) as draft:
             sheets, missing_sheets = draw_sheets(content.parts, scores, tables.baseline, draft)
             chosen = highlights(content.parts, sheets, scores, tables.baseline)
             videos, missing_videos = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
-            figures, missing_figures = draw_figures(content.parts, tables, scores)
+            figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
             speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
             (draft / "figures").mkdir()
             images = [path for figure in (*figures, *speed) for path in save(figure, draft / "figures")]
@@ -107,16 +107,17 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
             for name, text in texts.items():
                 (draft / name).write_text(text, encoding="utf-8", newline="\n")
             names = [*texts, *(f"figures/{path.name}" for path in images), *sheets.values(), *videos.values()]
-            stamp = {"made_from": made_from(cells), "files": names, "done": [cell.id for cell in ordered if cell.done]}
+            stamp = {"made_from": made_from(cells), "files": names, "done": [cell.id for cell in cells if cell.done]}
             (draft / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
     return [folder / name for name in names]
 
 
-def draw_figures(parts: Iterable[Part], tables: TableSet, scores: Scorebook) -> tuple[list[Figure], dict[str, str]]:
+def draw_figures(
+    parts: Iterable[Part], tables: TableSet, scores: Scorebook, lineage: Lineage
+) -> tuple[list[Figure], dict[str, str]]:
     """Return the figures without seconds, and title → reason for those that are not drawn."""
     drawn: list[Figure] = []
     undrawn: dict[str, str] = {}
-    lineage = Lineage()
     for part in parts:
         drawn += score_figures(part, tables, scores)
         for benchmark in part.benchmarks:

@@ -4,10 +4,11 @@ As cached stages: segment (per video), time. The network is in `rivals.nearest_s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from harness.config import Config
 from harness.method import CellPlan, CellRequest
@@ -64,6 +65,23 @@ class Nearest:
 
     label: str = "nearest neighbors"
     config: type[NearestConfig] = NearestConfig
+
+    def card(self, config: BaseModel) -> Mapping[str, str]:
+        """Return what a reader of a comparison asks, as title → text."""
+        from rivals.nearest_segmenter import NearestSegmenter, new_backbone
+        from vos.card import network_card, weights_of
+
+        assert isinstance(config, NearestConfig)
+        backbone = new_backbone(config.backbone, "none", 0)
+        options = config.size, config.block, config.upsampling, config.neighbors
+        segmenter = NearestSegmenter(backbone, *options, "cpu")
+        return {
+            "published": "not as a method: the floor for methods that match features",
+            "backbone": f"{config.backbone}, input {config.size}",
+            **network_card({"network": segmenter.blocks}, lambda objects: segmenter),
+            "training": "none",
+            "weights": weights_of(config.weights, config.backbone),
+        }
 
     def plan(self, request: CellRequest) -> CellPlan:
         """Plan segmenting of each video, and timing."""

@@ -12,7 +12,8 @@ from vos.backbone import Backbone
 from vos.checkpoint import for_inference
 from vos.config import BackboneName
 from vos.geometry import Box, Image
-from vos.samples import area_truth, frames_tensor
+from vos.matching import first_labels, rows_of, vote_scores, votes
+from vos.samples import frames_tensor
 
 
 def new_backbone(name: BackboneName, weights: str, seed: int) -> Backbone:
@@ -21,20 +22,6 @@ def new_backbone(name: BackboneName, weights: str, seed: int) -> Backbone:
     backbone = Backbone(name)
     backbone.load_pretrained(weights)
     return backbone
-
-
-def votes(
-    cells: Float[Tensor, "cells channels"],
-    reference: Float[Tensor, "known channels"],
-    labels: Float[Tensor, "known classes"],
-    neighbors: int,
-) -> Float[Tensor, "cells classes"]:
-    """Return the mean label of each cell's nearest reference cells, by the cosine of their features.
-
-    With labels of 0 and 1 a class has the majority of two if its mean is above one half."""
-    similarity = functional.normalize(cells, dim=1) @ functional.normalize(reference, dim=1).T
-    nearest = similarity.topk(min(neighbors, len(reference)), dim=1).indices
-    return labels[nearest].mean(1)
 
 
 class NearestSegmenter:
@@ -51,19 +38,15 @@ class NearestSegmenter:
     def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:
         """Keep the first frame's features, with the share of each cell that an object or the background covers."""
         features = self._features(frame)
-        truth = torch.from_numpy(objects.astype(np.float32))[None]
-        shares = area_truth(truth, torch.ones_like(truth[:, :1]), (features.shape[1], features.shape[2]))[0][0]
-        classes = torch.cat([shares, 1 - shares.sum(0, keepdim=True)])  # the background comes last
-        self.reference, self.labels = _cells(features), _cells(classes).to(self.device)
+        self.reference = rows_of(features)
+        self.labels = first_labels(objects, (features.shape[1], features.shape[2])).to(self.device)
 
     @torch.inference_mode()
     def step(self, frame: Image) -> Float[np.ndarray, "objects height width"]:
         """Return object / (object + background): the highest vote wins, the background's among them."""
         features = self._features(frame)
-        found = votes(_cells(features), self.reference, self.labels, self.neighbors)
-        maps = found.T.reshape(-1, *features.shape[1:]).cpu().numpy()
-        shares = Box.whole(frame).placed(maps, frame)
-        return np.asarray(shares[:-1] / np.maximum(shares[:-1] + shares[-1], 1e-6), np.float32)
+        found = votes(rows_of(features), self.reference, self.labels, self.neighbors)
+        return vote_scores(found, (features.shape[1], features.shape[2]), frame)
 
     def _features(self, frame: Image) -> Tensor:
         """Return the upsampled features of a frame: channels × rows × columns."""
@@ -75,8 +58,3 @@ class NearestSegmenter:
 
 
 _BLOCKS = ("f2", "f4", "f8", "f16", "f32")
-
-
-def _cells(maps: Tensor) -> Tensor:
-    """Return maps (channels × rows × columns) as one row per cell."""
-    return maps.flatten(1).T

@@ -20,6 +20,7 @@ from vos.stage_runs import run_training
 
 if TYPE_CHECKING:
     from harness.stage import Task
+    from rivals.osvos_network import OSVOSNetwork, OSVOSSegmenter
 
 VARIED = AugmentationConfig(crop=0, rotation=30, scale=(0.75, 1.25))
 """Flips, rotations and zooming of the parent's training and of fine-tuning (authors)."""
@@ -106,7 +107,21 @@ def unread(training: OptimizerConfig) -> Iterable[str]:
     return ("coarse", *CLIP_OPTIONS, *(() if training.augmentation.paste else ("foreground",)))
 
 
-METHOD = OneNetworkMethod(label="OSVOS", config=OSVOSConfig, runs="rivals.osvos:run_", unread=unread)
+def classes() -> tuple[type[OSVOSNetwork], type[OSVOSSegmenter]]:
+    """Return the classes of the network and of its segmenter; they load torch."""
+    from rivals.osvos_network import OSVOSNetwork, OSVOSSegmenter
+
+    return OSVOSNetwork, OSVOSSegmenter
+
+
+METHOD = OneNetworkMethod(
+    label="OSVOS",
+    config=OSVOSConfig,
+    runs="rivals.osvos:run_",
+    classes=classes,
+    paper="OSVOS, Caelles et al., CVPR 2017; without boundary snapping",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:
@@ -126,15 +141,14 @@ def run_finetune(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    from rivals.osvos_network import OSVOSNetwork, OSVOSSegmenter
     from vos.one_network_runs import segment
 
-    segment(task, OSVOSNetwork, OSVOSSegmenter)
+    segment(task, *classes())
 
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame."""
-    from rivals.osvos_network import OSVOSNetwork, OSVOSSegmenter, fine_tune_on
+    from rivals.osvos_network import fine_tune_on
     from vos.one_network_runs import time
 
-    time(task, OSVOSNetwork, OSVOSSegmenter, fine_tune_on)
+    time(task, *classes(), fine_tune_on)

@@ -13,14 +13,14 @@ from torch.nn import functional
 
 from rivals.osvos import InferenceConfig, ParentTraining
 from vos.backbone import Backbone
-from vos.config import BackboneName, FineTuningConfig, TrainingConfig
+from vos.config import BackboneName, FineTuningConfig
 from vos.geometry import Box, Image, View
 from vos.losses import balanced_cross_entropy
 from vos.one_shot import FrameObjective, fine_tune
 from vos.optimization import Batch, Objective, TrainingRun
-from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor, object_pixels
+from vos.samples import foreground_view, frames_tensor, known_tensor, masks_tensor
 from vos.segment import merged
-from vos.training import iterations, train
+from vos.training import Course, iterations, train
 from vos.video import Video
 
 SPREAD = 1e-3
@@ -28,15 +28,9 @@ SPREAD = 1e-3
 
 Objects = Bool[np.ndarray, "objects height width"]
 
-MOST_OBJECTS = 200
-"""Most objects of a training image; all of them are the foreground."""
-
 
 class OSVOSNetwork(nn.Module):
     """Image → foreground, from the features of four blocks; each block also yields a mask of its own (side output)."""
-
-    learned: Tensor
-    """Parts of batches that this training has seen; part of its checkpoint, so that a resumed one counts on."""
 
     def __init__(self, backbone: BackboneName, size: int, side_channels: int) -> None:
         super().__init__()
@@ -49,7 +43,7 @@ class OSVOSNetwork(nn.Module):
         for layer in (*self.preparations, *self.sides, self.fusion):
             nn.init.normal_(layer.weight, std=SPREAD)
             nn.init.zeros_(layer.bias)
-        self.register_buffer("learned", torch.zeros((), dtype=torch.long))
+        self.course = Course()
 
     def encode_frame(self, frame: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Return the features of the blocks f4, f8, f16 and f32."""
@@ -84,15 +78,12 @@ def new_network(backbone: BackboneName, size: int, side_channels: int, weights: 
 
 def train_parent(network: OSVOSNetwork, videos: Sequence[Video], config: ParentTraining, run: TrainingRun) -> None:
     """Train the parent network on the foreground; the weight of the side outputs falls to 0 over the training."""
-    network.learned.zero_()
+    network.course.begin()
 
     def fading(steps: int) -> float | None:
         """Return the weight in the next part of a batch; None in validation, which is about the fused mask only."""
-        if not network.training:
-            return None
-        step = int(network.learned) // config.accumulate
-        network.learned += 1
-        return config.side_weight * max(0.0, 1 - step / steps)
+        done = network.course.share_done(steps, config.accumulate)
+        return None if done is None else config.side_weight * max(0.0, 1 - done)
 
     def draw(some: Sequence[Video], rng: Generator) -> list[View]:
         side = int(rng.choice(config.sizes)) if config.sizes else network.size
@@ -103,12 +94,6 @@ def train_parent(network: OSVOSNetwork, videos: Sequence[Video], config: ParentT
         return frame_objective(network, lambda: fading(steps)).of_views(lambda rng: draw(some, rng))
 
     train(network, videos, config, run, objective)
-
-
-def foreground_view(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> View:
-    """Draw a frame and the mask of all its objects as one, pasted ones included: nothing says which is meant."""
-    view = clip_sample(videos, config, side, rng, frames=1, objects=MOST_OBJECTS)[0]
-    return View(view.frame, np.where(object_pixels(view.mask), np.uint8(1), view.mask))
 
 
 def frame_objective(network: OSVOSNetwork, side_weight: Callable[[], float | None] = lambda: None) -> FrameObjective:

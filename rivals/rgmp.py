@@ -20,6 +20,7 @@ from vos.stage_runs import run_training
 
 if TYPE_CHECKING:
     from harness.stage import Task
+    from rivals.rgmp_network import RGMPNetwork, RGMPSegmenter
 
 VARIED = AugmentationConfig(crop=0.25, rotation=30, scale=(0.75, 1.25), color=0.1)
 """Variation of a clip (choice: the authors recommend much of it)."""
@@ -127,7 +128,22 @@ def unread(training: OptimizerConfig) -> Iterable[str]:
     return ("coarse",)
 
 
-METHOD = OneNetworkMethod(label="RGMP", config=RGMPConfig, runs="rivals.rgmp:run_", unread=unread)
+def classes() -> tuple[type[RGMPNetwork], type[RGMPSegmenter]]:
+    """Return the classes of the network and of its segmenter; they load torch."""
+    from rivals.rgmp_network import RGMPNetwork, RGMPSegmenter
+
+    return RGMPNetwork, RGMPSegmenter
+
+
+METHOD = OneNetworkMethod(
+    label="RGMP",
+    config=RGMPConfig,
+    runs="rivals.rgmp:run_",
+    classes=classes,
+    paper="RGMP, Oh et al., CVPR 2018",
+    together=True,
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:
@@ -147,15 +163,14 @@ def run_finetune(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    from rivals.rgmp_network import RGMPNetwork, RGMPSegmenter
     from vos.one_network_runs import segment
 
-    segment(task, RGMPNetwork, RGMPSegmenter)
+    segment(task, *classes())
 
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame."""
-    from rivals.rgmp_network import RGMPNetwork, RGMPSegmenter, fine_tune_on
+    from rivals.rgmp_network import fine_tune_on
     from vos.one_network_runs import time
 
-    time(task, RGMPNetwork, RGMPSegmenter, fine_tune_on, together=True)
+    time(task, *classes(), fine_tune_on, together=True)

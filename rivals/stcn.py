@@ -20,6 +20,7 @@ from vos.weights import IMAGENET
 
 if TYPE_CHECKING:
     from harness.stage import Task
+    from rivals.stcn_network import STCNNetwork, STCNSegmenter
 
 
 class NetworkConfig(one_network.NetworkConfig):
@@ -144,7 +145,21 @@ def unread(training: OptimizerConfig) -> Iterable[str]:
     return ("coarse", *(() if single or training.augmentation.paste else ("foreground",)))
 
 
-METHOD = OneNetworkMethod(label="STCN", config=STCNConfig, runs="rivals.stcn:run_", unread=unread)
+def classes() -> tuple[type[STCNNetwork], type[STCNSegmenter]]:
+    """Return the classes of the network and of its segmenter; they load torch."""
+    from rivals.stcn_network import STCNNetwork, STCNSegmenter
+
+    return STCNNetwork, STCNSegmenter
+
+
+METHOD = OneNetworkMethod(
+    label="STCN",
+    config=STCNConfig,
+    runs="rivals.stcn:run_",
+    classes=classes,
+    paper="STCN, Cheng et al., NeurIPS 2021; without BL30K and YouTube-VOS",
+    unread=unread,
+)
 
 
 def run_train(task: Task) -> None:
@@ -156,15 +171,13 @@ def run_train(task: Task) -> None:
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    from rivals.stcn_network import STCNNetwork, STCNSegmenter
     from vos.one_network_runs import segment
 
-    segment(task, STCNNetwork, STCNSegmenter)
+    segment(task, *classes())
 
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame."""
-    from rivals.stcn_network import STCNNetwork, STCNSegmenter
     from vos.one_network_runs import time
 
-    time(task, STCNNetwork, STCNSegmenter)
+    time(task, *classes())

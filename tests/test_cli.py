@@ -20,6 +20,7 @@ from harness.report import Report, find_report
 from tests.engine import ROOT
 
 WRONG = {
+    "method": ["absent"],
     "run": ["absent.yaml"],
     "plan": ["absent.yaml"],
     "explain": ["absent", "cell"],

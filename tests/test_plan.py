@@ -45,8 +45,11 @@ def inputs_of(root: Path, cache: Path, *names: str) -> Inputs:
 
 def plan(tmp_path: Path, root: Path, text: str = STUDY, **options: Any) -> Plan:
     (tmp_path / "study.yaml").write_text(text)
-    study = load_study(tmp_path / "study.yaml", load_protocols())
-    return make_plan(study, inputs_of(root, tmp_path / "facts.sqlite"), Store(tmp_path / "home"), **options)
+    study, protocols = load_study(tmp_path / "study.yaml", load_protocols()), load_protocols()
+    sets = [name for variant in study.variants for name in variant.training_sets.values()]
+    benchmarks = [protocols[name] for name in ("davis16-val", "davis17-val")]
+    inputs = gather(benchmarks, root, tmp_path / "facts.sqlite", training_sets=sets)
+    return make_plan(study, inputs, Store(tmp_path / "home"), **options)
 
 
 def test_variants_that_differ_in_omega_share_training_and_one_shot(tmp_path: Path, root: Path) -> None:
@@ -79,6 +82,24 @@ def test_training_without_data_is_reported_as_omitted(tmp_path: Path, root: Path
     cell = next(cell for cell in made.cells if cell.name == "full/davis16-val/0")
     assert "pre-training skipped" in cell.omitted[0]
     assert "PASCAL VOC" in cell.omitted[0]
+
+
+def test_a_variant_may_train_on_another_training_set(tmp_path: Path, root: Path) -> None:
+    text = f"{STUDY}  other: {{crop: false, training_sets: {{pretraining: davis16-train}}}}\n"
+    made = plan(tmp_path, root, text)
+    labels = {item.stage.label for item in made.items.values() if item.stage.name == "train"}
+    assert "train propagation, pre-training on davis16-train" in labels
+    cell = next(cell for cell in made.cells if cell.name == "other/davis16-val/0")
+    assert not cell.omitted
+    assert cell.variant.options["training_sets"] == {"pretraining": "davis16-train"}
+    usual = next(cell for cell in made.cells if cell.name == "full/davis16-val/0")
+    assert not {stage.key for stage in cell.targets} & {stage.key for stage in usual.targets}
+
+
+def test_a_training_set_that_is_missing_is_named(tmp_path: Path, root: Path) -> None:
+    text = STUDY.replace("full: {crop: false}", "full: {crop: false, training_sets: {offline: davis17-train}}")
+    cell = next(cell for cell in plan(tmp_path, root, text).cells if cell.name == "full/davis16-val/0")
+    assert "DAVIS17 train" in cell.reason
 
 
 def test_a_cell_without_any_training_data_is_skipped(tmp_path: Path, root: Path) -> None:

@@ -9,7 +9,16 @@ import pytest
 
 from reports.figures import speed_figures
 from reports.formats import as_csv, latex, markdown
-from reports.inputs import load_claims, load_published, load_tables, order_cells, read_scorebook, split
+from reports.inputs import (
+    Budgets,
+    Lineage,
+    load_claims,
+    load_published,
+    load_tables,
+    order_cells,
+    read_scorebook,
+    split,
+)
 from reports.tables import Table, compose
 from reports.tables.claims import judge
 from tests.report_cells import cell, submitted, with_scores
@@ -29,7 +38,7 @@ def all_tables(folder: Path, extent: str) -> dict[str, Table]:
     cells = [*measured, cell("mine", 0.4), submitted("OSVOS", 0.7)]
     scored = [with_scores(folder, replace(one, data_kind="real", extent=extent), [0.5, 0.6]) for one in cells]
     ordered = order_cells(scored, TABLES.variants)
-    content = compose("s", ordered, TABLES, load_published(), load_claims(), read_scorebook(ordered))
+    content = compose("s", ordered, TABLES, load_published(), load_claims(), read_scorebook(ordered), Lineage())
     return {table.name: table for table in (*content.steady, *content.seconds)}
 
 
@@ -97,7 +106,7 @@ def test_a_claim_is_not_judged_on_a_part_of_its_benchmark(tmp_path: Path) -> Non
         theirs = with_scores(tmp_path, submitted("OSVOS", 0.5, extent=extent), values)
         ours = with_scores(tmp_path, cell("full", 0.6, extent=extent), [value + 0.1 for value in values])
         ordered = order_cells([ours, theirs], TABLES.variants)
-        found = judge(claim, 0.01, split(ordered)[0], read_scorebook(ordered))
+        found = judge(claim, 0.01, split(ordered)[0], read_scorebook(ordered), Budgets(Lineage()))
         assert (found.verdict, found.claim.expected is None) == (verdict, bool(extent))
         assert found.why.startswith(extent)
 

@@ -14,7 +14,17 @@ from scipy import stats
 
 from harness.errors import StudyError
 from harness.results import CellResult, normalized
-from reports.inputs import Claims, load_claims, load_published, load_tables, order_cells, read_scorebook, split
+from reports.inputs import (
+    Budgets,
+    Claims,
+    Lineage,
+    load_claims,
+    load_published,
+    load_tables,
+    order_cells,
+    read_scorebook,
+    split,
+)
 from reports.statistics import ALPHA, MIN_SEQUENCES, Interval, holm, interval
 from reports.tables.claims import Verdict, judge, judge_all
 from reports.tables.values import p_value
@@ -205,7 +215,7 @@ def verdict(folder: Path, ours: list[float], theirs: list[float], **change: Any)
     cells = [with_scores(folder, cell("full", 0.5), ours, measure), with_scores(folder, others, theirs, measure)]
     ordered = order_cells(cells, load_tables().variants)
     claim = load_claims().claims[0].model_copy(update=changed)
-    return judge(claim, 0.01, split(ordered)[0], read_scorebook(ordered))
+    return judge(claim, 0.01, split(ordered)[0], read_scorebook(ordered), Budgets(Lineage()))
 
 
 EVEN = list(np.linspace(0.4, 0.7, 12))
@@ -260,7 +270,7 @@ def pair(folder: Path, seeds: dict[str, tuple[int, ...]], gain: float, scatter: 
 def judged(cells: list[CellResult], count: int = 1) -> list[Verdict]:
     """Return the verdicts on `count` copies of the claim that `full` beats `no-crop`."""
     claims = Claims(margin=0.01, claims=(load_claims().claims[0],) * count)
-    return judge_all(claims, split(cells), read_scorebook(cells))[0]
+    return judge_all(claims, split(cells), read_scorebook(cells), Budgets(Lineage()))[0]
 
 
 def test_a_claim_decided_alone_may_not_be_among_many(tmp_path: Path) -> None:
@@ -278,7 +288,11 @@ def test_claims_on_too_few_sequences_do_not_count_in_the_correction(tmp_path: Pa
     few = with_scores(tmp_path, cell("omega-0.95", 0.5, benchmark="davis17-val"), EVEN[:3])
     other = with_scores(tmp_path, cell("omega-0.00", 0.5, benchmark="davis17-val"), EVEN[:3])
     cells = order_cells([*pair(tmp_path, {"full": (0,), "no-crop": (0,)}, 0.02, 0), few, other], load_tables().variants)
-    found = [one for one in judge_all(load_claims(), split(cells), read_scorebook(cells))[0] if not one.unmeasured]
+    found = [
+        one
+        for one in judge_all(load_claims(), split(cells), read_scorebook(cells), Budgets(Lineage()))[0]
+        if not one.unmeasured
+    ]
     assert (found[0].claim.name, found[0].corrected) == ("crop-davis16", found[0].p)
     assert {one.corrected for one in found[1:]} == {None}
 

@@ -9,7 +9,16 @@ import pytest
 
 from harness.results import CellResult
 from reports.formats import as_csv, markdown
-from reports.inputs import load_claims, load_published, load_tables, order_cells, read_scorebook, split
+from reports.inputs import (
+    Budgets,
+    Lineage,
+    load_claims,
+    load_published,
+    load_tables,
+    order_cells,
+    read_scorebook,
+    split,
+)
 from reports.report import write_report
 from reports.tables import Table, compose
 from reports.tables.claims import judge
@@ -22,7 +31,7 @@ THEIRS = submitted("OSVOS", 0.7971)
 
 def tables(*cells: CellResult) -> dict[str, Table]:
     ordered = order_cells(cells, TABLES.variants)
-    content = compose("s", ordered, TABLES, load_published(), load_claims(), read_scorebook(ordered))
+    content = compose("s", ordered, TABLES, load_published(), load_claims(), read_scorebook(ordered), Lineage())
     return {table.name: table for table in content.steady}
 
 
@@ -31,6 +40,19 @@ def test_submitted_masks_precede_their_published_row() -> None:
     place = next(index for index, line in enumerate(lines) if "scored by us from its masks" in line)
     assert lines[place].startswith("| OSVOS | scored by us from its masks | heavy |")
     assert lines[place + 1].startswith("| *OSVOS* | *quoted: DIPNet, WACV 2020, Table 1* |")
+
+
+def test_a_method_trained_here_stands_above_its_masks_and_its_published_row() -> None:
+    trained = cell("osvos", 0.4, method_label="OSVOS")
+    lines = [line for line in markdown(tables(*OURS, trained, THEIRS)["table1"]).split("\n") if line.startswith("|")]
+    place = next(index for index, line in enumerate(lines) if line.startswith("| OSVOS | measured | heavy |"))
+    assert lines[place + 1].startswith("| OSVOS | scored by us from its masks | heavy |")
+    assert lines[place + 2].startswith("| *OSVOS* | *quoted:")
+    assert ".400" in lines[place]
+    assert ".797" in lines[place + 1]
+    beside = as_csv(tables(*OURS, trained, THEIRS)["table1-submitted"])
+    assert "0.797100,0.798000,-0.000900" in beside
+    assert "0.4" not in beside
 
 
 def test_submitted_masks_join_the_tables_of_every_scale() -> None:
@@ -66,7 +88,7 @@ def test_claims_about_submitted_masks_use_all_measured_seeds(tmp_path: Path) -> 
     cells += [with_scores(tmp_path, replace(OURS[1], seed=s), [v + 0.1 + s / 100 for v in values]) for s in (0, 1)]
     ordered = order_cells(cells, TABLES.variants)
     claim = next(claim for claim in load_claims().claims if claim.name == "osvos-davis16")
-    found = judge(claim, 0.01, split(ordered)[0], read_scorebook(ordered))
+    found = judge(claim, 0.01, split(ordered)[0], read_scorebook(ordered), Budgets(Lineage()))
     assert found.verdict == "reproduced"
     assert found.interval is not None
     assert found.interval.seeds == 2

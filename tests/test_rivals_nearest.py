@@ -19,11 +19,12 @@ from harness.datasets.pixels import read_mask
 from harness.method import CellPlan, CellRequest, find_method
 from harness.stage import Data
 from rivals.nearest import METHOD, NearestConfig
-from rivals.nearest_segmenter import NearestSegmenter, new_backbone, votes
+from rivals.nearest_segmenter import NearestSegmenter, new_backbone
 from tests.engine import ROOT
 from tests.test_dipnet_stages import run
 from tests.videos import Squares
 from vos.backbone import Backbone, torchvision_models
+from vos.matching import votes
 from vos.segment import label, segment_video
 
 TINY = {"backbone": "mini", "size": 128, "block": "f8", "upsampling": 1}

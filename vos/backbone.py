@@ -172,6 +172,19 @@ def _dilate(block: nn.Module) -> None:
                 layer.padding = (layer.kernel_size[0] - 1, layer.kernel_size[1] - 1)
 
 
+def keep_stride(block: nn.Module, dilation: int) -> None:
+    """Turn a block's stride 2 into 1, so that its features are as fine as its input, and pretrained kernels still fit.
+
+    `dilation` is what the blocks before it have made of neighboring cells: 1, or 2 after one block of this kind."""
+    for layer in block.modules():
+        if isinstance(layer, nn.Conv2d):
+            rate = dilation if layer.stride == (2, 2) else 2 * dilation
+            layer.stride = (1, 1)
+            if layer.kernel_size[0] > 1:
+                layer.dilation = (rate, rate)
+                layer.padding = (rate * (layer.kernel_size[0] - 1) // 2, rate * (layer.kernel_size[1] - 1) // 2)
+
+
 def _widen_first(state: dict[str, Tensor], own: dict[str, Tensor]) -> None:
     """Fit the first kernels of a state to more input channels (a mask, for example), which start without influence."""
     first = next(key for key in own if own[key].dim() == 4)

@@ -5,7 +5,7 @@ from the options of its `network` as keyword arguments; planning needs no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -121,8 +121,38 @@ class OneNetworkMethod:
     runs: str
     """Module and prefix of the run functions `train`, `finetune`, `segment` and `time`: `rivals.osvos:run_`."""
 
+    classes: Callable[[], tuple[Callable[..., Any], Callable[..., Any]]]
+    """Returns the network's class, whose arguments the options of `network` are, and its segmenter's class."""
+
+    paper: str
+    """Where it was published, and what is different here."""
+
+    together: bool = False
+    """Whether one-shot fine-tuning makes one network for all objects of a video, instead of one for each."""
+
     unread: Callable[[OptimizerConfig], Iterable[str]] = _unread
     """Names of a training's options that the network does not read; they are not in the keys."""
+
+    def card(self, config: BaseModel) -> Mapping[str, str]:
+        """Return what a reader of a comparison asks, as title → text; the network is built for that."""
+        from vos.card import network_card, training_of, tuning_of, weights_of
+        from vos.checkpoint import for_inference
+
+        assert isinstance(config, OneNetworkConfig)
+        new, make = self.classes()
+        network = for_inference(new(**dict(config.network)), "cpu")
+        card = {"published": self.paper, "backbone": f"{config.network.backbone}, input {config.network.size}"}
+        tuned = config.training == "one-shot" and not self.together
+        card |= network_card(
+            {"network": network},
+            lambda objects: make([network] * (objects if tuned else 1), config.inference, "cpu", config.amp),
+        )
+        wanted = list(ROLES) if config.training != "pretraining" else ["pretraining"]
+        card |= {ROLES[role]: training_of(getattr(config.trainings, role)) for role in wanted}
+        if config.training == "one-shot" and config.one_shot is not None:
+            each = "" if self.together else " for each object"
+            card["one-shot"] = tuning_of(config.one_shot, f"{config.one_shot.iterations:,} steps{each}")
+        return card | {"weights": weights_of(config.weights, config.network.backbone)}
 
     def plan(self, request: CellRequest) -> CellPlan:
         """Plan the training stages for which there is data, then fine-tuning and segmenting of each video."""

@@ -19,7 +19,7 @@ from vos.timing import FineTuning
 
 if TYPE_CHECKING:
     from harness.stage import Task
-    from vos.one_network import OneShotConfig, TimeConfig
+    from vos.one_network import TimeConfig
 
 N = TypeVar("N", bound=nn.Module)
 Objects = Bool[np.ndarray, "objects height width"]
@@ -31,10 +31,8 @@ MakeSegmenter = Callable[[Sequence[N], Any, str, bool], Segmenter]
 class Tune(Protocol[N]):
     """Fine-tuning of one copy on some of the first frame's objects."""
 
-    def __call__(
-        self, network: N, frame: Image, objects: Objects, config: OneShotConfig, steps: int, run: TrainingRun
-    ) -> N:
-        """Return a copy of the network after `steps` steps."""
+    def __call__(self, network: N, frame: Image, objects: Objects, config: Any, steps: int, run: TrainingRun) -> N:
+        """Return a copy of the network after `steps` steps; `config` is of the method's own class."""
 
 
 def finetune(task: Task, new: Callable[..., N], tune: Tune[N], *, together: bool = False) -> None:
@@ -83,7 +81,5 @@ def _groups(objects: Objects, together: bool) -> list[Objects]:
     return [objects] if together else [one[None] for one in objects]
 
 
-def _steps(
-    tune: Tune[N], network: N, frame: Image, config: OneShotConfig, run: TrainingRun, objects: Objects, steps: int
-) -> N:
+def _steps(tune: Tune[N], network: N, frame: Image, config: Any, run: TrainingRun, objects: Objects, steps: int) -> N:
     return tune(network, frame, objects, config, steps, run)

@@ -32,6 +32,9 @@ _ATTEMPTS = 100
 MINIMUM_PIXELS = 48
 """Fewest pixels that a pasted object leaves of those that a sample is about, in the first view."""
 
+MOST_OBJECTS = 200
+"""Most objects of a training image; all of them are the foreground."""
+
 
 def frames_tensor(frames: Sequence[Image]) -> Float[Tensor, "n 3 h w"]:
     """Return RGB images of one size, normalized as ImageNet's; channels last in memory, as the networks take them."""
@@ -114,6 +117,12 @@ def view_of(frame: Image, mask: Image, config: AugmentationConfig, side: int, rn
     """Return one variation of a frame and its mask at the network's size."""
     view = View.cut(frame, mask, crop_box(mask == 1, config, rng), side)
     return vary([view], config, rng)[0]
+
+
+def foreground_view(videos: Sequence[Video], config: TrainingConfig, side: int, rng: Generator) -> View:
+    """Draw a frame and the mask of all its objects as one, pasted ones included: nothing says which is meant."""
+    view = clip_sample(videos, config, side, rng, frames=1, objects=MOST_OBJECTS)[0]
+    return View(view.frame, np.where(object_pixels(view.mask), np.uint8(1), view.mask))
 
 
 def object_pixels(mask: Image) -> NDArray[np.bool_]:

@@ -68,6 +68,11 @@ def add_home(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     )
 
 
+def add_options(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add `--option KEY=VALUE`, options of a method as `parse_options` reads them, with this help."""
+    parser.add_argument("--option", dest="method_options", metavar="KEY=VALUE", action="append", default=[], help=text)
+
+
 def add_subcommands(
     parser: argparse.ArgumentParser, *commands: tuple[str, Callable[[argparse.Namespace], int], str]
 ) -> list[argparse.ArgumentParser]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.cli.arguments import add_home, finite_number, whole_number
+from harness.cli.arguments import add_home, add_options, finite_number, whole_number
 from harness.cli.main import INTERRUPTED
 from harness.cli.mlflow import ui_command
 from harness.console import command_line, note, outlive_stdout, say
@@ -81,14 +81,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", type=Path, help="a study's YAML file")
     parser.add_argument("--scale", help="mini, light or paper (default: the study's own)")
     parser.add_argument("--data", metavar="ROOT", type=Path, help="folder of the datasets (default: embedded data)")
-    parser.add_argument(
-        "--option",
-        dest="method_options",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="option of the study's method for all its variants; repeatable",
-    )
+    add_options(parser, "option of the study's method for all its variants; repeatable")
     add_home(parser)
     parser.add_argument(
         "--store", metavar="URL", help="share finished stages at s3://bucket/prefix; `none` ends it (docs/cluster.md)"
@@ -162,7 +155,8 @@ def make_session_plan(session: Session, run: ExitStack) -> Plan:
     notify = note if options.json else say
     root = options.data if options.data is not None else embedded_data(store.home, notify)
     names = dict.fromkeys(name for variant in session.study.variants for name in variant.benchmarks)
-    inputs = gather((session.protocols[name] for name in names), root, store.home / "facts.sqlite", notify)
+    sets = dict.fromkeys(name for variant in session.study.variants for name in variant.training_sets.values())
+    inputs = gather((session.protocols[name] for name in names), root, store.home / "facts.sqlite", notify, sets)
     share = session.study.scale.gpus if session.gpus else 0.0
     machine = session.cluster.hardware if session.cluster else describe_hardware(gpu=share > 0)
     while True:

@@ -16,11 +16,12 @@ from harness.datasets.palette import VOID, davis_palette
 from harness.datasets.pixels import read_frame, read_mask, write_mask
 from harness.datasets.predictions import MaskFile, predicted_masks, read_predicted
 from harness.datasets.prepare import prepare
-from harness.datasets.protocol import Protocol, TrainingSet, load_protocols, load_training_sets
+from harness.datasets.protocol import TRAINING_ROLES, Protocol, TrainingSet, load_protocols, load_training_sets
 from harness.datasets.sequence import Sequence, Values
 
 __all__ = [
-    "LAYOUTS", "VOID", "Extent", "Located", "MaskFile", "Part", "Problem", "Protocol", "Sequence", "TrainingSet",
+    "LAYOUTS", "TRAINING_ROLES", "VOID", "Extent", "Located", "MaskFile", "Part", "Problem", "Protocol", "Sequence",
+    "TrainingSet",
     "Values", "check_part", "check_sequences", "compose", "content_digests", "data_kind", "davis_palette",
     "describe", "embedded_data", "extent_of", "find_parts", "in_order", "list_entries", "load_benchmark",
     "load_protocols",

@@ -21,6 +21,9 @@ _NOT_A_RULE = {"name", "title", "dataset", "extent", "offline", "pretraining", "
 
 Averaging = Literal["sequences", "objects", "classes"]
 
+TRAINING_ROLES = ("pretraining", "offline")
+"""Trainings for which a benchmark names a training set."""
+
 
 class Dataset(Config):
     """A dataset below the data root: the folders to look in, and the layout that reads it."""

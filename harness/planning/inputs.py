@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.datasets import (
+    TRAINING_ROLES,
     Located,
     Problem,
     Protocol,
@@ -23,9 +24,6 @@ from harness.datasets import (
 from harness.errors import DataError
 from harness.fingerprint import text_digest
 from harness.stage import Data
-
-ROLES = ("pretraining", "offline")
-"""Training stages for which a protocol names a training set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +56,9 @@ class Inputs:
     absent: Mapping[str, str] = field(default_factory=dict)
     """Benchmark → why it is skipped."""
 
+    training: Mapping[str, Data | str] = field(default_factory=dict)
+    """Every training set that was asked for, or a sentence that says why there is none."""
+
     notes: tuple[str, ...] = ()
     """What the check found odd but no error."""
 
@@ -66,12 +67,17 @@ class Inputs:
 
 
 def gather(
-    protocols: Iterable[Protocol], root: Path, cache: Path, report: Callable[[str], None] = lambda text: None
+    protocols: Iterable[Protocol],
+    root: Path,
+    cache: Path,
+    report: Callable[[str], None] = lambda text: None,
+    training_sets: Iterable[str] = (),
 ) -> Inputs:
-    """Return the inputs of these benchmarks under `root`. `cache`: file for what is known of unchanged files.
+    """Return the inputs of these benchmarks under `root`, with further `training_sets`, by name.
 
-    `report` is called with what is being checked. A benchmark that is not available is skipped if another one is.
-    Raises DataError if none is, if `root` is missing, or with every defect of all that will be read."""
+    `cache` is the file for what is known of unchanged files. `report` is called with what is being checked. A benchmark
+    that is not available is skipped if another one is. Raises DataError if none is, if `root` is missing, or with every
+    defect of all that will be read."""
     root = root.absolute()
     found: dict[str, BenchmarkInputs] = {}
     absent: dict[str, str] = {}
@@ -87,17 +93,28 @@ def gather(
             absent[protocol.name] = f"no {protocol.dataset.title} under the data root"
             missing.append(str(error))
             continue
-        for role in ROLES:
+        for role in TRAINING_ROLES:
             name = getattr(protocol, role)
             if name is not None and name not in training:
                 training[name] = _training(root, sets[name], cache, problems, partial, report)
         if (inputs := _benchmark(protocol, located, cache, training, problems, partial, report)) is not None:
             found[protocol.name] = inputs
+    for name in training_sets:
+        if found and name not in training:
+            training[name] = _training(root, sets[name], cache, problems, partial, report)
     require_sound(problems)
     if not found:
         raise DataError("\n".join(missing) or f"{root}: no benchmark asked for")
     notes = tuple(dict.fromkeys(problem.message for problem in problems))
-    return Inputs(root=root, data_kind=data_kind(root), benchmarks=found, absent=absent, notes=notes, partial=partial)
+    return Inputs(
+        root=root,
+        data_kind=data_kind(root),
+        benchmarks=found,
+        absent=absent,
+        training=training,
+        notes=notes,
+        partial=partial,
+    )
 
 
 def _benchmark(
@@ -117,7 +134,7 @@ def _benchmark(
     contents = content_digests(sequences, cache)
     sets: dict[str, Data | None] = {}
     missing: dict[str, str] = {}
-    for role in ROLES:
+    for role in TRAINING_ROLES:
         name = getattr(protocol, role)
         data = training[name] if name is not None else f"{protocol.title} names no training set for it"
         sets[role] = data if isinstance(data, Data) else None

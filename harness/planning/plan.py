@@ -11,11 +11,11 @@ from typing import Any, Literal
 from harness.errors import DataUnavailableError
 from harness.memory import collector_paused
 from harness.method import CellRequest, find_method
-from harness.planning.inputs import BenchmarkInputs, Inputs
+from harness.planning.inputs import Inputs
 from harness.planning.invalidation import History, Reason
 from harness.planning.study import Study, Variant
 from harness.score.stage import score_stage
-from harness.stage import Stage, closure
+from harness.stage import Data, Stage, closure
 from harness.store import Store
 
 State = Literal["cached", "to run", "waiting"]
@@ -160,7 +160,7 @@ def _item(stage: Stage, took: Mapping[str, float], cells: int, history: History)
 
 
 def _cells(study: Study, inputs: Inputs, gpus: float, machine: str) -> Iterator[Cell]:
-    shared: dict[tuple[str, str, int], dict[Any, Any]] = defaultdict(dict)
+    shared: dict[tuple[Any, ...], dict[Any, Any]] = defaultdict(dict)
     for variant in study.variants:
         for benchmark in variant.benchmarks:
             for seed in study.seeds:
@@ -168,20 +168,23 @@ def _cells(study: Study, inputs: Inputs, gpus: float, machine: str) -> Iterator[
                     reason = inputs.absent[benchmark]
                     yield Cell(variant=variant, benchmark=benchmark, seed=seed, reason=reason)
                 else:
-                    common = shared[variant.method, benchmark, seed]
-                    yield _cell(variant, inputs.benchmarks[benchmark], seed, gpus, machine, common)
+                    common = shared[variant.method, benchmark, seed, *sorted(variant.training_sets.items())]
+                    yield _cell(variant, inputs, benchmark, seed, gpus, machine, common)
 
 
 def _cell(
-    variant: Variant, inputs: BenchmarkInputs, seed: int, gpus: float, machine: str, shared: dict[Any, Any]
+    variant: Variant, all_inputs: Inputs, benchmark: str, seed: int, gpus: float, machine: str, shared: dict[Any, Any]
 ) -> Cell:
+    inputs = all_inputs.benchmarks[benchmark]
     protocol = inputs.protocol
+    chosen = {role: all_inputs.training[name] for role, name in variant.training_sets.items()}
+    found: dict[str, Data | None] = {role: data if isinstance(data, Data) else None for role, data in chosen.items()}
     request = CellRequest(
         config=variant.config,
         sequences=inputs.sequences,
         multi_object=protocol.multi_object,
-        training=inputs.training,
-        missing=inputs.missing,
+        training={**inputs.training, **found},
+        missing={**inputs.missing, **{role: data for role, data in chosen.items() if isinstance(data, str)}},
         seed=seed,
         gpus=gpus,
         machine=machine,

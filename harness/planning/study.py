@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.config import Config, merged, nested, resolve
+from harness.datasets import TRAINING_ROLES, load_training_sets
 from harness.errors import ResourceError, StudyError
 from harness.method import find_method
 from harness.yaml_file import parse_yaml, read_yaml
@@ -19,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NAMES = "1 to 100 letters, digits, '.', '_' and '-', the first a letter or digit"
 """Rule for the names of studies and variants, which become names of files and parts of commands."""
 
-_VARIANT_KEYS = ("method", "benchmarks")
+_VARIANT_KEYS = ("method", "benchmarks", "training_sets")
 
 
 class Scale(Config):
@@ -54,8 +55,11 @@ class Variant(Config):
     method: str
     method_label: str
     benchmarks: tuple[str, ...]
+    training_sets: dict[str, str] = Field(default_factory=dict)
+    """`pretraining` or `offline` → training set, instead of the one that a benchmark names."""
+
     options: dict[str, Any]
-    """Options that the study gives; nested."""
+    """What the study gives for the method: options, nested, and `training_sets`."""
 
     config: BaseModel
     """Config of the method's own type: the scale's options updated with the variant's."""
@@ -197,6 +201,7 @@ def _variant(
     if not isinstance(chosen, list) or not chosen:
         raise StudyError(f"{origin}.benchmarks: found {chosen!r}; expected a list of benchmarks")
     _check_benchmarks(chosen, benchmarks, f"{origin}.benchmarks")
+    training_sets = _training_sets(given.get("training_sets", {}), f"{origin}.training_sets")
     method = find_method(method_name, origin)
     options = nested({key: value for key, value in given.items() if key not in _VARIANT_KEYS}, origin)
     if method_name not in opened:
@@ -207,9 +212,22 @@ def _variant(
         method=method_name,
         method_label=method.label,
         benchmarks=tuple(chosen),
-        options=options,
+        training_sets=training_sets,
+        options=options | ({"training_sets": training_sets} if training_sets else {}),
         config=config,
     )
+
+
+def _training_sets(given: Any, origin: str) -> dict[str, str]:
+    if given == {}:
+        return {}
+    known = load_training_sets()
+    if not isinstance(given, dict) or not all(
+        role in TRAINING_ROLES and isinstance(name, str) and name in known for role, name in given.items()
+    ):
+        roles, names = " or ".join(TRAINING_ROLES), ", ".join(sorted(known))
+        raise StudyError(f"{origin}: found {given!r}; expected {roles}, each with one of these: {names}")
+    return given
 
 
 def _check_benchmarks(names: tuple[str, ...] | list[Any], known: Mapping[str, Any], origin: str) -> None:

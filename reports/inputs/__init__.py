@@ -1,5 +1,6 @@
 """What a report reads: cells, scores, published numbers, claims, table specifications."""
 
+from reports.inputs.budgets import Budgets
 from reports.inputs.captions import FROM_MASKS, NO_BENCHMARK, coverage, describe, format_number, label_of, name_of
 from reports.inputs.claims import SECONDS, Claim, Claims, claims_file, load_claims
 from reports.inputs.lineage import IDENTITIES, Lineage
@@ -18,8 +19,8 @@ from reports.inputs.spec import (
 )
 
 __all__ = [
-    "FROM_MASKS", "IDENTITIES", "NO_BENCHMARK", "SECONDS", "Claim", "Claims", "Lineage", "Part",
-    "Published", "Quoted", "ReportError", "RowSpec", "Scorebook", "TableSet", "TableSpec", "cells_with_masks",
+    "FROM_MASKS", "IDENTITIES", "NO_BENCHMARK", "SECONDS", "Budgets", "Claim", "Claims", "Lineage",
+    "Part", "Published", "Quoted", "ReportError", "RowSpec", "Scorebook", "TableSet", "TableSpec", "cells_with_masks",
     "claims_file", "combined_measure", "coverage", "describe", "evenly", "format_number", "has_file",
     "headline_measures", "label_of", "load_claims", "load_published", "load_tables", "main_measure", "name_of",
     "natural", "order_cells", "pairs_of", "read_columns", "read_frames", "read_scorebook", "shown_variants", "split",

@@ -85,11 +85,17 @@ class Part:
         return found
 
 
-def order_cells(cells: Iterable[CellResult], variants: Iterable[str] = ()) -> tuple[CellResult, ...]:
+def order_cells(cells: Collection[CellResult], variants: Iterable[str] = ()) -> tuple[CellResult, ...]:
     """Return the cells in an order that does not depend on the given one.
 
     Measured cells come first, then scale, data kind, variant (those in `variants` first), benchmark and seed decide.
-    Raises ReportError if a cell occurs twice."""
+    Submitted masks of a method that is also a variant get a name of their own. Raises ReportError if a cell occurs
+    twice."""
+    measured = {cell.variant for cell in cells if not cell.submitted}
+    cells = [
+        replace(cell, variant=f"{cell.variant}-masks") if cell.submitted and cell.variant in measured else cell
+        for cell in cells
+    ]
     rank = {variant: place for place, variant in enumerate(variants)}
 
     def key(cell: CellResult) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.results import CellResult
 from harness.score import MEASURES
-from reports.inputs import SECONDS, Claim, Claims, Part, Scorebook, describe, format_number, pairs_of, unpaired
+from reports.inputs import SECONDS, Budgets, Claim, Claims, Part, Scorebook, describe, format_number, pairs_of, unpaired
 from reports.statistics import ALPHA, Interval, holm
 from reports.tables.intervals import METHOD
 from reports.tables.model import NOTHING, Line, Table, Value
@@ -83,14 +83,14 @@ class Verdict:
         return f"the interval allows both answers{seeds}"
 
 
-def judge_all(claims: Claims, parts: Iterable[Part], scores: Scorebook) -> list[list[Verdict]]:
+def judge_all(claims: Claims, parts: Iterable[Part], scores: Scorebook, budgets: Budgets) -> list[list[Verdict]]:
     """Return the verdicts of every part on all claims; the p-values are corrected over all of them."""
-    verdicts = [[judge(claim, claims.margin, part, scores) for claim in claims.claims] for part in parts]
+    verdicts = [[judge(claim, claims.margin, part, scores, budgets) for claim in claims.claims] for part in parts]
     corrected = iter(holm([one.p for given in verdicts for one in given]))
     return [[replace(one, corrected=next(corrected)) for one in given] for given in verdicts]
 
 
-def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict:
+def judge(claim: Claim, margin: float, part: Part, scores: Scorebook, budgets: Budgets) -> Verdict:
     """Return the verdict of one part on a claim, judged as the only one.
 
     The threshold is 0, or for a claim of similarity the end of ±`margin` that is closer to the estimate."""
@@ -115,15 +115,19 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook) -> Verdict
         claimed=claimed,
         p=p,
         corrected=p,
-        confounded=confounds(claim, cells, others),
+        confounded=confounds(claim, cells, others, budgets),
         omitted=unpaired(cells, others),
     )
 
 
-def confounds(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellResult, ...]) -> str:
-    """Return what differs between the two variants besides the claim's factor, as text; empty if nothing does."""
+def confounds(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellResult, ...], budgets: Budgets) -> str:
+    """Return what differs between the two variants besides the claim's factor, as text; empty if nothing does.
+
+    Two methods differ in their options anyway, but should be trained alike; of submitted masks nobody knows."""
     if claim.method:
-        return ""
+        if cells[0].submitted or others[0].submitted:
+            return "unknown networks and training (submitted masks)"
+        return budgets.of(cells[0]).difference(budgets.of(others[0]))
     found = [
         f"option {key}"
         for key in differing_options(cells[0], others[0])

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.results import CellResult
-from reports.inputs import Claims, Part, Published, Scorebook, TableSet, split
+from reports.inputs import Budgets, Claims, Lineage, Part, Published, Scorebook, TableSet, split
+from reports.tables.budgets import budgets_table
 from reports.tables.claims import claims_tables, judge_all
 from reports.tables.details import detail_tables
 from reports.tables.intervals import differences, means
@@ -46,20 +47,28 @@ class Content:
 
 
 def compose(
-    study: str, cells: tuple[CellResult, ...], tables: TableSet, published: Published, claims: Claims, scores: Scorebook
+    study: str,
+    cells: tuple[CellResult, ...],
+    tables: TableSet,
+    published: Published,
+    claims: Claims,
+    scores: Scorebook,
+    lineage: Lineage,
 ) -> Content:
     """Return the content of a study's report."""
+    budgets = Budgets(lineage)
     parts = split(cells)
     made, absent = build_tables(cells, tables, published)
     paper: list[Table | None] = []
     for one in made:
         paper += [one.table, submitted_table(one, published), differences(one, scores)]
-    verdicts = judge_all(claims, parts, scores)
+    verdicts = judge_all(claims, parts, scores, budgets)
     judged = [claims_tables(given, claims.margin, part) for part, given in zip(parts, verdicts, strict=True)]
     places = [(part, benchmark) for part in parts for benchmark in part.benchmarks]
     options = [options_table(*place, tables, scores) for place in places]
     details, no_details = detail_tables(parts, scores)
     intervals = (means(*place, tables, scores) for place in places)
+    trainings = (budgets_table(*place, tables, budgets) for place in places)
     everything = (all_cells(*place, tables) for place in places)
     no_claims = {} if any(top for top, _ in judged) else {"The paper's claims": "the study measures none of them"}
     no_options = {} if any(options) else {"Options beyond the paper": "all of the study's variants are in the paper"}
@@ -72,7 +81,7 @@ def compose(
             _section("coverage", "Coverage and failures", (coverage_table(cells), missing_table(cells))),
             _section("tables", "The paper's tables", paper),
             _section("beyond", "Beyond the paper", options),
-            _section("cells", "All cells", (*intervals, *everything)),
+            _section("cells", "All cells", (*intervals, *everything, *trainings)),
             _section("details", "In detail", details),
             _section("open", "Claims not measured", (rest for _, rest in judged)),
         ),

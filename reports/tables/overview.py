@@ -8,6 +8,7 @@ from harness.results import CellResult
 from harness.score import MEASURES
 from reports.inputs import Part, Published, TableSet, TableSpec, coverage, describe, label_of
 from reports.tables.model import NOTHING, QUOTED, Line, Table, Value, rank
+from reports.tables.rows import own_rows, trained_rows
 from reports.tables.values import cell_value, expected_sequences, note_omitted, omitted
 
 DIGITS = 4  # of seconds
@@ -90,14 +91,20 @@ def speed(part: Part, tables: TableSet) -> Table:
 def paper_speed(spec: TableSpec, part: Part, tables: TableSet, published: Published) -> Table:
     """Return the seconds per frame of one of the paper's tables: ours with the hardware, and the published ones."""
     benchmark = spec.benchmarks[0]
+    shown = published.comparable_with(part)
+    quoted = [shown.row(key) for key in spec.published]
+    rivals = [found for row in quoted for found in trained_rows(row, spec, part)]
     lines = []
-    for variant, label in [(tables.baseline, ""), *((row.variant, row.label) for row in spec.rows)]:
+    for variant, label in [
+        (tables.baseline, ""),
+        *((variant, row.label) for variant, row in (*own_rows(spec, part), *rivals)),
+    ]:
         cells = part.select(benchmark, variant)
         seconds, hardware = _seconds(cells)
         value = Value(number=seconds, decimals=DIGITS, text="not timed" if cells else "not run")
         facts = (", ".join(sorted(set(hardware))) or NOTHING,)
         lines.append(Line(label=label or tables.label(variant), variant=variant, facts=facts, values=(value,)))
-    for row in map(published.comparable_with(part).row, spec.published):
+    for row in quoted:
         if row.speed:
             value, source = Value(text=row.speed), published.cite(row)
             lines.append(Line(label=row.method, origin=QUOTED, source=source, facts=(NOTHING,), values=(value,)))

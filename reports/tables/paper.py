@@ -18,10 +18,10 @@ from reports.inputs import (
     coverage,
     describe,
     label_of,
-    natural,
     split,
 )
 from reports.tables.model import MEASURED, NOTHING, QUOTED, Line, Table, Value, rank
+from reports.tables.rows import own_rows, trained_rows
 from reports.tables.values import cell_value, expected_sequences, note_omitted, omitted
 
 NO_PART = Part(scale="", data_kind="", protocols={}, cells=())
@@ -64,7 +64,7 @@ def submitted_table(paper: PaperTable, published: Published) -> Table | None:
     quoted = {normalized(row.method): row for row in map(published.row, spec.published)}
     lines = []
     for line in made.lines:
-        row = quoted.get(line.variant) if line.submitted else None
+        row = quoted.get(normalized(line.label)) if line.submitted else None
         for value, column in zip(line.values, spec.columns, strict=True):
             given = row.values.get(column.benchmark, {}).get(column.measure) if row else None
             if row and given is not None:
@@ -110,19 +110,21 @@ def _table(spec: TableSpec, part: Part, tables: TableSet, published: Published, 
 
 def _lines(spec: TableSpec, part: Part, tables: TableSet, published: Published) -> list[Line]:
     lines = [_measured(tables.baseline, RowSpec(variant=tables.baseline, label=""), spec, part, tables)]
-    for row in spec.rows:
-        variants = [row.variant] if row.variant else sorted(filter(row.matches, part.variants), key=natural)
-        lines += [_measured(variant, row, spec, part, tables) for variant in variants]
+    for variant, row in own_rows(spec, part):
+        lines.append(_measured(variant, row, spec, part, tables))
         if row.published:
             lines.append(_quoted(published.row(row.published), spec, published, part))
     quoted = {key: published.row(key) for key in spec.published}
     if not quoted:
         return lines
     known = {normalized(row.method) for row in quoted.values()}
-    submitted = [name for name in part.submitted if any(part.select(one, name) for one in spec.benchmarks)]
-    lines += [_submitted(name, spec, part, tables) for name in submitted if name not in known]
+    shown = [name for name in part.submitted if any(part.select(one, name) for one in spec.benchmarks)]
+    submitted = {name: normalized(label_of(name, part, tables)) for name in shown}
+    lines += [_submitted(name, spec, part, tables) for name, method in submitted.items() if method not in known]
     for one in quoted.values():
-        lines += [_submitted(name, spec, part, tables, one) for name in submitted if name == normalized(one.method)]
+        lines += [_measured(name, row, spec, part, tables) for name, row in trained_rows(one, spec, part)]
+        same = [name for name, method in submitted.items() if method == normalized(one.method)]
+        lines += [_submitted(name, spec, part, tables, one) for name in same]
         lines.append(_quoted(one, spec, published, part))
     return lines
 
