@@ -49,7 +49,7 @@ class RGMPTraining(TrainingConfig):
     """Statistics, which the backbone alone has (authors)."""
 
     frames: int = Field(4, ge=2)
-    """Frames of a clip; gradients pass through the masks found in all of them (choice; the paper's clips grow)."""
+    """Frames of a clip; gradients pass through the masks that are found (choice: the paper's are said to grow)."""
 
     level_weight: float = Field(1.0, ge=0)
     """Weight of the loss of each coarser level (choice; the authors' network has these outputs, their losses are

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from dipnet.config import DIPNetConfig
-from harness.config import resolve
-from harness.datasets.pixels import read_mask
-from harness.method import CellPlan, CellRequest, find_method
-from harness.planning.study import shipped_studies
-from harness.stage import Data, Stage
-from harness.yaml_file import read_yaml
 from rivals.propagation import first_masks
-from rivals.rgmp import METHOD, InferenceConfig, OneShotConfig, RGMPConfig, RGMPTraining
+from rivals.rgmp import InferenceConfig, OneShotConfig, RGMPTraining
 from rivals.rgmp_network import (
     FirstFrame,
     RGMPNetwork,
@@ -36,8 +24,7 @@ from rivals.rgmp_network import (
     propagated,
     train_network,
 )
-from tests.engine import ROOT
-from tests.test_dipnet_stages import STILLS, VIDEOS, reached, run
+from tests.test_rivals import keys, plan
 from tests.test_rivals_nearest import overlap
 from tests.videos import Squares, first_frame
 from vos.checkpoint import for_inference
@@ -46,13 +33,6 @@ from vos.optimization import TrainingRun, masked_cross_entropy
 from vos.samples import area_truth
 from vos.segment import merged
 
-SHORT = {"iterations": 2, "batch": 2}
-TINY: dict[str, Any] = {
-    "weights": "none",
-    "network": {"backbone": "mini", "size": 64, "channels": 8},
-    "trainings": {"pretraining": SHORT, "offline": {**SHORT, "frames": 3}},
-    "one_shot": {"iterations": 1, "batch": 1},
-}
 PLAIN = AugmentationConfig(crop=0)
 COLORS = np.array([[0, 0, 0], [230, 60, 40], [60, 230, 40]])
 
@@ -114,34 +94,6 @@ def quality(net: RGMPNetwork, videos: list[Among], references: list[Among] | Non
         one.start(*first_frame(reference))
         found.append(overlap(one.step(video.frame(1))[0] > 0.5, video.drawn(1) == 1))
     return float(np.mean(found))
-
-
-def request(objects: int = 1, seed: int = 0, **change: object) -> CellRequest:
-    return CellRequest(
-        config=resolve(RGMPConfig, {**TINY, **change}, "test"),
-        sequences={name: Data(name=name, digest=name, value=Squares(objects=objects, length=4)) for name in "ab"},
-        multi_object=objects > 1,
-        training={"pretraining": STILLS, "offline": VIDEOS},
-        missing={},
-        seed=seed,
-        machine="here",
-    )
-
-
-def plan(*args: Any, **options: Any) -> CellPlan:
-    return METHOD.plan(request(*args, **options))
-
-
-def stages(cell: CellPlan) -> dict[str, Stage]:
-    return {key: stage for one in cell.segment.values() for key, stage in reached(one).items()}
-
-
-def keys(cell: CellPlan, name: str) -> set[str]:
-    return {key for key, stage in stages(cell).items() if stage.name == name}
-
-
-def test_the_method_is_found_by_its_name() -> None:
-    assert find_method("rgmp", "test") is METHOD
 
 
 def test_the_loss_is_the_mean_over_frames_of_every_level() -> None:
@@ -287,60 +239,14 @@ def test_a_repeated_training_ends_with_the_same_weights() -> None:
     assert not torch.allclose(found[0]["heads.3.weight"], network().state_dict()["heads.3.weight"])
 
 
-@pytest.mark.parametrize("objects", [1, 2])
-def test_a_cell_goes_from_training_to_masks_and_seconds(objects: int, tmp_path: Path) -> None:
-    cell, done = plan(objects, training="one-shot"), {}
-    masks = sorted((run(cell.segment["a"], tmp_path, done) / "masks").iterdir())
-    assert [mask.stem for mask in masks] == ["00000", "00001", "00002", "00003"]
-    assert np.array_equal(read_mask(masks[0]), Squares(objects=objects).mask(0))
-    tuned = next(folder for key, folder in done.items() if key in keys(cell, "finetune"))
-    assert [file.name for file in tuned.iterdir()] == ["network0.pt"]
-    assert cell.timing is not None
-    timing = json.loads((run(cell.timing, tmp_path, done) / "timing.json").read_text())
-    assert timing["one_shot_seconds_per_video"] > 0
-
-
 def test_keys_change_with_what_a_stage_reads_only() -> None:
-    names, full = ("train", "finetune", "segment"), plan(training="one-shot")
-    assert [len(keys(full, name)) for name in names] == [2, 2, 2]
-    assert keys(plan(), "train") == keys(full, "train")
-    assert not keys(plan(), "finetune")
+    names, full = ("train", "finetune", "segment"), plan("rgmp")
     changes: dict[str, tuple[dict[str, object], tuple[bool, bool, bool]]] = {
         "scales": ({"inference.scales": [1.0]}, (True, True, False)),
         "one-shot": ({"one_shot.clip_shift": 0.2}, (True, False, False)),
-        "clips": ({"trainings.offline.frames": 2}, (False, False, False)),
-        "coarse masks": ({"one_shot.coarse.kernel": 3, "trainings.offline.coarse.kernel": 3}, (True, True, True)),
+        "clips": ({"trainings.offline.clip_window": 5}, (False, False, False)),
+        "unread": ({"one_shot.coarse.kernel": 3, "one_shot.feature_views": 4}, (True, True, True)),
     }
     for name, (change, same) in changes.items():
-        other = plan(training="one-shot", **change)
+        other = plan("rgmp", **change)
         assert tuple(keys(other, stage) == keys(full, stage) for stage in names) == same, name
-    assert not stages(plan(seed=1)).keys() & stages(full).keys()
-
-
-def test_the_code_of_the_method_and_of_vos_is_in_the_keys() -> None:
-    by_name = {stage.name: set(stage.code) for stage in stages(plan(training="one-shot")).values()}
-    assert by_name["train"] >= {"rivals.rgmp_network", "rivals.propagation", "vos.samples", "vos.training"}
-    assert by_name["finetune"] >= {"rivals.rgmp_network", "rivals.propagation", "vos.optimization"}
-    assert by_name["segment"] >= {"rivals.rgmp_network", "rivals.propagation", "vos.segment"}
-    others = ("dipnet", "rivals.osvos", "rivals.stcn")
-    assert not [name for code in by_name.values() for name in code if name.startswith(others)]
-
-
-@pytest.mark.parametrize("scale", ["mini", "light"])
-def test_rgmp_trains_as_long_and_on_the_same_samples_as_dipnet(scale: str) -> None:
-    options = read_yaml(shipped_studies() / "scales" / f"{scale}.yaml")["methods"]
-    theirs, ours = resolve(DIPNetConfig, options["dipnet"], scale), resolve(RGMPConfig, options["rgmp"], scale)
-    assert (ours.network.backbone, ours.network.size) == (theirs.segmentation.backbone, theirs.segmentation.size)
-    same = {"iterations", "batch", "optimizer", "learning_rate", "backbone_rate", "frozen_blocks", "schedule"}
-    same |= {"batch_norm", "augmentation", "weight_decay", "momentum"}
-    for role in ("pretraining", "offline"):
-        one, other = getattr(ours.trainings, role), getattr(theirs.segmentation_training, role)
-        assert one.model_dump(include=same) == other.model_dump(include=same)
-    tuning = same - {"iterations"}
-    assert ours.one_shot.model_dump(include=tuning) == theirs.one_shot.model_dump(include=tuning)
-    assert ours.one_shot.iterations == theirs.one_shot.frame_iterations + theirs.one_shot.crop_iterations
-
-
-def test_a_plan_needs_no_torch() -> None:
-    program = "import rivals.rgmp, harness.run, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import vos.optimization
-from dipnet.config import DIPNetConfig
 from harness.config import resolve
-from harness.datasets.pixels import read_mask
 from harness.errors import StudyError
-from harness.method import CellPlan, CellRequest, find_method
-from harness.planning.study import shipped_studies
-from harness.stage import Data, Stage
-from harness.yaml_file import read_yaml
 from rivals.propagation import first_masks
-from rivals.stcn import METHOD, InferenceConfig, STCNConfig, STCNTraining
+from rivals.stcn import InferenceConfig, STCNConfig, STCNTraining
 from rivals.stcn_network import (
     Memory,
     STCNNetwork,
@@ -39,8 +30,7 @@ from rivals.stcn_network import (
     propagated,
     train_network,
 )
-from tests.engine import ROOT
-from tests.test_dipnet_stages import STILLS, VIDEOS, reached, run
+from tests.test_rivals import keys, plan
 from tests.test_rivals_nearest import Flipped, overlap
 from tests.videos import Squares, first_frame
 from vos.checkpoint import for_inference
@@ -52,12 +42,6 @@ from vos.segment import exclusive, segment_video
 from vos.training import Course
 
 WIDTHS = {"key_channels": 16, "value_channels": 32, "channels": 16}
-SHORT = {"iterations": 2, "batch": 2}
-TINY: dict[str, Any] = {
-    "weights": "none",
-    "network": {"backbone": "mini", "size": 64, "value_backbone": "mini", **WIDTHS},
-    "trainings": {"pretraining": SHORT, "offline": SHORT},
-}
 PLAIN = AugmentationConfig(crop=0)
 LEARNED = Squares(objects=2, seed=3)
 """The video that the trained network knows."""
@@ -83,30 +67,6 @@ def quality(learned: STCNNetwork, video: Squares, **inference: object) -> float:
     truth = [video.mask(index) for index in range(len(video))]
     pairs = list(zip(masks, truth, strict=True))[1:]
     return float(np.mean([overlap(mask == i, true == i) for mask, true in pairs for i in video.object_ids]))
-
-
-def request(objects: int = 1, seed: int = 0, **change: object) -> CellRequest:
-    return CellRequest(
-        config=resolve(STCNConfig, {**TINY, **change}, "test"),
-        sequences={name: Data(name=name, digest=name, value=Squares(objects=objects, length=4)) for name in "ab"},
-        multi_object=objects > 1,
-        training={"pretraining": STILLS, "offline": VIDEOS},
-        missing={},
-        seed=seed,
-        machine="here",
-    )
-
-
-def stages(cell: CellPlan) -> dict[str, Stage]:
-    return {key: stage for one in cell.segment.values() for key, stage in reached(one).items()}
-
-
-def keys(cell: CellPlan, name: str) -> set[str]:
-    return {key for key, stage in stages(cell).items() if stage.name == name}
-
-
-def test_the_method_is_found_by_its_name() -> None:
-    assert find_method("stcn", "test") is METHOD
 
 
 def test_the_worst_pixels_of_each_sample_count() -> None:
@@ -322,48 +282,15 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, monkeypat
     assert int(whole["course.parts"]) == 20
 
 
-@pytest.mark.parametrize("objects", [1, 2])
-def test_a_cell_goes_from_training_to_masks_and_seconds(objects: int, tmp_path: Path) -> None:
-    cell, done = METHOD.plan(request(objects)), {}
-    masks = sorted((run(cell.segment["a"], tmp_path, done) / "masks").iterdir())
-    assert [mask.stem for mask in masks] == ["00000", "00001", "00002", "00003"]
-    assert np.array_equal(read_mask(masks[0]), Squares(objects=objects).mask(0))
-    assert cell.timing is not None
-    timing = json.loads((run(cell.timing, tmp_path, done) / "timing.json").read_text())
-    assert timing["seconds_per_frame"] == timing["inference_seconds_per_frame"] > 0
-
-
 def test_keys_change_with_what_a_stage_reads_only() -> None:
-    full = METHOD.plan(request())
-    assert [len(keys(full, name)) for name in ("train", "segment")] == [2, 2]
-    assert keys(METHOD.plan(request(training="pretraining")), "train") < keys(full, "train")
-    changes: dict[str, tuple[dict[str, object], tuple[bool, bool]]] = {
-        "memory": ({"inference.previous": True}, (True, False)),
-        "loss": ({"trainings.offline.worst_share": 0.5}, (False, False)),
-        "coarse masks": ({"trainings.offline.coarse.kernel": 3}, (True, True)),
-        "foreground of several objects": ({"trainings.offline.foreground": 1.0}, (True, True)),
-        "foreground of one object": (
-            {"trainings.offline.foreground": 1.0, "trainings.offline.objects": 1},
-            (False, False),
-        ),
-    }
-    for name, (change, same) in changes.items():
-        other = METHOD.plan(request(**change))
-        assert tuple(keys(other, stage) == keys(full, stage) for stage in ("train", "segment")) == same, name
-    assert not stages(METHOD.plan(request(seed=1))).keys() & stages(full).keys()
-
-
-def test_the_code_of_the_method_and_of_vos_is_in_the_keys() -> None:
-    by_name = {stage.name: set(stage.code) for stage in stages(METHOD.plan(request())).values()}
-    assert by_name["train"] >= {
-        "rivals.stcn_network",
-        "rivals.propagation",
-        "vos.losses",
-        "vos.samples",
-        "vos.training",
-    }
-    assert by_name["segment"] >= {"rivals.stcn_network", "rivals.propagation", "vos.segment"}
-    assert not [name for code in by_name.values() for name in code if name.startswith(("dipnet", "rivals.osvos"))]
+    full, memory = plan("stcn"), plan("stcn", **{"inference.previous": True})
+    assert keys(memory, "train") == keys(full, "train")
+    assert not keys(memory, "segment") & keys(full, "segment")
+    assert keys(plan("stcn", **{"trainings.offline.worst_share": 0.5}), "train") != keys(full, "train")
+    merging = {"trainings.offline.foreground": 1.0}
+    assert keys(plan("stcn", **merging), "train") == keys(full, "train")  # objects are never merged to one
+    single = {"trainings.offline.objects": 1}
+    assert keys(plan("stcn", **single, **merging), "train") != keys(plan("stcn", **single), "train")
 
 
 def test_a_value_encoder_without_weights_is_refused() -> None:
@@ -371,20 +298,3 @@ def test_a_value_encoder_without_weights_is_refused() -> None:
         resolve(STCNConfig, {"weights": "imagenet-v2"}, "test")
     resolve(STCNConfig, {"weights": "imagenet-v2", "network.value_backbone": "mobilenet_v2"}, "test")
     resolve(STCNConfig, {"weights": "some/file.pth"}, "test")
-
-
-@pytest.mark.parametrize("scale", ["mini", "light"])
-def test_stcn_trains_as_long_and_on_the_same_samples_as_dipnet(scale: str) -> None:
-    options = read_yaml(shipped_studies() / "scales" / f"{scale}.yaml")["methods"]
-    theirs, ours = resolve(DIPNetConfig, options["dipnet"], scale), resolve(STCNConfig, options["stcn"], scale)
-    assert (ours.network.backbone, ours.network.size) == (theirs.segmentation.backbone, theirs.segmentation.size)
-    same = {"iterations", "batch", "optimizer", "learning_rate", "backbone_rate", "frozen_blocks", "schedule"}
-    same |= {"batch_norm", "augmentation", "weight_decay", "momentum"}
-    for role in ("pretraining", "offline"):
-        one, other = getattr(ours.trainings, role), getattr(theirs.segmentation_training, role)
-        assert one.model_dump(include=same) == other.model_dump(include=same)
-
-
-def test_a_plan_needs_no_torch() -> None:
-    program = "import rivals.stcn, harness.run, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
