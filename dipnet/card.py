@@ -40,6 +40,6 @@ def method_card(config: DIPNetConfig) -> dict[str, str]:
     if config.training in ("one-shot", "end-to-end") and segmentation is not None:
         one = config.one_shot
         crop = f" and {one.crop_iterations} on the crop" if config.crop else ""
-        each = f"of several objects, {one.instance_iterations} for each"
-        card["one-shot"] = tuning_of(one, f"{one.frame_iterations} steps on the frame{crop}; {each}")
+        others = f"of several objects, {one.instance_iterations} for each"
+        card["one-shot"] = tuning_of(one, f"{one.frame_iterations} steps on the frame{crop}; {others}")
     return card | {"weights": weights_of(config.weights, ", ".join(dict.fromkeys(backbones.values())))}
