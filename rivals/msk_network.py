@@ -17,10 +17,9 @@ from vos.checkpoint import for_inference
 from vos.config import BackboneName
 from vos.geometry import Box, Image, View
 from vos.heads import LevelsHead
-from vos.one_shot import FrameObjective, fine_tune
+from vos.one_shot import FrameObjective, fine_tune, first_view
 from vos.optimization import TrainingRun, masked_cross_entropy
 from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor
-from vos.segment import merged
 from vos.training import train
 from vos.video import Video
 
@@ -84,7 +83,7 @@ def fine_tune_on(
     network: MSKNetwork, frame: Image, objects: Objects, config: OneShotConfig, steps: int, run: TrainingRun
 ) -> MSKNetwork:
     """Return a copy that is tuned on objects of the first frame, as one."""
-    view = View.cut(frame, merged(objects)[0].astype(np.uint8), Box.whole(frame), 2 * network.size)
+    view = first_view(frame, objects, network.size)
     return fine_tune(network, view, config, steps, run, lambda tuned: frame_objective(tuned, config.deformation))
 
 

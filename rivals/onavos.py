@@ -7,7 +7,6 @@ whose pixels are of 480 lines, and "choice" is ours (docs/rivals.md). The networ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -15,8 +14,8 @@ from pydantic import Field
 
 from harness.config import Config
 from vos import one_network
-from vos.config import AugmentationConfig, BatchNorm, OptimizerConfig, TrainingConfig
-from vos.one_network import CLIP_OPTIONS, OneNetworkConfig, OneNetworkMethod
+from vos.config import AugmentationConfig, BatchNorm, TrainingConfig
+from vos.one_network import OneNetworkConfig, OneNetworkMethod, unread_by_foreground
 from vos.stage_runs import run_training
 
 if TYPE_CHECKING:
@@ -135,11 +134,6 @@ class OnAVOSConfig(OneNetworkConfig):
     inference: AdaptationConfig = AdaptationConfig()
 
 
-def unread(training: OptimizerConfig) -> Iterable[str]:
-    """Return the names of a training's options that foreground segmentation of single frames does not read."""
-    return ("coarse", *CLIP_OPTIONS, *(() if training.augmentation.paste else ("foreground",)))
-
-
 def classes() -> tuple[type[OnAVOSNetwork], type[OnAVOSSegmenter]]:
     """Return the classes of the network and of its segmenter; they load torch."""
     from rivals.onavos_network import OnAVOSNetwork, OnAVOSSegmenter
@@ -153,7 +147,7 @@ METHOD = OneNetworkMethod(
     runs="rivals.onavos:run_",
     classes=classes,
     paper="OnAVOS, Voigtlaender and Leibe, BMVC 2017; without objectness network and CRF",
-    unread=unread,
+    unread=unread_by_foreground,
 )
 
 

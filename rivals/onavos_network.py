@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,10 +21,9 @@ from vos.config import BackboneName, OptimizerConfig
 from vos.geometry import Box, Image, View
 from vos.heads import LevelsHead
 from vos.losses import worst_share_cross_entropy
-from vos.one_shot import FrameObjective, fine_tune
+from vos.one_shot import FrameObjective, fine_tune, first_view
 from vos.optimization import Batch, TrainingRun, make_optimizer, set_mode
 from vos.samples import foreground_view, frames_tensor, known_tensor, masks_tensor, view_of
-from vos.segment import merged
 from vos.training import train
 from vos.video import Video
 
@@ -88,7 +86,7 @@ def fine_tune_on(
     network: OnAVOSNetwork, frame: Image, objects: Objects, config: OneShotConfig, steps: int, run: TrainingRun
 ) -> OnAVOSNetwork:
     """Return a copy that is tuned on objects of the first frame, as one."""
-    return fine_tune(network, _large(frame, merged(objects)[0], network.size), config, steps, run, frame_objective)
+    return fine_tune(network, first_view(frame, objects, network.size), config, steps, run, frame_objective)
 
 
 def examples(
@@ -132,7 +130,7 @@ class OnAVOSSegmenter:
         )
         self.optimizers = [make_optimizer(network, learning) for network in self.networks]
         side = self.networks[0].size
-        self.first = [_large(frame, mask, side) for mask in objects]
+        self.first = [first_view(frame, mask[None], side) for mask in objects]
         self.last = [Box.whole(frame).cut(mask.astype(np.uint8), side, labels=True) == 1 for mask in objects]
         self.frames = 0
 
@@ -190,8 +188,3 @@ class OnAVOSSegmenter:
             found = functional.interpolate(logits.float(), image.shape[:2], mode="bilinear", align_corners=False)[0, 0]
             total += torch.sigmoid(found.flip(1) if flip else found)
         return np.asarray((total / passes).cpu().numpy(), np.float32)
-
-
-def _large(frame: Image, mask: NDArray[np.bool_], side: int) -> View:
-    """Return the first frame and an object's mask, twice as large as the network's input, so that crops stay sharp."""
-    return View.cut(frame, mask.astype(np.uint8), Box.whole(frame), 2 * side)

@@ -16,7 +16,7 @@ from vos.backbone import Backbone
 from vos.config import AugmentationConfig, BackboneName
 from vos.geometry import Box, Image, View
 from vos.losses import balanced_cross_entropy
-from vos.one_shot import FrameObjective, fine_tune
+from vos.one_shot import FrameObjective, fine_tune, first_view
 from vos.optimization import Batch, Objective, TrainingRun
 from vos.samples import clip_sample, frames_tensor, known_tensor, masks_tensor, view_of
 from vos.segment import exclusive, merged
@@ -146,7 +146,7 @@ def fine_tune_on(
             ),
         )
 
-    view = View.cut(frame, mask[0].astype(np.uint8), Box.whole(frame), 2 * network.size)
+    view = first_view(frame, objects, network.size)
     return fine_tune(network, view, config, steps, run, objective)
 
 

@@ -6,7 +6,6 @@ is ours (docs/rivals.md). The network is in `rivals.osvos_network`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +13,8 @@ from pydantic import Field
 
 from harness.config import Config
 from vos import one_network
-from vos.config import AugmentationConfig, BatchNorm, OptimizerConfig, TrainingConfig
-from vos.one_network import CLIP_OPTIONS, OneNetworkConfig, OneNetworkMethod
+from vos.config import AugmentationConfig, BatchNorm, TrainingConfig
+from vos.one_network import OneNetworkConfig, OneNetworkMethod, unread_by_foreground
 from vos.stage_runs import run_training
 
 if TYPE_CHECKING:
@@ -102,11 +101,6 @@ class OSVOSConfig(OneNetworkConfig):
     inference: InferenceConfig = InferenceConfig()
 
 
-def unread(training: OptimizerConfig) -> Iterable[str]:
-    """Return the names of a training's options that foreground segmentation of single frames does not read."""
-    return ("coarse", *CLIP_OPTIONS, *(() if training.augmentation.paste else ("foreground",)))
-
-
 def classes() -> tuple[type[OSVOSNetwork], type[OSVOSSegmenter]]:
     """Return the classes of the network and of its segmenter; they load torch."""
     from rivals.osvos_network import OSVOSNetwork, OSVOSSegmenter
@@ -120,7 +114,7 @@ METHOD = OneNetworkMethod(
     runs="rivals.osvos:run_",
     classes=classes,
     paper="OSVOS, Caelles et al., CVPR 2017; without boundary snapping",
-    unread=unread,
+    unread=unread_by_foreground,
 )
 
 

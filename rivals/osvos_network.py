@@ -16,10 +16,9 @@ from vos.backbone import Backbone
 from vos.config import BackboneName, FineTuningConfig
 from vos.geometry import Box, Image, View
 from vos.losses import balanced_cross_entropy
-from vos.one_shot import FrameObjective, fine_tune
+from vos.one_shot import FrameObjective, fine_tune, first_view
 from vos.optimization import Batch, Objective, TrainingRun
 from vos.samples import foreground_view, frames_tensor, known_tensor, masks_tensor
-from vos.segment import merged
 from vos.training import Course, iterations, train
 from vos.video import Video
 
@@ -120,7 +119,7 @@ def fine_tune_on(
     network: OSVOSNetwork, frame: Image, objects: Objects, config: FineTuningConfig, steps: int, run: TrainingRun
 ) -> OSVOSNetwork:
     """Return a copy that is tuned on objects of the first frame, as one; side outputs are not learned any more."""
-    view = View.cut(frame, merged(objects)[0].astype(np.uint8), Box.whole(frame), 2 * network.size)
+    view = first_view(frame, objects, network.size)
     return fine_tune(network, view, config, steps, run, frame_objective)
 
 

@@ -108,6 +108,11 @@ class TimeConfig(TimingConfig, SegmentConfig):
     one_shot: OneShotConfig | None
 
 
+def unread_by_foreground(training: OptimizerConfig) -> Iterable[str]:
+    """Return the names of a training's options that segmenting the foreground of single frames does not read."""
+    return ("coarse", *CLIP_OPTIONS, *(() if training.augmentation.paste else ("foreground",)))
+
+
 def _unread(training: OptimizerConfig) -> Iterable[str]:  # noqa: ARG001  signature of OneNetworkMethod.unread
     return ()
 
@@ -125,7 +130,7 @@ class OneNetworkMethod:
     """Returns the network's class, whose arguments the options of `network` are, and its segmenter's class."""
 
     paper: str
-    """Where it was published, and what is different here."""
+    """Publication that the method is from, and what is different here."""
 
     together: bool = False
     """Whether one-shot fine-tuning makes one network for all objects of a video, instead of one for each."""

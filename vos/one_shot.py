@@ -9,13 +9,15 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from numpy.random import Generator
 from torch import Tensor, nn
 
 from vos.config import FineTuningConfig
-from vos.geometry import Image, View
+from vos.geometry import Box, Image, View
 from vos.optimization import Batch, Objective, TrainingRun, optimize
 from vos.samples import frames_tensor, view_of
+from vos.segment import merged
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -63,6 +65,11 @@ class FrameObjective:
             return self.loss([part[f"level{number}"] for number in range(len(features[0]))], part, known)
 
         return Objective(draw, loss)
+
+
+def first_view(frame: Image, objects: Bool[np.ndarray, "objects height width"], size: int) -> View:
+    """Return the first frame with objects as one, as `fine_tune` takes it for a network of that input size."""
+    return View.cut(frame, merged(objects)[0].astype(np.uint8), Box.whole(frame), 2 * size)
 
 
 def fine_tune(

@@ -23,10 +23,10 @@ class Training:
     """One training stage."""
 
     network: str
-    """What was trained, as the stage's label says."""
+    """Name of the trained network, from the stage's label."""
 
     data: str
-    """What it was trained on, as the label says."""
+    """Name of the training data, from the stage's label."""
 
     digest: str
     """Digest of that data."""

@@ -123,7 +123,7 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook, budgets: B
 def confounds(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellResult, ...], budgets: Budgets) -> str:
     """Return what differs between the two variants besides the claim's factor, as text; empty if nothing does.
 
-    Two methods differ in their options anyway, but should be trained alike; of submitted masks nobody knows."""
+    Two methods differ in their options anyway, but should be trained the same way; of submitted masks nobody knows."""
     if claim.method:
         if cells[0].submitted or others[0].submitted:
             return "unknown networks and training (submitted masks)"
