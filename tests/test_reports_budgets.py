@@ -44,7 +44,9 @@ def trained(
         needs[network] = before["before"]
     publish(store, "segment", f"{variant}-segment", "segment", needs=needs)
     score = publish(store, "score", f"{variant}-score", "score", needs={"a": f"{variant}-segment"})
-    made = with_scores(store / "scores", cell(variant, 0.5, method_label=variant), [0.1 * i for i in range(8)])
+    made = with_scores(
+        store / "scores", cell(variant, 0.5, method=variant, method_label=variant), [0.1 * i for i in range(8)]
+    )
     for file in Path(made.score_folder).iterdir():
         file.rename(score / file.name)
     return replace(made, score_folder=str(score))
@@ -96,6 +98,7 @@ def test_a_claim_about_two_methods_names_unequal_training(tmp_path: Path) -> Non
     assert "confounded by training samples (1,600 and 2,400)" in remarks["osvos-davis16"]
     assert "confounded" not in remarks["msk-davis16"]
     assert "confounded by unknown networks and training (submitted masks)" in remarks["rgmp-davis16"]
+    assert "Not trained like DIPNet: OSVOS (training samples (1,600 and 2,400))." in made["table1"].caption
     rows = as_csv(made["training-davis16-val"]).splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ["DIPNet", "OSVOS", '"MSK']
     assert "network: 200 on davis16-train + 100 on voc" in rows[2]
@@ -104,3 +107,12 @@ def test_a_claim_about_two_methods_names_unequal_training(tmp_path: Path) -> Non
 def test_a_cell_whose_stages_are_elsewhere_has_no_budget() -> None:
     assert not Budgets(Lineage()).of(cell("full", 0.5)).trainings
     assert json.dumps(dict(Budgets(Lineage()).of(cell("full", 0.5)).samples)) == "{}"
+
+
+def test_a_table_says_that_its_methods_were_trained_alike(tmp_path: Path) -> None:
+    cells = [trained(tmp_path, name, ALIKE) for name in ("full", "osvos", "msk")]
+    content = compose(
+        "s", tuple(cells), load_tables(), load_published(), load_claims(), read_scorebook(cells), Lineage()
+    )
+    caption = next(table.caption for table in content.steady if table.name == "table1")
+    assert "The methods that were trained here had the same backbone" in caption

@@ -11,6 +11,8 @@ from harness.results import CellResult
 from reports.figures.scores import omega_figure, omega_sweep
 from reports.formats import as_csv, markdown
 from reports.inputs import (
+    Budgets,
+    Lineage,
     ReportError,
     Scorebook,
     load_published,
@@ -29,11 +31,14 @@ from reports.tables.paper import build_tables
 from tests.report_cells import cell, with_named_scores, with_scores
 
 TABLES = load_tables()
+NO_BUDGETS = Budgets(Lineage())
 
 
 def table(name: str, *cells: CellResult) -> list[Table]:
     """Return all parts of one table."""
-    made = (one.table for one in build_tables(order_cells(cells, TABLES.variants), TABLES, load_published())[0])
+    made = (
+        one.table for one in build_tables(order_cells(cells, TABLES.variants), TABLES, load_published(), NO_BUDGETS)[0]
+    )
     return [table for table in made if table.name.split("-part")[0] == name]
 
 
@@ -92,7 +97,7 @@ def test_a_row_over_fewer_sequences_is_not_ranked() -> None:
 
 def test_every_table_includes_the_baseline() -> None:
     cells = order_cells([cell(variant, 0.5) for variant in (*TABLES.variants, "omega-0.50")], TABLES.variants)
-    made, _ = build_tables(cells, TABLES, load_published())
+    made, _ = build_tables(cells, TABLES, load_published(), NO_BUDGETS)
     names = {one.table.name for one in made}
     assert names >= {"table1", "table6", "table7", "omega", "text-concat", "text-crop"}
     assert all(one.table.lines[0].variant == "first-mask" for one in made)

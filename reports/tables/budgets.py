@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from reports.inputs import Budgets, Part, TableSet, describe
 from reports.tables.model import NOTHING, Line, Table, Value
 
@@ -44,3 +46,31 @@ def budgets_table(part: Part, benchmark: str, tables: TableSet, budgets: Budgets
         columns=("minutes",),
         lines=tuple(lines),
     )
+
+
+def trained_alike(
+    variants: Sequence[str], benchmarks: Iterable[str], part: Part, tables: TableSet, budgets: Budgets
+) -> str:
+    """Return a sentence on whether the methods of a table were trained alike, from the manifests of their stages.
+
+    Every variant is compared with the first one that was trained, on each benchmark. Empty if only one method was
+    trained, or if its stages are not on this machine."""
+    reference = ""
+    methods: set[str] = set()
+    found: dict[str, str] = {}
+    for benchmark in benchmarks:
+        cells = [part.select(benchmark, variant)[0] for variant in variants if part.select(benchmark, variant)]
+        trained = [(cell, budget) for cell in cells if (budget := budgets.of(cell)).trainings]
+        methods |= {cell.method for cell, _ in trained}
+        for cell, budget in trained[1:]:
+            if difference := trained[0][1].difference(budget):
+                found.setdefault(tables.label(cell.variant), difference)
+        reference = reference or (tables.label(trained[0][0].variant) if trained else "")
+    if len(methods) < 2:
+        return ""
+    if not found:
+        return (
+            "The methods that were trained here had the same backbone, initial weights, data, input size and number of "
+            "samples (for the largest network of each)."
+        )
+    return f"Not trained like {reference}: {'; '.join(f'{name} ({text})' for name, text in found.items())}."

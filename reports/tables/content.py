@@ -58,7 +58,7 @@ def compose(
     """Return the content of a study's report."""
     budgets = Budgets(lineage)
     parts = split(cells)
-    made, absent = build_tables(cells, tables, published)
+    made, absent = build_tables(cells, tables, published, budgets)
     paper: list[Table | None] = []
     for one in made:
         paper += [one.table, submitted_table(one, published), differences(one, scores)]

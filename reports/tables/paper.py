@@ -9,6 +9,7 @@ from harness.results import CellResult, normalized
 from harness.score import MEASURES
 from reports.inputs import (
     FROM_MASKS,
+    Budgets,
     Part,
     Published,
     Quoted,
@@ -20,6 +21,7 @@ from reports.inputs import (
     label_of,
     split,
 )
+from reports.tables.budgets import trained_alike
 from reports.tables.model import MEASURED, NOTHING, QUOTED, Line, Table, Value, rank
 from reports.tables.rows import own_rows, trained_rows
 from reports.tables.values import cell_value, expected_sequences, note_omitted, omitted
@@ -37,7 +39,7 @@ class PaperTable:
 
 
 def build_tables(
-    cells: Iterable[CellResult], tables: TableSet, published: Published
+    cells: Iterable[CellResult], tables: TableSet, published: Published, budgets: Budgets
 ) -> tuple[tuple[PaperTable, ...], Mapping[str, str]]:
     """Return the tables that the cells allow, one per part, and title → reason for the others.
 
@@ -49,12 +51,13 @@ def build_tables(
         parts = split(cells, spec.benchmarks)
         reason = _unmeasured(spec, parts)
         if reason and spec.always:
-            table = _table(spec, NO_PART, tables, published, reason)
+            table = _table(spec, NO_PART, tables, published, budgets, reason)
             made.append(PaperTable(spec=spec, part=NO_PART, table=table))
         elif reason:
             absent[spec.title] = reason
         else:
-            made += [PaperTable(spec=spec, part=part, table=_table(spec, part, tables, published)) for part in parts]
+            of_parts = [(part, _table(spec, part, tables, published, budgets)) for part in parts]
+            made += [PaperTable(spec=spec, part=part, table=table) for part, table in of_parts]
     return tuple(made), absent
 
 
@@ -85,7 +88,9 @@ def submitted_table(paper: PaperTable, published: Published) -> Table | None:
     )
 
 
-def _table(spec: TableSpec, part: Part, tables: TableSet, published: Published, reason: str = "") -> Table:
+def _table(
+    spec: TableSpec, part: Part, tables: TableSet, published: Published, budgets: Budgets, reason: str = ""
+) -> Table:
     """Return a table; `reason`: why nothing in it was measured."""
     published = published.comparable_with(part)
     lines = _lines(spec, part, tables, published)
@@ -96,7 +101,10 @@ def _table(spec: TableSpec, part: Part, tables: TableSet, published: Published, 
     else:
         variants = [line.variant for line in lines if line.variant]
         cells = [cell for variant in variants for name in spec.benchmarks for cell in part.select(name, variant)]
-        caption = f"{describe(part, masks=any(line.submitted for line in lines))} {coverage(cells)}"
+        ran = list(dict.fromkeys(cell.variant for cell in cells if cell.done and not cell.submitted))
+        alike = trained_alike(ran, spec.benchmarks, part, tables, budgets)
+        shown = describe(part, masks=any(line.submitted for line in lines))
+        caption = " ".join(filter(None, (alike, shown, coverage(cells))))
     return Table(
         name=f"{spec.name}{part.suffix}",
         title=spec.title if part.total == 1 else f"{spec.title} (part {part.number} of {part.total})",
