@@ -52,9 +52,9 @@ def objects(root: Path, name: str) -> Iterator[tuple[Sequence, np.ndarray]]:
             yield sequence, ids == value
 
 
-def test_the_splits_have_8_and_4_videos_and_72_stills(root: Path) -> None:
+def test_the_splits_have_enough_videos_for_a_verdict(root: Path) -> None:
     lengths = [len(load_training(name, root)) for name in ("davis16-train", "davis17-train", "voc")]
-    assert [*lengths, len(val(root, "davis16-val")), len(val(root, "davis17-val"))] == [8, 8, 72, 4, 4]
+    assert [*lengths, len(val(root, "davis16-val")), len(val(root, "davis17-val"))] == [16, 12, 72, 16, 6]
 
 
 def test_the_miniature_passes_the_checks(root: Path) -> None:
@@ -102,7 +102,7 @@ def test_the_copied_first_mask_scores_low(root: Path, name: str) -> None:
         assert overlap.mean() < 0.4, sequence.name
 
 
-@pytest.mark.parametrize(("name", "share"), [("davis16-val", 0.06), ("davis17-val", 0.04)])
+@pytest.mark.parametrize(("name", "share"), [("davis16-val", 0.04), ("davis17-val", 0.03)])
 def test_objects_are_neither_tiny_nor_huge_in_the_first_frame(root: Path, name: str, share: float) -> None:
     assert all(share < seen[0].mean() < 0.2 for _, seen in objects(root, name))
 

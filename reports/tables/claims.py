@@ -27,6 +27,9 @@ NOT_MEASURED = "not measured"
 
 VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
 
+ANYTHING = "*"
+"""Factor of a claim whose two variants may differ in all options."""
+
 NO_FACTORS = {"analyses"}
 """Options that add a figure and change no number."""
 
@@ -131,7 +134,7 @@ def confounds(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellRes
     found = [
         f"option {key}"
         for key in differing_options(cells[0], others[0])
-        if not any(key == factor or key.startswith(f"{factor}.") for factor in claim.factor)
+        if not any(factor in {key, ANYTHING} or key.startswith(f"{factor}.") for factor in claim.factor)
     ]
     if cells[0].omitted != others[0].omitted:
         found.append("skipped training stages")

@@ -21,8 +21,11 @@ from harness.files import locked
 SEED = 0
 """Seed of the embedded data that studies use."""
 
+EDITION = 1
+"""Number of that data: raised when it changes, so that a home of an older one gets the new one beside it."""
+
 STILLS = 72
-STILL_SIZES = ((160, 96), (144, 112), (120, 120))
+STILL_SIZES = ((128, 80), (120, 96), (104, 104))
 
 
 def write_miniature(out: Path, seed: int) -> Path:
@@ -38,7 +41,7 @@ def embedded_data(home: Path, notify: Callable[[str], None]) -> Path:
     """Return the folder of the embedded data of a home, rendered on first use; `notify` gets a line about it.
 
     Raises StoreError if it cannot be written, or the folder holds something else."""
-    folder = home / "data" / f"embedded-{SEED}"
+    folder = home / "data" / f"embedded-{EDITION}"
     try:
         with locked(folder):
             if data_kind(folder) != "embedded":

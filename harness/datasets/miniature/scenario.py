@@ -25,7 +25,7 @@ class Scenario:
     objects: tuple[str, ...]
     """Kind of each object, ids from 1."""
 
-    share: tuple[float, float] = (0.09, 0.17)
+    share: tuple[float, float] = (0.06, 0.12)
     """Range of the share of the frame that an object covers at the start."""
 
     drift: float = 0.35
@@ -49,8 +49,8 @@ class Scenario:
     growth: float = 1.25
     """Largest factor by which the radius grows or shrinks over the video."""
 
-    width: int = 160
-    height: int = 96
+    width: int = 128
+    height: int = 80
     frames: int = 22
 
 
@@ -70,7 +70,7 @@ def _draw_still(width: int, height: int, random: Random) -> Scene:
     number = random.choice((1, 1, 2, 2, 3, 4))
     scenario = Scenario(
         objects=tuple(random.choice(KINDS) for _ in range(number)),
-        share=(0.05, 0.22 if number < 3 else 0.12),
+        share=(0.04, 0.16 if number < 3 else 0.1),
         poles=int(random.random() < 0.25),
         lookalikes=int(random.random() < 0.2),
         width=width,
@@ -81,7 +81,7 @@ def _draw_still(width: int, height: int, random: Random) -> Scene:
 
 
 def _draw(scenario: Scenario, random: Random) -> Scene:
-    pan = (random.choice((-1, 1)) * random.uniform(8, 40), random.uniform(-10, 10))
+    pan = (random.choice((-1, 1)) * random.uniform(6, 32), random.uniform(-8, 8))
     annotated: list[SceneObject] = []
     for object_id, kind in enumerate(scenario.objects, start=1):
         surface = make_surface(random, (0.5, 0.95), 0.75, scenario.drift)
@@ -90,7 +90,7 @@ def _draw(scenario: Scenario, random: Random) -> Scene:
         annotated.append(_moving(kind, surface, scenario, random, object_id))
     first = annotated[0]
     ground = (_ground_surface(first.surface, random), _ground_surface(first.surface, random))
-    patches, patch_size = random.randrange(1 << 30), random.uniform(26, 44)
+    patches, patch_size = random.randrange(1 << 30), random.uniform(21, 35)
     distractors = []
     for _ in range(scenario.lookalikes):
         kind, surface = random.choice(KINDS[:3]), make_lookalike(first.surface, random)
@@ -171,7 +171,7 @@ def _clutter(pan: Point, scenario: Scenario, random: Random) -> SceneObject:
         shape=replace(make_shape(random.choice(KINDS), random), swing=0.0),
         surface=make_surface(random, (0.3, 0.8), 0.6, 0.0),
         path=((x, y), (x - pan[0], y - pan[1])),
-        radius=random.uniform(4, 9),
+        radius=random.uniform(3, 7),
         angle=random.uniform(0, math.tau),
     )
 
@@ -179,7 +179,7 @@ def _clutter(pan: Point, scenario: Scenario, random: Random) -> SceneObject:
 def _pole(pan: Point, scenario: Scenario, random: Random) -> SceneObject:
     """Return a standing occluder; the camera's pan moves it across the video."""
     x, y = random.uniform(0.3, 0.7) * scenario.width, scenario.height / 2
-    radius = random.uniform(5.5, 8)
+    radius = random.uniform(4.5, 6.5)
     return SceneObject(
         shape=Shape(kind="box", aspect=1.2 * scenario.height / radius, exponent=9.0),
         surface=make_surface(random, (0.2, 0.6), 0.5, 0.0),
