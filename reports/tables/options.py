@@ -5,8 +5,17 @@ the difference shows the effect of the option."""
 
 from __future__ import annotations
 
-from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, main_measure, unpaired
-from reports.tables.claims import differing_options, flat
+from reports.inputs import (
+    Part,
+    Scorebook,
+    TableSet,
+    describe,
+    differing_options,
+    flat,
+    headline_measures,
+    main_measure,
+    unpaired,
+)
 from reports.tables.intervals import PAIRED
 from reports.tables.model import NOTHING, Line, Table
 from reports.tables.values import DIFFERENCE, cell_value, difference_values, expected_sequences, omitted
