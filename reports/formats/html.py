@@ -62,12 +62,12 @@ def html_page(content: Content, pictures: Pictures, folder: Path) -> str:
         out += [f'<section id="{section.name}"><h2>{section.title}</h2>']
         out += [*_intro(section, content), *map(table_html, section.tables), "</section>"]
     out += _list("Omitted tables", content.absent)
-    out += ['<section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in pictures.figures)]
+    out += ['<section id="figures"><h2>Figures</h2>', *_figures(pictures.figures, pictures, folder)]
     out += _list("Omitted figures", pictures.missing_figures)
     out += ['</section><section id="sheets"><h2>Contact sheets</h2>', *_sheets(pictures, folder)]
     out += _list("Not drawn", {**pictures.missing_sheets, **pictures.missing_videos})
     out += ['</section><section id="speed"><h2>Speed</h2>', *map(table_html, content.seconds)]
-    out += [_figure(figure, folder) for figure in pictures.speed_figures if figure is not pictures.lead]
+    out += _figures(pictures.speed_figures, pictures, folder)
     out += ['</section><section id="columns"><h2>Columns</h2>', *glossary((*content.steady, *content.seconds))]
     out += [f"</section></main><script>{SCRIPT}</script></body></html>"]
     return "\n".join(out) + "\n"
@@ -139,6 +139,12 @@ def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, lim
 def _list(title: str, entries: Mapping[str, str]) -> list[str]:
     lines = [f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in entries.items()]
     return [f"<h3>{title}</h3><ul>", *lines, "</ul>"] if lines else []
+
+
+def _figures(figures: Iterable[Figure], pictures: Pictures, folder: Path) -> list[str]:
+    """Return the figures, with a link in place of the one that is at the top of the page."""
+    top = '<p class="within"><a href="#top">{}</a> is at the top of the page.</p>'
+    return [top.format(escape(one.title)) if one is pictures.lead else _figure(one, folder) for one in figures]
 
 
 def _figure(figure: Figure, folder: Path) -> str:

@@ -14,6 +14,9 @@ def table_html(table: Table) -> str:
     titles = "".join(_head(title, table, "") for title in table.text_columns)
     titles += "".join(_head(title, table, ' class="number"') for title in table.columns)
     out = [f'<p class="caption">{caption(table.caption)}</p>']
+    if table.method:
+        out.append('<details class="method"><summary>How this is computed</summary>')
+        out.append(f"<p>{escape(table.method)}</p></details>")
     out += [f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>']
     out += [_line(line, table) for line in table.lines]
     out += ["</tbody></table></div>"]

@@ -5,13 +5,16 @@ const text = (cell) => [...cell.childNodes].filter((node) => node.nodeName !== "
 
 // A number as printed (".858", "<.001", "1,234", "28/30"), or null.
 const number = (shown) => {
-  const found = /^<?(-?[\d,]*\.?\d+)/.exec(shown);
+  const found = /^<?(-?[\d,]*\.?\d+)(\/\d+)?$/.exec(shown);
   return found ? Number(found[1].replaceAll(",", "")) : null;
 };
 
+// Numbers come before other texts.
 const compare = (a, b) => {
   const [x, y] = [number(a), number(b)];
-  return x !== null && y !== null ? x - y : a.localeCompare(b, "en", {numeric: true});
+  if (x !== null && y !== null) return x - y;
+  if (x !== null || y !== null) return x !== null ? -1 : 1;
+  return a.localeCompare(b, "en", {numeric: true});
 };
 
 // Rows without a value stay at the end, whatever the direction.
@@ -59,5 +62,7 @@ const watcher = new IntersectionObserver((entries) => {
   for (const entry of entries) entry.isIntersecting ? seen.add(entry.target.id) : seen.delete(entry.target.id);
   const here = [...links.keys()].find((id) => seen.has(id));
   links.forEach((link, id) => link.classList.toggle("here", id === here));
+  const link = links.get(here);
+  if (link) link.parentElement.scrollTo({left: link.offsetLeft - 16});
 }, {rootMargin: "-10% 0px -60% 0px"});
 document.querySelectorAll("header[id], section[id]").forEach((part) => watcher.observe(part));

@@ -95,7 +95,8 @@ def changes_table(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
         name=f"changes-{benchmark}{part.suffix}",
         title=f"One change at a time: {part.title(benchmark)}",
         caption=f"Each variant minus the one from which it differs in a single option, in {main_measure().title}. "
-        f"{PAIRED} {NEEDED} {describe(part, benchmark, masks=False)}",
+        f"{describe(part, benchmark, masks=False)}",
+        method=f"{PAIRED} {NEEDED}",
         facts=("compared with", "differs in", "sequences", "seeds"),
         columns=(*DIFFERENCE, "sequences needed"),
         lines=tuple(lines),
@@ -112,7 +113,7 @@ def _judged(made: Sequence[Change]) -> tuple[Change, ...]:
 def _pairs(part: Part, benchmark: str, baseline: str) -> Iterator[tuple[str, str, tuple[str, object]]]:
     """Yield variant, the variant it differs from in one option, and that option with its value; nearest first."""
     cells = {cell.variant: cell for cell in reversed(part.select(benchmark)) if cell.done and not cell.submitted}
-    rest = [name for name in part.variants_on(benchmark) if name in cells]
+    rest = [name for name in part.variants_on(benchmark) if name in cells and name != baseline]
     queue = [main_variant(part, benchmark, baseline)]
     while queue and queue[0] in rest:
         rest.remove(queue[0])

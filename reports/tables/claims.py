@@ -175,17 +175,17 @@ def claims_tables(
         [one for one in verdicts if one.verdict in kinds]
         for kinds in ((REPRODUCED, CONTRADICTED), (INCONCLUSIVE,), (NOT_MEASURED,))
     )
-    counts = summary(verdicts)
-    how = (
-        "Numbers are differences in the claim's measure; the paper's are in italics. "
+    numbers = "Numbers are differences in the claim's measure; the paper's are in italics."
+    method = (
         f"{METHOD} p: of the claim alone, below .05 if the interval excludes 0 (for a claim of similarity: "
         f"±{format_number(margin)}); p (Holm): corrected for all claims that this report judges. Reproduced or "
-        f"contradicted: p (Holm) is below .05. {describe(part)}"
+        "contradicted: p (Holm) is below .05."
     )
     top = Table(
         name=f"claims{part.suffix}",
         title="The paper's claims",
-        caption=f"{counts} {how}",
+        caption=f"{summary(verdicts)} {numbers} {describe(part)}",
+        method=method,
         facts=("verdict", *FACTS),
         columns=NUMBERS,
         lines=tuple(_line(verdict) for verdict in decided),
@@ -194,7 +194,8 @@ def claims_tables(
     middle = Table(
         name=f"claims-undecided{part.suffix}",
         title="Claims of the paper that are not decided",
-        caption=f"{how if not decided else ''} {NEEDED} {describe(part) if decided else ''}".strip(),
+        caption=f"{numbers} {describe(part)}",
+        method=f"{method} {NEEDED}",
         facts=("verdict", *FACTS),
         columns=(*NUMBERS, "sequences needed"),
         lines=tuple(_line(verdict) for verdict in open_),
@@ -230,7 +231,7 @@ def _line(verdict: Verdict) -> Line:
     found = verdict.interval
     if found is None:
         return Line(label=claim.text, variant=claim.name, facts=(*facts, verdict.why), values=(paper,))
-    values = (paper, *interval_values(found), p_value(verdict.p), p_value(verdict.corrected))
+    values: tuple[Value, ...] = (paper, *interval_values(found), p_value(verdict.p), p_value(verdict.corrected))
     if verdict.verdict == INCONCLUSIVE:
         values = (*values, needed_value(verdict.needed))
     texts = (verdict.verdict, *facts, str(found.sequences), str(found.seeds), remark)

@@ -81,7 +81,10 @@ class Table:
     name: str
     title: str
     caption: str
-    """Scale, data kind, protocol and coverage, among others."""
+    """What the table shows, scale, data kind, protocol and coverage, among others."""
+
+    method: str = ""
+    """How its intervals and tests are computed, as sentences; empty without any."""
 
     facts: tuple[str, ...]
     """Titles of the text columns."""

@@ -45,7 +45,8 @@ def options_table(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
         name=f"beyond-{benchmark}{part.suffix}",
         title=f"Options beyond the paper: {part.title(benchmark)}",
         caption="These variants are not in the paper, and no claim of the paper rests on them. Difference: in "
-        f"{main.title}, from the paper's variant with the closest options. {PAIRED} {describe(part, benchmark)}",
+        f"{main.title}, from the paper's variant with the closest options. {describe(part, benchmark)}",
+        method=PAIRED,
         facts=("compared with", "differs in"),
         columns=(*(measure.heading for measure in shown), *DIFFERENCE),
         lines=tuple(lines),

@@ -68,7 +68,7 @@ def summarize(
         part=part,
         benchmark=benchmark,
         coverage=coverage(part.cells),
-        limits=f"{limits(part)}{others if len(parts) > 1 else ''}",
+        limits=f"{limits(part, masks=False)}{others if len(parts) > 1 else ''}",
         sentences={
             "Best": best_sentence(part, benchmark, tables, scores),
             "Changes": changes_sentence(part, benchmark, changes),
@@ -85,16 +85,17 @@ def best_sentence(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
         skipped = f" {incomplete} without a complete result {'is' if incomplete == 1 else 'are'} not compared."
     if not means:
         return f"No variant has a complete result on {where}."
-    (best, top), *rest = ((_named(name, part, tables), format_number(value)) for name, value in means)
-    if not rest:
+    shown = [(_named(name, part, tables), format_number(value)) for name, value in means]
+    best, top = shown[0]
+    if len(means) == 1:
         return f"{best} is the only variant with a complete result on {where}: {title} {top}.{skipped}"
-    names = [name for name, _ in means]
-    found = scores.mean(part.select(benchmark, names[0]), main_measure().name)
-    second, value = rest[0]
-    highest = f"{best} scores highest" if top != value else f"{best} and {second} score highest"
-    text = f"Of {len(means)} variants on {where}, {highest}: {title} {top}{_ends(found)}"
-    text += f"; next {second}, {value}." if top != value else "."
-    return f"{text} {_apart(names, part, benchmark, scores)}{skipped}{_elsewhere(part, benchmark)}"
+    same = [name for name, value in shown if value == top]
+    ends = _ends(scores.mean(part.select(benchmark, means[0][0]), main_measure().name))
+    text = f"Of {len(means)} variants on {where}, {_some(same, ', ')} score{'s' if len(same) == 1 else ''} highest: "
+    text += f"{title} {top}{f', 95 % interval{ends}' if ends else ''}"
+    text += f"; next {shown[1][0]}, {shown[1][1]}. " if len(same) == 1 else ". "
+    apart = _apart([name for name, _ in means], part, benchmark, scores)
+    return f"{text}{apart}{skipped}{_elsewhere(part, benchmark)}"
 
 
 def ranked(part: Part, benchmark: str) -> tuple[list[tuple[str, float]], int]:
@@ -105,7 +106,7 @@ def ranked(part: Part, benchmark: str) -> tuple[list[tuple[str, float]], int]:
     names = [name for name in part.variants_on(benchmark) if not part.scale or name not in part.submitted]
     values = {name: cell_value(part.select(benchmark, name), measure.name, expected) for name in names}
     means = [(name, one.number) for name, one in values.items() if one.comparable and one.number is not None]
-    means.sort(key=lambda one: one[1], reverse=measure.higher_is_better)
+    means.sort(key=lambda one: round(one[1], 9), reverse=measure.higher_is_better)
     return means, len(names) - len(means)
 
 
@@ -116,15 +117,13 @@ def changes_sentence(part: Part, benchmark: str, changes: Changes) -> str:
     title = main_measure().title
     text = ""
     if decided:
-        text = f"One option at a time changes {title} by {_some(decided)}. "
+        text = f"Changing one option moves {title}: {_some(decided)}. "
     if others and any(one.found.low is not None for one in changes.single):
-        text += f"{'Not decided' if decided else f'No single change of {title} is decided'}: {_some(others)}. "
+        text += "Not decided: " if decided else f"No effect of a single option on {title} is decided: "
+        text += f"{_some(others)}. "
     elif others:
         count = max(one.found.sequences for one in changes.single)
-        text += (
-            f"Observed differences in {title}, one option at a time, which {_videos(count)} cannot decide: "
-            f"{_some(others)}. "
-        )
+        text += f"Changing one option moves {title} on {_videos(count)}, too few to decide: {_some(others)}. "
     means = dict(ranked(part, benchmark)[0])
     for option, variants in changes.ranges.items():
         known = sorted((means[name], name) for name in variants if name in means)
@@ -140,16 +139,16 @@ def undecided_sentence(verdicts: Iterable[Verdict], changes: Iterable[Change]) -
     If no claim was measured, it is about the single changes."""
     verdicts, changes = [one for one in verdicts if one.verdict != NOT_MEASURED], list(changes)
     if verdicts:
-        what, count = "claims of the paper that were measured", len(verdicts)
+        one_of, what, count = "claim of the paper measured here", "claims of the paper measured here", len(verdicts)
         rest = [
             Undecided(text=f"“{one.claim.text}”", found=one.interval, needed=one.needed)
             for one in verdicts
             if one.undecided and one.interval
         ]
     else:
-        what, count = "single changes", len(changes)
+        one_of, what, count = "change of one option", "changes of one option", len(changes)
         rest = [
-            Undecided(text=f"{one.variant} against {one.base}", found=one.found, needed=one.needed)
+            Undecided(text=f"{one.base} → {one.variant}", found=one.found, needed=one.needed)
             for one in changes
             if not one.decided
         ]
@@ -158,11 +157,11 @@ def undecided_sentence(verdicts: Iterable[Verdict], changes: Iterable[Change]) -
         return "The study measures none of the paper's claims, and no two variants differ in a single option."
     left = len(rest) + len(partial)
     if left == count:
-        text = f"None of {count} {what} is decided." if count > 1 else f"The only one of the {what} is not decided."
+        text = f"None of {count} {what} is decided." if count > 1 else f"The only {one_of} is not decided."
     elif left:
         text = f"{left} of {count} {what} {'is' if left == 1 else 'are'} not decided."
     else:
-        return f"All {count} {what} are decided." if count > 1 else f"The only one of the {what} is decided."
+        return f"Each of {count} {what} is decided." if count > 1 else f"The only {one_of} is decided."
     if partial:
         text += f" {len(partial)} would need the whole benchmark ({partial[0].extent} here)."
     return f"{text}{_needs(rest)}"
@@ -214,12 +213,12 @@ def _apart(names: Sequence[str], part: Part, benchmark: str, scores: Scorebook) 
     corrected = holm([one.p if one else None for one in found])
     close = [name for name, p in zip(others, corrected, strict=True) if p is None or p >= ALPHA]
     if not close:
-        return "It differs from all others (p < .05, Holm-corrected)."
+        return f"{best} differs from all others (p < .05, Holm-corrected)."
     if len(close) == len(others):
-        return "It cannot be told apart from any of the others (p < .05 needed, Holm-corrected)."
+        return f"{best} cannot be told apart from any of the others (p < .05 needed, Holm-corrected)."
     return (
-        f"It differs from {len(others) - len(close)} of the {len(others)} others (p < .05, Holm-corrected), but cannot "
-        f"be told apart from {_some(close, ', ')}."
+        f"{best} differs from {len(others) - len(close)} of the {len(others)} others (p < .05, Holm-corrected), but "
+        f"cannot be told apart from {_some(close, ', ')}."
     )
 
 
@@ -229,23 +228,27 @@ def _elsewhere(part: Part, benchmark: str) -> str:
     for other in part.benchmarks:
         if other != benchmark and (means := ranked(part, other)[0]):
             highest.setdefault(means[0][0], []).append(part.title(other))
-    texts = [f"{name} on {_listed(titles)}" for name, titles in highest.items()]
-    return f" Highest elsewhere: {'; '.join(texts)}." if texts else ""
+    return "".join(f" {name} is highest on {'; '.join(titles)}." for name, titles in highest.items())
 
 
 def _change(one: Change) -> str:
-    return f"{one.variant} ({one.option} = {one.value}) {_signed(one.found)}{_ends(one.found)} against {one.base}"
+    return f"{one.base} → {one.variant} ({one.option} = {one.value}) by {_signed(one.found)}{_ends(one.found)}"
 
 
 def _signed(found: Interval) -> str:
-    return f"{'+' if found.estimate > 0 else ''}{format_number(found.estimate)}"
+    return f"{'+' if found.estimate > 0 else ''}{_number(found.estimate)}"
 
 
 def _ends(found: Interval | None) -> str:
     """Return the 95 % interval in brackets; empty without one."""
     if found is None or found.low is None or found.high is None:
         return ""
-    return f" [{format_number(found.low)}, {format_number(found.high)}]"
+    return f" [{_number(found.low)}, {_number(found.high)}]"
+
+
+def _number(value: float) -> str:
+    """Return a number with a minus sign, after which no line breaks."""
+    return format_number(value).replace("-", "−")
 
 
 def _named(variant: str, part: Part, tables: TableSet) -> str:
