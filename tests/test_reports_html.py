@@ -76,7 +76,7 @@ def test_the_first_screen_has_question_answers_and_figure(page: str) -> None:
 def test_decided_claims_come_first_and_the_others_are_folded(page: str) -> None:
     claims = page[page.index('<section id="claims">') :]
     claims = claims[: claims.index("</section>")]
-    decided, folded = claims.split('<details id="claims-undecided">')
+    decided, folded = claims.split('<details id="table-claims-undecided">')
     assert decided.count('<td class="fact"><span class="verdict reproduced">') == 4
     assert "inconclusive</span></td>" not in decided
     assert folded.count("inconclusive</span></td>") == 15

@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from reports.figures import Figure
-from reports.formats.html_tables import caption, glossary, table_html, verdict
+from reports.formats.html_tables import anchor, caption, glossary, table_html, verdict
 from reports.formats.pictures import Pictures
 from reports.inputs import coverage
 from reports.tables import VERDICTS, Content, Section
@@ -113,7 +113,7 @@ def _intro(section: Section, content: Content) -> list[str]:
         if not any(content.counts.get(name) for name in VERDICTS[:2]):
             out.append("<p>No claim is decided by this study's data.</p>")
         return out
-    links = (f'<a href="#{escape(table.name)}">{escape(table.title)}</a>' for table in section.tables)
+    links = (f'<a href="#{anchor(table)}">{escape(table.title)}</a>' for table in section.tables)
     return [f'<p class="within">{" · ".join(links)}</p>'] if len(section.tables) > 2 else []
 
 

@@ -24,10 +24,15 @@ def table_html(table: Table) -> str:
         listed = "<br>".join(f"<sup>{number}</sup> {escape(note)}" for note, number in table.notes.items())
         out.append(f'<p class="notes">{listed}</p>')
     content = "\n".join(out)
-    name, title = escape(table.name), escape(table.title)
+    name, title = anchor(table), escape(table.title)
     if table.folded:
         return f'<details id="{name}"><summary>{title} ({len(table.lines)})</summary>\n{content}\n</details>'
     return f'<h3 id="{name}">{title}</h3>\n{content}'
+
+
+def anchor(table: Table) -> str:
+    """Return the id of a table in the page; sections have some of the tables' names."""
+    return f"table-{escape(table.name)}"
 
 
 def glossary(tables: Iterable[Table]) -> list[str]:

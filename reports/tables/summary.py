@@ -228,7 +228,7 @@ def _elsewhere(part: Part, benchmark: str) -> str:
     for other in part.benchmarks:
         if other != benchmark and (means := ranked(part, other)[0]):
             highest.setdefault(means[0][0], []).append(part.title(other))
-    return "".join(f" {name} is highest on {'; '.join(titles)}." for name, titles in highest.items())
+    return "".join(f" Highest on {'; '.join(titles)}: {name}." for name, titles in highest.items())
 
 
 def _change(one: Change) -> str:
