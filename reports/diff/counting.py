@@ -54,24 +54,23 @@ def counting(a: CellResult, b: CellResult, lineage: Lineage) -> Iterator[Finding
         whole = "the whole benchmark"
         text = f"{a.extent or whole} → {b.extent or whole}"
         yield Finding(topic="videos", text=text, first=a.extent, second=b.extent)
-    yield from _contents(a, b, lineage)
-    yield from _sequences(a, b)
-    yield from _rules(a, b)
-
-
-def _contents(a: CellResult, b: CellResult, lineage: Lineage) -> Iterator[Finding]:
-    """Yield the videos that both have and that hold other frames or another truth."""
     stages = lineage.score(a), lineage.score(b)
-    if stages[0] is None or stages[1] is None or a.benchmark != b.benchmark:
-        return
-    ours, theirs = (stage.identity.data for stage in stages if stage)
-    differing = sorted(name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name])
-    if not differing:
-        return
-    what = "frames (JPEG files)" if a.protocol and a.protocol == b.protocol else "frames or masks"
-    text = f"other {what} in {len(differing)} of {counted(len(ours.keys() & theirs.keys()), 'common video')}: "
-    digests = [{name: side[name] for name in differing} for side in (ours, theirs)]
-    yield Finding(topic="data", text=text + listed(differing), first=digests[0], second=digests[1])
+    ours, theirs = (stage.identity.data if stage else {} for stage in stages)
+    if a.benchmark == b.benchmark:
+        yield from _contents(ours, theirs, same_truth=a.protocol == b.protocol)
+    yield from _sequences(a, b)
+    yield from _rules(a, b, ours, theirs)
+
+
+def _contents(ours: Mapping[str, str], theirs: Mapping[str, str], *, same_truth: bool) -> Iterator[Finding]:
+    """Yield the videos that both have and that hold other frames or another truth. Mappings: video → digest."""
+    common = ours.keys() & theirs.keys()
+    differing = sorted(name for name in common if ours[name] != theirs[name])
+    if differing:
+        what = "frames (the truth is the same)" if same_truth else "frames or truth"
+        text = f"other {what} in {len(differing)} of {counted(len(common), 'common video')}: {listed(differing)}"
+        digests = [{name: side[name] for name in differing} for side in (ours, theirs)]
+        yield Finding(topic="data", text=text, first=digests[0], second=digests[1])
 
 
 def _sequences(a: CellResult, b: CellResult) -> Iterator[Finding]:
@@ -109,8 +108,10 @@ def _table(cell: CellResult) -> Mapping[str, tuple[int, int]]:
     return {name: (int(objects), int(frames or 0)) for name, objects, frames in rows if objects}
 
 
-def _rules(a: CellResult, b: CellResult) -> Iterator[Finding]:
-    """Yield what differs in the rules and in the truth."""
+def _rules(
+    a: CellResult, b: CellResult, ours: Mapping[str, str], theirs: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield what differs in the rules and in the truth. Mappings: video → digest of its frames and truth."""
     if a.benchmark != b.benchmark:
         text = f"{a.benchmark_title} → {b.benchmark_title}"
         yield Finding(topic="protocol", text=text, first=a.benchmark, second=b.benchmark)
@@ -118,7 +119,12 @@ def _rules(a: CellResult, b: CellResult) -> Iterator[Finding]:
         if a.benchmark in protocols and b.benchmark in protocols:
             yield from _protocols(protocols[a.benchmark], protocols[b.benchmark])
     elif a.protocol != b.protocol and a.protocol and b.protocol:
-        text = f"rules or truth differ: fingerprint {a.protocol[:8]} → {b.protocol[:8]}"
+        why = "rules or truth differ"
+        if ours and ours == theirs:
+            why = "rules differ (tolerance or averaging); the truth is the same"
+        elif (common := ours.keys() & theirs.keys()) and all(ours[name] == theirs[name] for name in common):
+            why = "differs by the videos; those in common have the same truth and scored frames"
+        text = f"{why} (fingerprint {a.protocol[:8]} → {b.protocol[:8]})"
         yield Finding(topic="protocol", text=text, first=a.protocol, second=b.protocol)
 
 

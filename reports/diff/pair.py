@@ -17,6 +17,10 @@ from reports.inputs import Lineage, Scorebook, pairs_of, unpaired
 from reports.statistics import Interval
 
 
+_INTERVAL = ("estimate", "low", "high", "p", "sequences", "seeds")
+"""Fields of an interval in JSON."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Number:
     """One side of a comparison."""
@@ -61,8 +65,8 @@ class Pair:
 
     @property
     def incomparable(self) -> str:
-        """Why a difference means nothing; empty if it does not."""
-        kinds = next((one for one in self.differs if one.topic == "data" and one.second == "real"), None)
+        """Why the difference of the two values means nothing; empty if it means something."""
+        kinds = any(one.topic == "data" and isinstance(one.first, str) for one in self.differs)
         return "not comparable: other data" if kinds else ""
 
     @property
@@ -76,7 +80,9 @@ class Pair:
         sides = {
             side: {
                 "name": one.name, "benchmark": one.benchmark, "facts": list(one.facts), "value": one.value,
-                "why": one.why, "seconds_per_frame": one.seconds, "interval": interval_of(one.interval),
+                "why": one.why, "seconds_per_frame": one.seconds,
+                "low": one.interval.low if one.interval else None,
+                "high": one.interval.high if one.interval else None,
             }
             for side, one in (("first", self.first), ("second", self.second))
         }  # fmt: skip
@@ -85,7 +91,7 @@ class Pair:
         return {
             **sides,
             "difference": self.difference,
-            "paired": interval_of(found.interval) if found else None,
+            "paired": {name: getattr(found.interval, name) for name in _INTERVAL} if found else None,
             "counted_alike": None if self.alike is None else vars(self.alike),
             "differs": [vars(one) for one in self.differs],
             "unknown": [vars(one) for one in self.unknown],
@@ -99,14 +105,6 @@ class Pair:
             ],
             "notes": list(self.notes),
         }  # fmt: skip
-
-
-def interval_of(found: Interval | None) -> Mapping[str, Any] | None:
-    """Return an interval as JSON."""
-    if found is None:
-        return None
-    names = ("estimate", "low", "high", "p", "sequences", "seeds")
-    return {name: getattr(found, name) for name in names}
 
 
 @dataclass(kw_only=True)
@@ -159,9 +157,9 @@ def number_of(results: Results, measure: Measure, scores: Scorebook) -> Number:
 
 
 def _seeds(one: Results, other: Results) -> Iterator[Finding]:
-    if one.first.submitted or other.first.submitted or one.seeds == other.seeds:
+    if not (one.done and other.done) or one.first.submitted or other.first.submitted or one.seeds == other.seeds:
         return
-    first, second = (", ".join(map(str, side.seeds)) or "none" for side in (one, other))
+    first, second = (", ".join(map(str, side.seeds)) for side in (one, other))
     yield Finding(topic="seeds", text=f"{first} → {second}", first=list(one.seeds), second=list(other.seeds))
 
 

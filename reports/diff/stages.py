@@ -18,6 +18,9 @@ FROM_STAGES: tuple[Topic, ...] = ("options", "training", "code", "libraries", "h
 """Topics of which only the stages say something."""
 
 
+_RESULTS = (".pt", ".pth", ".png")
+"""Endings of files that must be equal if a computation is repeated exactly: networks and masks."""
+
 _VIDEOS = {"video", "videos"}
 """Roles of data of which other topics tell: videos of the benchmark and of a training."""
 
@@ -51,6 +54,8 @@ def pair_stages(first: Manifest, second: Manifest, lineage: Lineage) -> Stages:
         seen.add((one.key, other.key))
         found.pairs.append((one, other))
         ours, theirs = lineage.needs(one), lineage.needs(other)
+        if one.name == "score" and not ours.keys() & theirs.keys():  # no video in common: any two show what differs
+            ours, theirs = ({"a video": next(iter(side.values()), None)} for side in (ours, theirs))
         for role in sorted(ours.keys() | theirs.keys()):
             a, b = ours.get(role), theirs.get(role)
             if a and b:
@@ -80,10 +85,15 @@ def differences(one: CellResult, other: CellResult, stages: Stages, lineage: Lin
     sequences = {role for side in stages.every for stage in side.values() if stage.name == "score"
                  for role in stage.identity.needs}  # fmt: skip
     yield from _functions(stages, sequences)
-    yield from _changes(stages, sequences)
+    same_rules = one.benchmark == other.benchmark  # else the rules of the benchmarks have been compared
+    yield from (found for found in _changes(stages, sequences) if same_rules or found.topic != "protocol")
     budgets = Budgets(lineage)
     yield from _training(budgets.of(one), budgets.of(other))
     yield from _provenance(stages)
+    yield from _recomputed(stages, sequences)
+    if one.hardware and other.hardware and one.hardware != other.hardware:
+        text = f"seconds per frame measured on: {one.hardware} → {other.hardware}"
+        yield Finding(topic="hardware", text=text, first=one.hardware, second=other.hardware)
 
 
 def given_options(one: CellResult, other: CellResult) -> Iterator[Finding]:
@@ -111,8 +121,13 @@ def _functions(stages: Stages, sequences: Iterable[str]) -> Iterator[Finding]:
 
 
 def kind_of(stage: Manifest, sequences: Iterable[str]) -> str:
-    """Return what a stage does, for all videos: `one-shot on the crop` of `one-shot on the crop of blackswan`."""
-    label = stage.label.partition(",")[0]
+    """Return what a stage does, whatever its video or data.
+
+    `one-shot on the crop of blackswan` → `one-shot on the crop`; `train network, pre-training on voc` →
+    `train network pre-training`."""
+    label, _, rest = stage.label.partition(", ")
+    phase, on, _ = rest.partition(" on ")
+    label += f" {phase}" if on else ""
     names = "|".join(map(re.escape, sorted(sequences, key=len, reverse=True)))
     return re.sub(rf"\s*(\bof\s+)?(?<![\w-])({names})(?![\w-])", "", label).strip() if names else label
 
@@ -132,7 +147,7 @@ def _changes(stages: Stages, sequences: set[str]) -> Iterator[Finding]:
                 found.setdefault((topic, *_described(change, a, b)), {})[kind] = None
     for (topic, name, values), kinds in sorted(found.items(), key=lambda item: option_rank(item[0][1])):
         old, _, new = values.partition(" → ")
-        yield Finding(topic=topic, text=f"{name}: {values} ({listed(kinds)})", first=old, second=new)
+        yield Finding(topic=topic, text=f"{name}: {values} ({listed(kinds, 2)})", first=old, second=new)
     yield from _code(stages, modules)
 
 
@@ -199,8 +214,6 @@ def _trainings(stages: list[Training]) -> str:
 
 def _provenance(stages: Stages) -> Iterator[Finding]:
     """Yield versions of libraries, kinds of device and machines."""
-    if stages.every[0].keys() == stages.every[1].keys():
-        return
     libraries = [_libraries(side.values()) for side in stages.every]
     for name in sorted(libraries[0].keys() | libraries[1].keys()):
         first, second = (", ".join(sorted(side.get(name, {"unused"}))) for side in libraries)
@@ -213,6 +226,23 @@ def _provenance(stages: Stages) -> Iterator[Finding]:
         first, second = (_set(side, read) for side in stages.every)
         if first != second and "unknown" not in (first, second):
             yield Finding(topic="hardware", text=f"{what}: {first} → {second}", first=first, second=second)
+
+
+def _recomputed(stages: Stages, sequences: set[str]) -> Iterator[Finding]:
+    """Yield stages of the same key whose networks or masks differ: they were computed twice, in two homes."""
+    ours, theirs = stages.every
+    kinds: dict[str, int] = {}
+    for key in ours.keys() & theirs.keys():
+        digests = [
+            {file: facts.get("sha256") for file, facts in side[key].files.items() if file.endswith(_RESULTS)}
+            for side in (ours, theirs)
+        ]
+        if digests[0] != digests[1]:
+            kind = kind_of(ours[key], sequences)
+            kinds[kind] = kinds.get(kind, 0) + 1
+    for kind, count in sorted(kinds.items()):
+        text = f"computed twice from the same inputs, with other results: {kind} ({counted(count, 'stage')})"
+        yield Finding(topic="hardware", text=text, second=count)
 
 
 def _libraries(stages: Iterable[Manifest]) -> dict[str, set[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from reports.diff.findings import TOPICS, Finding, Topic, counted
+from reports.diff.findings import TOPICS, Finding, Topic, counted, listed
 from reports.diff.pair import Number, Pair
 from reports.diff.videos import ByVideo
 from reports.inputs import format_number
@@ -61,7 +61,7 @@ def many_lines(
     width = max(len(pairs[0].measure.title), *map(len, names))
     yield f"{pairs[0].measure.title:<{width}}  {'A':>6} {'B':>6} {'B − A':>7}  {'95 % interval':<15} differs in"
     for name, pair in zip(names, pairs, strict=True):
-        topics = dict.fromkeys(TOPICS[one.topic] for one in pair.differs)
+        topics = dict.fromkeys(one.topic for one in pair.differs)
         difference = None if pair.incomparable else pair.difference
         interval = _range(pair.videos.interval if pair.videos else None)
         start = (
@@ -73,7 +73,7 @@ def many_lines(
     yield from _shared(pairs, everything=everything)
     for side, found in zip("AB", only, strict=True):
         if found:
-            yield from _wrapped(f"Only in {side}: ", ", ".join(found))
+            yield from _wrapped(f"Only in {side}: ", listed(found, len(found) if everything else _SHOWN))
     yield "One pair in full, with its videos: name its variant, and --benchmark."
 
 
@@ -183,6 +183,9 @@ def _names(pairs: Sequence[Pair]) -> list[str]:
 def _videos(found: ByVideo, title: str, *, everything: bool) -> Iterator[str]:
     """Yield the videos by their part in the difference, and a sentence about them."""
     videos, shares = found.videos, found.shares
+    if not any(one.difference for one in videos):
+        yield f"{title} by video: equal in {'the only video' if len(videos) == 1 else f'all {len(videos)} videos'}."
+        return
     width = max(len("video"), *(len(one.name) for one in videos))
     yield f"{title} by video, the largest part of the difference first:"
     yield f"  {'video':<{width}}  {'A':>6} {'B':>6} {'B − A':>7}" + ("   share" if shares else "")
