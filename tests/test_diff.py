@@ -42,10 +42,10 @@ def test_two_results_that_differ_in_nothing_say_so(tmp_path: Path) -> None:
         ({}, {"objects": {"s2": 3}}, "objects", "8 → 10 objects in the videos that both have: s2 1 → 3"),
         ({}, {"frames": {"s2": 3}}, "frames", "32 → 31 scored frames in the videos that both have: s2 4 → 3"),
         ({}, {"protocol": "q" * 64}, "protocol", "rules differ (tolerance or averaging); the truth is the same"),
-        ({}, {"protocol": "q", "values": {"s0": 0.5}}, "protocol", "differs by the videos; those in common have the same"),
+        ({}, {"protocol": "q", "values": {"s0": 0.5}}, "protocol", "differs by the videos; those in common"),
         ({}, {"protocol": "q", "data": {"s0": "o"}}, "protocol", "rules or truth differ (fingerprint pppppppp → q)"),
         ({}, {"score": {"config": {"averaging": "objects"}}}, "protocol", "averaging: None → objects (score it)"),
-        ({}, {"omitted": ("pre-training",)}, "training", "left out: nothing is left out → pre-training"),
+        ({}, {"omitted": ("pre-training",)}, "training", "skipped: none → pre-training"),
         ({}, {"method_label": "other"}, "method", "toy → other"),
         ({}, {"segment": {"run": "other:run"}}, "method", "computed by toy:segment → other:run"),
         ({}, {"segment": {"config": {"crop": True}}}, "options", "crop: None → True (segment)"),
@@ -103,7 +103,7 @@ def test_without_a_common_video_any_two_stages_are_compared(tmp_path: Path) -> N
     pair = two(tmp_path, two={"values": {"x": 0.5}, "segment": {"config": {"size": 9}}})
     assert texts(pair, "options") == ["size: None → 9 (segment)"]
     assert pair.videos is None
-    assert pair.alike is None
+    assert pair.in_common is None
 
 
 def test_trainings_are_compared_network_by_network(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_other_images_under_the_same_name_are_other_training_data(tmp_path: Path
     assert found[-1] == "network: other videos or images under the name voc"
 
 
-def test_the_same_stages_computed_twice_are_told_by_machine_and_result(tmp_path: Path) -> None:
+def test_stages_computed_twice_differ_in_machine_and_result(tmp_path: Path) -> None:
     for home, machine, libraries in (("a", "A", {"torch": "2.6.0"}), ("b", "B", {"torch": "2.7.0"})):
         made = scored(tmp_path / home, cell("one", 0.5), VALUES if home == "a" else OTHERS)
         facts = {"hardware": machine, "libraries": libraries}
@@ -170,25 +170,25 @@ def test_benchmarks_are_compared_rule_by_rule(tmp_path: Path) -> None:
     assert "mean over: sequences → objects" in found
 
 
-def test_counting_alike_removes_the_effect_of_videos_and_frames(tmp_path: Path) -> None:
+def test_what_both_counted_shows_the_effect_of_videos_and_frames(tmp_path: Path) -> None:
     fewer = {name: value for name, value in VALUES.items() if name != "s0"}  # s0 has the lowest value
     pair = two(tmp_path, two={"values": fewer, "protocol": "q", "frames": {"s1": 2}})
     assert pair.difference == pytest.approx(0.02)
-    assert pair.alike is not None
-    assert pair.alike.second == pytest.approx(pair.alike.first)
-    assert (pair.alike.videos, pair.alike.frames) == (7, 26)
+    assert pair.in_common is not None
+    assert pair.in_common.second == pytest.approx(pair.in_common.first)
+    assert (pair.in_common.videos, pair.in_common.frames) == (7, 26)
 
 
 @pytest.mark.parametrize(("on", "mean"), [("davis16-val", 0.5), ("davis17-val", 0.4)])
-def test_counting_alike_averages_as_the_first_side_does(tmp_path: Path, on: str, mean: float) -> None:
+def test_what_both_counted_is_averaged_as_the_first_side_is(tmp_path: Path, on: str, mean: float) -> None:
     values, objects = {"s0": 0.2, "s1": 0.8}, {"s0": 2}  # the mean over sequences is .5, over objects .4
     cells = [
         scored(tmp_path, cell(name, 0.5, benchmark=on, protocol=name), values, objects=objects)
         for name in ("one", "two")
     ]
-    alike = pair_of(tmp_path, *cells).alike
-    assert alike is not None
-    assert alike.first == pytest.approx(mean)
+    found = pair_of(tmp_path, *cells).in_common
+    assert found is not None
+    assert found.first == pytest.approx(mean)
 
 
 def test_videos_are_sorted_by_their_part_in_the_difference(tmp_path: Path) -> None:
@@ -200,7 +200,9 @@ def test_videos_are_sorted_by_their_part_in_the_difference(tmp_path: Path) -> No
     assert [found.videos[place].name for place in (0, 1, -1)] == ["s3", "s5", "s7"]
     assert sum(found.shares) == pytest.approx(1)
     assert found.shares[0] == pytest.approx(0.3 / 0.32)
-    assert found.summary == "The first video explains 94% of the difference. Of 8 videos: 2 lower in B, 1 higher, 5 equal."
+    assert (
+        found.summary == "The first video explains 94% of the difference. Of 8 videos: 2 lower in B, 1 higher, 5 equal."
+    )
 
 
 def test_the_paired_interval_is_that_of_the_report(tmp_path: Path) -> None:
@@ -218,7 +220,15 @@ def test_of_submitted_masks_the_stages_are_not_known(tmp_path: Path) -> None:
         scored(tmp_path, submitted("Two", 0.5), OTHERS),
     )
     assert texts(pair) == ["toy → Two"]
-    assert {one.topic for one in pair.unknown} == {"data", "seeds", "options", "training", "code", "libraries", "hardware"}
+    assert {one.topic for one in pair.unknown} == {
+        "data",
+        "seeds",
+        "options",
+        "training",
+        "code",
+        "libraries",
+        "hardware",
+    }
     assert pair.same == ("videos", "objects", "frames", "protocol")
     assert pair.videos is not None
 
@@ -267,7 +277,9 @@ def test_text_fits_100_columns_and_json_holds_everything(tmp_path: Path, capsys:
     config = {f"an.option.with.a.long.name.{number}": "x" * number for number in range(30)}
     made = [
         scored(tmp_path, cell("one", 0.5), values),
-        scored(tmp_path, cell("two", 0.5), {name: value / 2 for name, value in values.items()}, segment={"config": config}),
+        scored(
+            tmp_path, cell("two", 0.5), {name: value / 2 for name, value in values.items()}, segment={"config": config}
+        ),
     ]
     save(tmp_path, *made)
     outputs = []

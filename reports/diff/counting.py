@@ -21,11 +21,11 @@ _RULES = {
     "split": "split",
     "multi_object": "several objects",
     "merge_objects": "objects merged",
-    "skip_first": "frames left out at the start",
-    "skip_last": "frames left out at the end",
+    "skip_first": "frames skipped at the start",
+    "skip_last": "frames skipped at the end",
     "averaging": "mean over",
     "boundary_tolerance": "tolerance of F",
-    "sparse": "videos with too little truth left out",
+    "sparse": "videos with too little truth skipped",
 }
 """Field of a protocol → its name in a comparison."""
 
@@ -34,7 +34,7 @@ Frames = Mapping[tuple[str, int], Mapping[str, tuple[float, float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alike:
+class InCommon:
     """Both means over the videos, objects and frames that both scores counted, averaged as the first one."""
 
     videos: int
@@ -108,9 +108,7 @@ def _table(cell: CellResult) -> Mapping[str, tuple[int, int]]:
     return {name: (int(objects), int(frames or 0)) for name, objects, frames in rows if objects}
 
 
-def _rules(
-    a: CellResult, b: CellResult, ours: Mapping[str, str], theirs: Mapping[str, str]
-) -> Iterator[Finding]:
+def _rules(a: CellResult, b: CellResult, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what differs in the rules and in the truth. Mappings: video → digest of its frames and truth."""
     if a.benchmark != b.benchmark:
         text = f"{a.benchmark_title} → {b.benchmark_title}"
@@ -138,7 +136,7 @@ def _protocols(ours: Protocol, theirs: Protocol) -> Iterator[Finding]:
             yield Finding(topic="protocol", text=f"{title}: {first} → {second}", first=first, second=second)
 
 
-def count_alike(one: Results, other: Results, measure: str) -> Alike | None:
+def recount(one: Results, other: Results, measure: str) -> InCommon | None:
     """Return both means over what both counted; None if they have nothing in common, or nothing differs.
 
     It is exact: it is computed from the frames. Raises ReportError for a score file that cannot be read."""
@@ -160,7 +158,7 @@ def count_alike(one: Results, other: Results, measure: str) -> Alike | None:
         return None
     averaging = rules[0].averaging
     means = [fmean(_mean(found, common, measure, averaging) for found in side) for side in frames]
-    return Alike(
+    return InCommon(
         videos=len({name for name, _ in common}),
         frames=sum(map(len, common.values())),
         averaging=averaging,

@@ -8,14 +8,13 @@ from typing import Any
 
 from harness.results import CellResult
 from harness.score import Measure
-from reports.diff.counting import Alike, count_alike, counting
+from reports.diff.counting import InCommon, counting, recount
 from reports.diff.findings import COUNTING, TOPICS, Finding, Topic, in_order
 from reports.diff.sides import Results
 from reports.diff.stages import FROM_STAGES, differences, given_options, pair_stages
 from reports.diff.videos import ByVideo, by_video
 from reports.inputs import Lineage, Scorebook, pairs_of, unpaired
 from reports.statistics import Interval
-
 
 _INTERVAL = ("estimate", "low", "high", "p", "sequences", "seeds")
 """Fields of an interval in JSON."""
@@ -53,7 +52,7 @@ class Pair:
     differs: tuple[Finding, ...]
     unknown: tuple[Finding, ...]
     videos: ByVideo | None = None
-    alike: Alike | None = None
+    in_common: InCommon | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -92,7 +91,7 @@ class Pair:
             **sides,
             "difference": self.difference,
             "paired": {name: getattr(found.interval, name) for name in _INTERVAL} if found else None,
-            "counted_alike": None if self.alike is None else vars(self.alike),
+            "in_common": None if self.in_common is None else vars(self.in_common),
             "differs": [vars(one) for one in self.differs],
             "unknown": [vars(one) for one in self.unknown],
             "same": list(self.same),
@@ -132,7 +131,7 @@ def compare_results(one: Results, other: Results, measure: Measure, sources: Sou
         differs=in_order(differs),
         unknown=in_order(unknown),
         videos=by_video(one, other, measure.name, sources.scores),
-        alike=count_alike(one, other, measure.name) if changed else None,
+        in_common=recount(one, other, measure.name) if changed else None,
         notes=tuple(notes),
     )
 
@@ -170,8 +169,8 @@ def _method(a: CellResult, b: CellResult) -> Iterator[Finding]:
     if a.scale != b.scale and not (a.submitted or b.submitted):
         yield Finding(topic="method", text=f"scale: {a.scale} → {b.scale}", first=a.scale, second=b.scale)
     if a.omitted != b.omitted:
-        first, second = ("; ".join(side.omitted) or "nothing is left out" for side in (a, b))
-        text = f"left out: {first} → {second}"
+        first, second = ("; ".join(side.omitted) or "none" for side in (a, b))
+        text = f"skipped: {first} → {second}"
         yield Finding(topic="training", text=text, first=list(a.omitted), second=list(b.omitted))
 
 

@@ -174,7 +174,7 @@ def _unknown(results: Results, sources: Sources, quote: Quoted, *, same_masks: b
     protocol = load_protocols().get(cell.benchmark)
     rules = ""
     if protocol:
-        rules = f"; ours leave out {protocol.skip_first} at the start and {protocol.skip_last} at the end"
+        rules = f"; ours skip {protocol.skip_first} at the start and {protocol.skip_last} at the end"
     if not same_masks:
         yield Finding(topic="frames", text=f"frames that the publication scored{rules}")
         if protocol is None or protocol.extent.objects is None:

@@ -17,7 +17,6 @@ from harness.results import (
     recorded_name,
     require_studies,
 )
-from harness.results.plan_record import load_plans
 from reports.diff.names import Name
 from reports.inputs import Published, Quoted, TableSet, order_cells
 
@@ -179,8 +178,8 @@ class Homes:
                 f"{name.text}: no results at @{wanted}{did_you_mean(name.scale, [scale for scale, _ in groups])}; "
                 f"there are {', '.join(known)}"
             )
-        newest = [(one.scale, one.data_kind) for one in load_plans(name.home, name.study)]
-        chosen = next((group for group in reversed(newest) if group in asked), asked[-1])
+        newest = reversed(load_results(name.home, name.study))  # the last ones that were saved
+        chosen = next(group for one in newest if (group := (one.scale, one.data_kind)) in asked)
         return tuple(cell for cell in cells if (cell.scale, cell.data_kind) == chosen or cell.submitted)
 
 

@@ -152,7 +152,7 @@ def _changes(stages: Stages, sequences: set[str]) -> Iterator[Finding]:
 
 
 def _topic(change: Change, stage: Manifest) -> Topic | None:
-    """Return the topic of a change; None for one that is told otherwise: by the seeds, the videos or the machine."""
+    """Return the topic of a change; None for one that seeds, videos or machines show already."""
     if change.what == "config" and stage.name == "score":
         return "protocol"
     if change.what == "config":

@@ -97,16 +97,16 @@ def _numbers(pair: Pair) -> Iterator[str]:
         for side, number in (("A", pair.first), ("B", pair.second)):
             if number.interval and number.interval.low is not None:
                 yield f"  95 % interval of {side} over other videos: {_range(number.interval)}"
-    if alike := pair.alike:
-        change = alike.second - alike.first
-        counted_alike = (
-            f"counted alike ({counted(alike.videos, 'video')}, {alike.frames:,} values, mean over "
-            f"{alike.averaging}): A {format_number(alike.first)}, B {format_number(alike.second)}, "
+    if common := pair.in_common:
+        change = common.second - common.first
+        text = (
+            f"over what both counted ({counted(common.videos, 'video')}, {common.frames:,} values, mean over "
+            f"{common.averaging}): A {format_number(common.first)}, B {format_number(common.second)}, "
             f"B − A {format_number(change)}"
         )
         if pair.difference is not None:
-            counted_alike += f"; {format_number(pair.difference - change)} is due to what was counted"
-        yield from _wrapped("  ", counted_alike)
+            text += f"; {format_number(pair.difference - change)} is due to what was counted"
+        yield from _wrapped("  ", text)
     if pair.first.seconds and pair.second.seconds:
         yield f"  seconds per frame: A {pair.first.seconds}, B {pair.second.seconds}"
 
