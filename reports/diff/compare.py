@@ -78,13 +78,12 @@ COMPARER = ResultComparer()
 
 
 def _two_sides(names: tuple[Name, Name], benchmark: str, measure: Measure, homes: Homes) -> Compared:
-    sides = _sides(names, benchmark, homes)
-    one, other = sides
-    if (one.home.absolute(), one.study, one.cells) == (other.home.absolute(), other.study, other.cells):
+    first, second = (homes.select(_on(name, benchmark)) for name in homes.settle(*names))
+    if (first.home.absolute(), first.cells) == (second.home.absolute(), second.cells):
         raise StudyError(f"{names[0].text}, {names[1].text}: both are the same result; nothing to compare")
-    pairs, only = _pair_up(one, other)
+    pairs, only = _pair_up(first, second)
     if not pairs:
-        known = [", ".join(dict.fromkeys(cell.benchmark for cell in side.cells)) for side in sides]
+        known = [", ".join(dict.fromkeys(cell.benchmark for cell in side.cells)) for side in (first, second)]
         raise StudyError(
             f"{names[0].text}, {names[1].text}: nothing in common; A is on {known[0]}, B on {known[1]}; name one "
             "benchmark on each side to compare them nevertheless, as in full/davis16-val"
@@ -92,24 +91,6 @@ def _two_sides(names: tuple[Name, Name], benchmark: str, measure: Measure, homes
     sources = _sources(results for pair in pairs for results in pair)
     compared = (compare_results(a, b, measure, sources) for a, b in pairs)
     return Compared(measure=measure, pairs=tuple(compared), only=only)
-
-
-def _sides(names: tuple[Name, Name], benchmark: str, homes: Homes) -> tuple[Side, Side]:
-    """Return what both names stand for; the one that says more is settled first."""
-    first, second = names
-    if bool(first.study) >= bool(second.study) and (first.word or first.study or first.variant):
-        first = homes.settle(first, second)
-        second = homes.settle(second, first)
-        first = homes.settle(first, second)
-    else:
-        second = homes.settle(second, first)
-        first = homes.settle(first, second)
-        second = homes.settle(second, first)
-    a, b = first.completed(second), second.completed(first)
-    if first.benchmark and second.benchmark:
-        a, b = first.completed(first), second.completed(second)
-    ours, theirs = (_on(name, benchmark) for name in (a, b))
-    return homes.select(ours), homes.select(theirs)
 
 
 def _on(name: Name, benchmark: str) -> Name:
@@ -138,7 +119,7 @@ def _with_published(
 ) -> Compared:
     quoted_first = names[0].paper
     paper, name = names if quoted_first else names[::-1]
-    name = _on(homes.settle(name, paper), benchmark)
+    name = _on(homes.place(homes.read(name), paper), benchmark)
     side = homes.select(name)
     if side.whole and paper.word:
         raise StudyError(f"{name.text}: a whole study; say which variant is compared with {paper.text}")

@@ -14,7 +14,7 @@ from harness.results import CellResult
 from harness.score import MEASURES
 from reports.diff.findings import Finding, counted, listed
 from reports.diff.sides import Results
-from reports.inputs import Lineage, has_file, read_columns
+from reports.inputs import Lineage, format_number, has_file, read_columns
 from reports.inputs.scores import class_of
 
 _RULES = {
@@ -46,8 +46,8 @@ class InCommon:
     second: float
 
 
-def counting(a: CellResult, b: CellResult, lineage: Lineage) -> Iterator[Finding]:
-    """Yield the differences in what two scores counted."""
+def counting(a: CellResult, b: CellResult, measure: str, lineage: Lineage) -> Iterator[Finding]:
+    """Yield the differences in what two scores counted. `measure`: shown of the videos that one side lacks."""
     if a.data_kind != b.data_kind:
         yield Finding(topic="data", text=f"{a.data_kind} → {b.data_kind} data", first=a.data_kind, second=b.data_kind)
     if a.extent != b.extent:
@@ -58,7 +58,7 @@ def counting(a: CellResult, b: CellResult, lineage: Lineage) -> Iterator[Finding
     ours, theirs = (stage.identity.data if stage else {} for stage in stages)
     if a.benchmark == b.benchmark:
         yield from _contents(ours, theirs, same_truth=a.protocol == b.protocol)
-    yield from _sequences(a, b)
+    yield from _sequences(a, b, measure)
     yield from _rules(a, b, ours, theirs)
 
 
@@ -73,7 +73,7 @@ def _contents(ours: Mapping[str, str], theirs: Mapping[str, str], *, same_truth:
         yield Finding(topic="data", text=text, first=digests[0], second=digests[1])
 
 
-def _sequences(a: CellResult, b: CellResult) -> Iterator[Finding]:
+def _sequences(a: CellResult, b: CellResult, measure: str) -> Iterator[Finding]:
     """Yield the differences of the two `sequences.csv`."""
     if not (has_file(a, "sequences.csv") and has_file(b, "sequences.csv")):
         if a.sequences != b.sequences and a.done and b.done:
@@ -84,8 +84,11 @@ def _sequences(a: CellResult, b: CellResult) -> Iterator[Finding]:
     if ours.keys() != theirs.keys():
         only = [sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())]
         text = f"{len(ours)} → {counted(len(theirs), 'video')}"
-        for side, names in zip("AB", only, strict=True):
-            text += f"; only in {side}: {listed(names)}" if names else ""
+        for side, cell, names in zip("AB", (a, b), only, strict=True):
+            columns = read_columns(cell, "sequences.csv")
+            values = dict(zip(columns["sequence"], columns.get(measure, columns["sequence"]), strict=True))
+            shown = [f"{name} ({format_number(float(values[name]))})" if measure in columns else name for name in names]
+            text += f"; only in {side}: {listed(shown)}" if names else ""
         yield Finding(topic="videos", text=text, first=only[0], second=only[1])
     common = sorted(ours.keys() & theirs.keys())
     for topic, column, noun in (("objects", 0, "object"), ("frames", 1, "scored frame")):

@@ -32,9 +32,10 @@ class Name:
     """Whether it is a published number; `word` is its method or key then."""
 
     def completed(self, other: Name) -> Name:
-        """Return it with benchmark, seed, scale and kind of data of the other side where it has none."""
+        """Return it with what the other side says where it says nothing, except for home and study."""
         return replace(
             self,
+            variant=self.variant or other.variant,
             benchmark=self.benchmark or other.benchmark,
             seed=other.seed if self.seed is None else self.seed,
             scale=self.scale or other.scale,

@@ -118,7 +118,7 @@ def compare_results(one: Results, other: Results, measure: Measure, sources: Sou
     """Compare two results. Raises ReportError for a score file that cannot be read."""
     a, b = next(iter(pairs_of(one.cells, other.cells)), (one.first, other.first))
     behind, unknown = _behind(a, b, sources.lineage)
-    differs = [*counting(a, b, sources.lineage), *_seeds(one, other), *_method(a, b), *behind]
+    differs = [*counting(a, b, measure.name, sources.lineage), *_seeds(one, other), *_method(a, b), *behind]
     for side, cell in (("A", a), ("B", b)):
         if not cell.protocol:
             unknown.append(Finding(topic="protocol", text=f"rules and truth of {side}, whose data was not there"))
@@ -192,6 +192,6 @@ def _behind(a: CellResult, b: CellResult, lineage: Lineage) -> tuple[list[Findin
         return [] if a.submitted or b.submitted else list(given_options(a, b)), unknown
     stages = pair_stages(first, second, lineage)
     if stages.absent:
-        why = f"{stages.absent} of the stages behind the scores are no longer in their store"
+        why = f"{len(stages.absent)} of the stages behind the scores are no longer in their store"
         unknown += [Finding(topic=topic, text=why) for topic in FROM_STAGES]
     return list(differences(a, b, stages, lineage)), unknown

@@ -83,21 +83,25 @@ class Homes:
         """Return the studies of a home that have results of a variant."""
         return [study for study in known_studies(home) if variant in self.variants(home, study)]
 
-    def settle(self, name: Name, other: Name) -> Name:
-        """Return a name with study and variant, taken from the other, settled one where it has none.
+    def settle(self, first: Name, second: Name) -> tuple[Name, Name]:
+        """Return two names of results, each with what it does not say taken from the other, and with its study.
 
-        A name without a variant then is a whole study. Raises StudyError."""
-        require_studies(name.home)
-        name = self._read_word(name)
-        if not name.variant and not other.paper:
-            name = replace(name, variant=other.variant)
+        Names without a variant then are whole studies. Raises StudyError."""
+        first, second = self.read(first), self.read(second)
+        first, second = first.completed(second), second.completed(first)
+        first = self.place(first, second)
+        return first, self.place(second, first)
+
+    def place(self, name: Name, other: Name) -> Name:
+        """Return a name that was read, with its study. Raises StudyError if there is none, or no telling which."""
         if not name.study:
             name = replace(name, study=self._study_of(name, other))
         require_studies(name.home, name.study)
         return name
 
-    def _read_word(self, name: Name) -> Name:
-        """Return the name with its word as a study or as a variant."""
+    def read(self, name: Name) -> Name:
+        """Return the name with its word as a study or as a variant. Raises StudyError if its home knows neither."""
+        require_studies(name.home)
         if name.study:
             return replace(name, study=recorded_name(name.study))
         word = name.word

@@ -30,11 +30,11 @@ class Stages:
     """Stages behind two scores: those that correspond and differ, and those that one side alone has."""
 
     pairs: list[tuple[Manifest, Manifest]] = field(default_factory=list)
-    only: tuple[list[tuple[str, Manifest]], list[tuple[str, Manifest]]] = field(default_factory=lambda: ([], []))
-    """Role and stage, for each side."""
+    only: tuple[list[Manifest], list[Manifest]] = field(default_factory=lambda: ([], []))
+    """Stages of each side in a role that the other side's stage does not have."""
 
-    absent: int = 0
-    """Stages that are no longer in their store."""
+    absent: set[str] = field(default_factory=set)
+    """Keys of stages that are no longer in their store."""
 
     every: tuple[dict[str, Manifest], dict[str, Manifest]] = field(default_factory=lambda: ({}, {}))
     """Key → stage behind each score, the score itself included."""
@@ -44,7 +44,7 @@ def pair_stages(first: Manifest, second: Manifest, lineage: Lineage) -> Stages:
     """Return the stages behind two scores, paired by the roles under which they are needed."""
     found = Stages()
     for side, score in zip(found.every, (first, second), strict=True):
-        found.absent += _collect(score, lineage, side)
+        found.absent |= _collect(score, lineage, side)
     seen = set()
     work = [(first, second)]
     while work:
@@ -61,22 +61,23 @@ def pair_stages(first: Manifest, second: Manifest, lineage: Lineage) -> Stages:
             if a and b:
                 work.append((a, b))
             elif one.name != "score":  # a video that only one side has is no difference of the stages
-                found.only[0].extend([(role, a)] if a and role not in theirs else [])
-                found.only[1].extend([(role, b)] if b and role not in ours else [])
+                found.only[0].extend([a] if a and role not in theirs else [])
+                found.only[1].extend([b] if b and role not in ours else [])
     return found
 
 
-def _collect(stage: Manifest, lineage: Lineage, into: dict[str, Manifest]) -> int:
-    """Add a stage and all that it needs; return how many are in no store."""
-    absent, work = 0, [stage]
+def _collect(stage: Manifest, lineage: Lineage, into: dict[str, Manifest]) -> set[str]:
+    """Add a stage and all that it needs; return the keys of those that are in no store."""
+    absent: set[str] = set()
+    work = [stage]
     while work:
         stage = work.pop()
         if stage.key in into:
             continue
         into[stage.key] = stage
-        needs = list(lineage.needs(stage).values())
-        absent += needs.count(None)
-        work += [need for need in needs if need]
+        needs = lineage.needs(stage)
+        absent |= {stage.identity.needs[role] for role, need in needs.items() if need is None}
+        work += [need for need in needs.values() if need]
     return absent
 
 
@@ -111,13 +112,9 @@ def _functions(stages: Stages, sequences: Iterable[str]) -> Iterator[Finding]:
     for first, second in runs:
         yield Finding(topic="method", text=f"computed by {first} → {second}", first=first, second=second)
     for side, found in zip("AB", stages.only, strict=True):
-        kinds: dict[str, set[str]] = {}
-        for _, stage in found:
-            kinds.setdefault(kind_of(stage, sequences), set()).add(stage.key)
-        for kind, keys in kinds.items():
-            text = f"only {side} has: {kind} ({counted(len(keys), 'stage')})"
-            values = {"A": (kind, None), "B": (None, kind)}[side]
-            yield Finding(topic="method", text=text, first=values[0], second=values[1])
+        for kind in dict.fromkeys(kind_of(stage, sequences) for stage in found):
+            first, second = (kind, None) if side == "A" else (None, kind)
+            yield Finding(topic="method", text=f"only {side} has: {kind}", first=first, second=second)
 
 
 def kind_of(stage: Manifest, sequences: Iterable[str]) -> str:

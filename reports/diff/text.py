@@ -87,12 +87,13 @@ def _numbers(pair: Pair) -> Iterator[str]:
     if found:
         seeds = f" and {found.seeds} seeds" if found.seeds > 1 else ""
         which = f"paired over the {counted(found.sequences, 'video')} that both have{seeds}"
-        estimate = f"B − A {format_number(found.estimate)}"
+        whole = None if pair.difference is None else format_number(pair.difference)
+        estimate = "" if whole == format_number(found.estimate) else f"B − A {format_number(found.estimate)}, "
         if found.low is None or found.p is None:
-            yield f"  {which}: {estimate}; no interval below {MIN_SEQUENCES} videos"
+            yield f"  {which}: {estimate}no interval below {MIN_SEQUENCES} videos"
         else:
             p = "p < .001" if found.p < 0.001 else f"p = {format_number(found.p)}"
-            yield from _wrapped("  ", f"{which}: {estimate}, 95 % interval {_range(found)}, {p}")
+            yield from _wrapped("  ", f"{which}: {estimate}95 % interval {_range(found)}, {p}")
     else:
         for side, number in (("A", pair.first), ("B", pair.second)):
             if number.interval and number.interval.low is not None:
