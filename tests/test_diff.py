@@ -37,7 +37,7 @@ def test_two_results_that_differ_in_nothing_say_so(tmp_path: Path) -> None:
         ({}, {"data_kind": "real", "scale": "mini"}, "data", "embedded → real data"),
         ({}, {"data": {"s1": "other"}}, "data", "frames (the truth is the same) in 1 of 8 common videos: s1"),
         ({}, {"data": {"s1": "other"}, "protocol": "q"}, "data", "frames or truth in 1 of 8 common videos: s1"),
-        ({}, {"values": {"s1": 0.5, "s2": 0.5, "new": 0.1}}, "videos", "8 → 3 videos; only in A: s0 (.500), s3 (.620),"),
+        ({}, {"values": {"s1": 0.5, "s2": 0.5, "new": 0.1}}, "videos", "8 → 3 videos; only in A: s0 (.500), s3"),
         ({"extent": "2 of 20 sequences"}, {}, "videos", "2 of 20 sequences → the whole benchmark"),
         ({}, {"objects": {"s2": 3}}, "objects", "8 → 10 objects in the videos that both have: s2 1 → 3"),
         ({}, {"frames": {"s2": 3}}, "frames", "32 → 31 scored frames in the videos that both have: s2 4 → 3"),

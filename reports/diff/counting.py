@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harness.datasets import Protocol, load_protocols
 from harness.results import CellResult
 from harness.score import MEASURES
-from reports.diff.findings import Finding, counted, listed
+from reports.diff.findings import Finding, Topic, counted, listed
 from reports.diff.sides import Results
 from reports.inputs import Lineage, format_number, has_file, read_columns
 from reports.inputs.scores import class_of
@@ -80,35 +80,56 @@ def _sequences(a: CellResult, b: CellResult, measure: str) -> Iterator[Finding]:
             text = f"{a.sequences} → {b.sequences} videos"
             yield Finding(topic="videos", text=text, first=a.sequences, second=b.sequences)
         return
-    ours, theirs = _table(a), _table(b)
+    ours, theirs = _table(a, measure), _table(b, measure)
     if ours.keys() != theirs.keys():
         only = [sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())]
         text = f"{len(ours)} → {counted(len(theirs), 'video')}"
-        for side, cell, names in zip("AB", (a, b), only, strict=True):
-            columns = read_columns(cell, "sequences.csv")
-            values = dict(zip(columns["sequence"], columns.get(measure, columns["sequence"]), strict=True))
-            shown = [f"{name} ({format_number(float(values[name]))})" if measure in columns else name for name in names]
-            text += f"; only in {side}: {listed(shown)}" if names else ""
+        for side, table, names in zip("AB", (ours, theirs), only, strict=True):
+            text += f"; only in {side}: {listed(f'{name}{table[name].shown}' for name in names)}" if names else ""
         yield Finding(topic="videos", text=text, first=only[0], second=only[1])
     common = sorted(ours.keys() & theirs.keys())
-    for topic, column, noun in (("objects", 0, "object"), ("frames", 1, "scored frame")):
-        differing = [name for name in common if ours[name][column] != theirs[name][column]]
-        if not differing:
-            continue
-        totals = [sum(side[name][column] for name in common) for side in (ours, theirs)]
-        examples = listed([f"{name} {ours[name][column]} → {theirs[name][column]}" for name in differing], 3)
-        text = f"{totals[0]:,} → {totals[1]:,} {noun}s in the videos that both have: {examples}"
-        values = [{name: side[name][column] for name in differing} for side in (ours, theirs)]
-        yield Finding(topic="objects" if topic == "objects" else "frames", text=text, first=values[0], second=values[1])
+    numbers = [{name: side[name].objects for name in common} for side in (ours, theirs)]
+    yield from _numbers("objects", "objects", *numbers)
+    numbers = [{name: side[name].frames for name in common} for side in (ours, theirs)]
+    yield from _numbers("frames", "scored frames", *numbers)
 
 
-def _table(cell: CellResult) -> Mapping[str, tuple[int, int]]:
-    """Return sequence → objects and scored frames, for sequences with a score."""
+def _numbers(topic: Topic, noun: str, ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Finding]:
+    """Yield the videos in which a number differs. Mappings: video that both have → number."""
+    differing = [name for name in ours if ours[name] != theirs[name]]
+    if differing:
+        examples = listed([f"{name} {ours[name]} → {theirs[name]}" for name in differing], 3)
+        totals = f"{sum(ours.values()):,} → {sum(theirs.values()):,} {noun}"
+        first, second = ({name: side[name] for name in differing} for side in (ours, theirs))
+        text = f"{totals} in the videos that both have: {examples}"
+        yield Finding(topic=topic, text=text, first=first, second=second)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """What a score says of a video."""
+
+    objects: int
+    frames: int
+    value: float | None
+
+    @property
+    def shown(self) -> str:
+        """The value in brackets, if it is known."""
+        return "" if self.value is None else f" ({format_number(self.value)})"
+
+
+def _table(cell: CellResult, measure: str) -> Mapping[str, _Row]:
+    """Return the rows of the sequences that have a score."""
     columns = read_columns(cell, "sequences.csv")
     names = columns["sequence"]
-    empty = ("0",) * len(names)
-    rows = zip(names, columns.get("objects", empty), columns.get("frames", empty), strict=True)
-    return {name: (int(objects), int(frames or 0)) for name, objects, frames in rows if objects}
+    empty = ("",) * len(names)
+    rows = zip(names, *(columns.get(name, empty) for name in ("objects", "frames", measure)), strict=True)
+    return {
+        name: _Row(objects=int(objects), frames=int(frames or 0), value=float(value) if value else None)
+        for name, objects, frames, value in rows
+        if objects
+    }
 
 
 def _rules(a: CellResult, b: CellResult, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterator[Finding]:

@@ -113,8 +113,8 @@ def _functions(stages: Stages, sequences: Iterable[str]) -> Iterator[Finding]:
         yield Finding(topic="method", text=f"computed by {first} → {second}", first=first, second=second)
     for side, found in zip("AB", stages.only, strict=True):
         for kind in dict.fromkeys(kind_of(stage, sequences) for stage in found):
-            first, second = (kind, None) if side == "A" else (None, kind)
-            yield Finding(topic="method", text=f"only {side} has: {kind}", first=first, second=second)
+            sides = {"A": (kind, None), "B": (None, kind)}[side]
+            yield Finding(topic="method", text=f"only {side} has: {kind}", first=sides[0], second=sides[1])
 
 
 def kind_of(stage: Manifest, sequences: Iterable[str]) -> str:
