@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 
 from harness.cli.main import main
+from harness.execution.worker import make_job, work
+from harness.results import collect_results, save_results
 from reports.diff import COMPARER
 from reports.diff.findings import TOPICS
 from reports.inputs import read_scorebook
 from tests.diff_homes import VALUES, pair_of, save, scored, stage, texts, two
+from tests.engine import make_davis16
+from tests.finished import make
 from tests.report_cells import cell, submitted
 from tests.test_reports_budgets import ALIKE, trained
+
+STUDY = "{name: try, method: first-mask, benchmarks: [davis16-val], variants: {one: {}}}"
 
 OTHERS = {name: value - 0.1 for name, value in VALUES.items()}
 """As VALUES, each lower by the same."""
@@ -307,3 +313,20 @@ def test_any_measure_can_be_compared(tmp_path: Path) -> None:
     cells = [scored(tmp_path, cell(name, 0.5)) for name in ("one", "two")]
     cells[1] = replace(cells[1], values={"F_mean": 0.9})
     assert pair_of(tmp_path, *cells, measure="F_mean").difference == pytest.approx(0.26)
+
+
+def test_results_that_were_really_computed_are_compared(tmp_path: Path, data: Path) -> None:
+    short = make_davis16(tmp_path / "short", names=("a",), frames=4)
+    for place, root in (("whole", data), ("less", short)):
+        (tmp_path / place).mkdir()
+        plan, store = make(tmp_path / place / "home", root, STUDY)
+        for one in plan.missing:
+            assert work(make_job(one, store, 1, "")), store.failure(one.key)
+        save_results(store.home, "try", collect_results(plan, store))
+    compared = COMPARER.compare("try", f"{tmp_path / 'less/home'}::", tmp_path / "whole/home", benchmark="davis16-val")
+    (pair,) = compared.pairs
+    assert [one.topic for one in pair.differs] == ["data", "videos", "videos", "frames", "protocol"]
+    assert texts(pair, "frames") == ["3 → 2 scored frames in the videos that both have: a 3 → 2"]
+    assert pair.in_common is not None
+    assert (pair.in_common.videos, pair.in_common.frames) == (1, 2)
+    assert pair.in_common.first == pair.in_common.second
