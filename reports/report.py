@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from harness.errors import StudyError
 from harness.files import atomic_folder, locked, read_json, write_error
-from harness.results import CellResult, require_studies
+from harness.results import CellResult, require_studies, study_question
 from reports.figures import Figure, identity_figure, read_curves, save, score_figures, speed_figures, training_figures
 from reports.formats import Pictures, as_csv, html_page, index_page, latex, speed_page
 from reports.inputs import (
@@ -31,8 +31,8 @@ from reports.inputs import (
     order_cells,
     read_scorebook,
 )
-from reports.media import draw_sheets, draw_videos, highlights
-from reports.tables import compose
+from reports.media import draw_sheets, draw_strip, draw_videos, highlights
+from reports.tables import Content, compose
 
 STAMP = ".stamp.json"
 """File with the digest of everything that a report was made from, the names of its files and the cells with a score."""
@@ -54,12 +54,13 @@ class PaperReport:
         if not cells:
             require_studies(home, study)
             raise StudyError(f"study {study!r} has no results in {home} yet; run it to its end, or give another --home")
+        question = study_question(home, study)
         try:
             with locked(folder):  # two runs of a study may end at the same time
-                files = unchanged(folder, cells)
+                files = unchanged(folder, cells, question)
                 if not files:
                     check_kept(folder, cells)
-                    files = write_report(cells, study, folder)
+                    files = write_report(cells, study, folder, question)
                 if not from_store:
                     sync.log_report(home, study, folder, tracking)
         except OSError as error:
@@ -70,16 +71,16 @@ class PaperReport:
 REPORT = PaperReport()
 
 
-def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[Path]:
+def write_report(cells: Iterable[CellResult], study: str, folder: Path, question: str = "") -> list[Path]:
     """Write the report of these results in place of the former one and return its files, the two pages first.
 
-    Raises OSError if the folder cannot be written."""
+    `question`: the one that the study asks, if it is known. Raises OSError if the folder cannot be written."""
     cells = list(cells)
     tables, published = load_tables(), load_published()
     ordered = order_cells(cells, tables.variants)
     scores, lineage = read_scorebook(ordered), Lineage()
     with threadpool_limits(1):  # of many small products, threads would only wait for each other
-        content = compose(study, ordered, tables, published, load_claims(), scores, lineage)
+        content = compose(study, ordered, tables, published, load_claims(), scores, lineage, question)
         with atomic_folder(folder) as draft:
             sheets, missing_sheets = draw_sheets(content.parts, scores, tables.baseline, draft)
             chosen = highlights(content.parts, sheets, scores, tables.baseline)
@@ -87,8 +88,12 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
             figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
             speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
             (draft / "figures").mkdir()
+            strip, about_strip = draw_top(content, scores, tables.baseline, draft)
             images = [path for figure in (*figures, *speed) for path in save(figure, draft / "figures")]
             pictures = Pictures(
+                lead=lead_figure(content, figures, speed),
+                strip=strip,
+                about_strip=about_strip,
                 figures=figures,
                 speed_figures=speed,
                 missing_figures=missing_figures,
@@ -106,8 +111,18 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
             (draft / "tables").mkdir()
             for name, text in texts.items():
                 (draft / name).write_text(text, encoding="utf-8", newline="\n")
-            names = [*texts, *(f"figures/{path.name}" for path in images), *sheets.values(), *videos.values()]
-            stamp = {"made_from": made_from(cells), "files": names, "done": [cell.id for cell in cells if cell.done]}
+            names = [
+                *texts,
+                *(f"figures/{path.name}" for path in images),
+                *strip.values(),
+                *sheets.values(),
+                *videos.values(),
+            ]
+            stamp = {
+                "made_from": made_from(cells, question),
+                "files": names,
+                "done": [cell.id for cell in cells if cell.done],
+            }
             (draft / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
     return [folder / name for name in names]
 
@@ -133,11 +148,27 @@ def draw_figures(
     return drawn, undrawn
 
 
-def unchanged(folder: Path, cells: Iterable[CellResult]) -> list[Path]:
+def lead_figure(content: Content, figures: Sequence[Figure], speed: Sequence[Figure]) -> Figure | None:
+    """Return the figure for the top of the page: accuracy against speed, or else the first figure of that benchmark."""
+    if content.summary is None:
+        return None
+    part, benchmark = content.summary.part, content.summary.benchmark
+    own = [one for one in (*speed, *figures) if one.name.endswith(f"-{benchmark}{part.suffix}")]
+    return next(iter(own), None)
+
+
+def draw_top(content: Content, scores: Scorebook, baseline: str, folder: Path) -> tuple[Mapping[str, str], str]:
+    """Draw the strip of frames for the top of the page; return label → path, and its caption."""
+    if content.summary is None:
+        return {}, ""
+    return draw_strip(content.summary.part, content.summary.benchmark, scores, baseline, folder)
+
+
+def unchanged(folder: Path, cells: Iterable[CellResult], question: str = "") -> list[Path]:
     """Return the files of the report in `folder` if it is complete and up to date with results and code, else none."""
     stamp = read_json(folder / STAMP) or {}
     files = [folder / name for name in stamp.get("files", ())]
-    same = stamp.get("made_from") == made_from(cells)
+    same = stamp.get("made_from") == made_from(cells, question)
     return files if same and all(file.is_file() for file in files) else []
 
 
@@ -164,11 +195,11 @@ def _group(name: str) -> str:
     return "/".join(name.split("/")[:2])
 
 
-def made_from(cells: Iterable[CellResult]) -> str:
-    """Return the SHA-256 of everything that a report depends on: the results and the files of this package."""
+def made_from(cells: Iterable[CellResult], question: str = "") -> str:
+    """Return the SHA-256 of everything that a report depends on: results, question and the files of this package."""
     here = Path(__file__).parent
-    sources = sorted(path for path in here.rglob("*") if path.suffix in {".py", ".yaml"})
-    digest = hashlib.sha256(json.dumps([cell.to_dict() for cell in cells], sort_keys=True).encode())
+    sources = sorted(path for path in here.rglob("*") if path.suffix in {".py", ".yaml", ".css", ".js"})
+    digest = hashlib.sha256(json.dumps([question, *(cell.to_dict() for cell in cells)], sort_keys=True).encode())
     for path in (*sources, claims_file()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -45,6 +45,10 @@ ALLOWED = {
     "reports.figures": {"reports.inputs", "harness.results", "harness.score"},
     "reports.media": {"reports.inputs", "harness.results", "harness.datasets"},
     "reports.formats": {"reports.figures", "reports.tables", "reports.inputs"},
+    "reports.diff": {
+        *("reports.inputs", "reports.statistics", "harness.results", "harness.planning"),
+        *("harness.score", "harness.store", "harness.datasets"),
+    },
     "reports": {
         *("reports.media", "reports.formats", "reports.figures", "reports.tables", "reports.inputs"),
         *("harness.tracking", "harness.results", "harness.planning"),

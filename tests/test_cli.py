@@ -24,6 +24,7 @@ WRONG = {
     "run": ["absent.yaml"],
     "plan": ["absent.yaml"],
     "explain": ["absent", "cell"],
+    "diff": ["absent", "absent"],
     "store": ["list"],
     "mlflow": ["resync", "absent"],
     "score": ["--truth", "absent", "--pred", "absent", "--protocol", "absent"],

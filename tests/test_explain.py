@@ -17,18 +17,20 @@ from harness.execution.worker import make_job, work
 from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
-from harness.results import collect_results, save_plan, save_results
+from harness.results import collect_results, save_plan, save_results, study_question
 from harness.store.local import Store
 from tests.engine import make_davis16
 
-STUDY = """
+QUESTION = "Is it: explained?"
+STUDY = f"""
 name: try
+question: "{QUESTION}"
 method: first-mask
 benchmarks: [davis16-val, davis17-val]
 seeds: [0, 1]
 variants:
-  one: {}
-  other: {}
+  one: {{}}
+  other: {{}}
 """
 
 
@@ -87,6 +89,11 @@ def test_it_explains_masks_data_code_and_machine(explained: Explained, ask: Call
     assert "harness.baselines.first_mask " in output
     assert "averaging=sequences" in output
     assert "seconds measured on a machine" in output
+
+
+def test_the_question_of_a_study_is_known_after_its_run(explained: Explained) -> None:
+    assert study_question(explained.home, "try") == QUESTION
+    assert study_question(explained.home, "never-run") == ""
 
 
 def test_it_ends_with_the_commands_that_reproduce_the_number(explained: Explained, ask: Callable) -> None:

@@ -15,6 +15,7 @@ from harness.score import MEASURES
 from reports.report import STAMP, write_report
 
 GOLDEN = Path(__file__).with_name("golden") / "reports"
+QUESTION = "What does each *part* contribute?"
 OFFSETS = {"alpha": 0.05, "beta": -0.05, "gamma": 0.0, "delta": 0.12, "epsilon": -0.12, "zeta": 0.03, "eta": -0.03}
 
 
@@ -91,7 +92,7 @@ def frozen_cell(row: dict[str, str], index: int, folder: Path) -> CellResult:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("golden")
-    write_report(frozen_cells(folder), "frozen", folder / "report")
+    write_report(frozen_cells(folder), "frozen", folder / "report", QUESTION)
     if os.environ.get("UPDATE_GOLDEN"):
         keep(folder / "report")
     return folder / "report"
@@ -130,7 +131,7 @@ def test_every_table_of_the_paper_is_written(written: Path) -> None:
 
 
 def test_equal_cells_give_equal_bytes_in_every_file(written: Path, tmp_path: Path) -> None:
-    write_report(frozen_cells(tmp_path), "frozen", tmp_path / "report")
+    write_report(frozen_cells(tmp_path), "frozen", tmp_path / "report", QUESTION)
     files = {path.relative_to(written) for path in written.rglob("*.*") if path.name != STAMP}
     assert {path.suffix for path in files} == {".md", ".csv", ".tex", ".html", ".svg", ".png"}
     again = tmp_path / "report"

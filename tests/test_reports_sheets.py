@@ -1,6 +1,8 @@
 """Contact sheets and videos show the truth and every variant, and never stop a report."""
 
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,7 @@ from harness.results import CellResult
 from reports.formats.html import embedded
 from reports.inputs import evenly
 from reports.media.sheets import COLORS, FRAMES, LABEL, LINE, TILE, overlay, predicted
+from reports.media.strip import most_different
 from reports.media.videos import HARMLESS, suppress_line
 from reports.report import write_report
 from tests.report_cells import cell, with_named_scores
@@ -126,6 +129,41 @@ def test_the_worst_video_of_each_benchmark_is_embedded_first(davis: Path) -> Non
     videos = {f"sheets/{name}": f"videos/{name}" for name in sizes}
     assert embedded(videos, videos, davis, 100) == {"sheets/a/worst", "sheets/b/worst", "sheets/a/best"}
     assert embedded(videos, {}, davis, 100) == set()
+
+
+def test_the_strip_shows_truth_main_and_most_different_variant(davis: Path) -> None:
+    first, full = scored(davis)
+    other = with_named_scores(
+        davis / "other", replace(full, variant="no-crop", options={"crop": False}), {"alpha": 0.2}
+    )
+    write_report([first, full, other], "s", davis / "report")
+    page = (davis / "report/index.html").read_text()
+    strip = page[page.index('<figure class="strip">') :]
+    strip = strip[: strip.index("</figure>")]
+    assert re.findall(r"<p><b>(.*?)</p>", strip) == [
+        "truth</b>",
+        "full</b>, J mean .600 on this video",
+        "no-crop</b>, J mean .200 on this video",
+    ]
+    assert "Frames 00001, 00003, 00005, 00007 of alpha, the video on which no-crop, the variant farthest from" in strip
+    rows = [np.asarray(Image.open(davis / f"report/strip/{row}.jpg")) for row in range(3)]
+    assert [row.shape for row in rows] == [(240, 4 * 320, 3)] * 3
+    assert np.array_equal(rows[0], rows[1])  # the masks are the truth
+    assert "![no-crop, J mean .200 on this video](strip/2.jpg)" in (davis / "report/index.md").read_text()
+
+
+def test_a_strip_without_a_dataset_is_left_out(davis: Path) -> None:
+    cells = scored(davis)
+    (davis / "data").rename(davis / "elsewhere")
+    write_report(cells, "s", davis / "report")
+    assert 'class="strip"' not in (davis / "report/index.html").read_text()
+    assert not (davis / "report/strip").exists()
+
+
+def test_the_most_different_variant_differs_most_on_average() -> None:
+    values = {"a": {"full": 0.5, "x": 0.9, "y": 0.2}, "b": {"full": 0.5, "x": 0.5, "y": 0.3}}
+    assert most_different(values, "full", ["x", "y"]) == ("y", "a")  # .25 against .20 on average
+    assert most_different({**values, "c": {"full": 0.7}}, "full", []) == ("", "b")
 
 
 def video_bytes(davis: Path) -> bytes:

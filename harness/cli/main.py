@@ -23,6 +23,7 @@ VERBS = {
     "run": "Run a study; the same command again continues it.",
     "plan": "Show what a study would run, and why, without running it.",
     "explain": "Show what a number in a table is based on and how to reproduce it.",
+    "diff": "Show why two results differ: two variants, two studies, two homes, or a result and a published number.",
     "method": "Show what a method is: parameters, operations per frame, training, weights.",
     "store": "List, measure, clean up and verify finished stages.",
     "mlflow": "Open MLflow's UI, or bring MLflow up to date with the store.",

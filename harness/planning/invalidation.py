@@ -96,7 +96,7 @@ class History:
         closest: tuple[Change, ...] = ()
         least = True, math.inf
         for earlier in self._related(stage):
-            changes = self._changes(earlier, stage)
+            changes = self._changes(earlier.identity, stage)
             rank = earlier.label != stage.label, _distance(changes)
             if rank < least and sum(change.what == "config" for change in changes) <= _MOST_DIFFERENCES:
                 closest, least = changes, rank
@@ -110,31 +110,12 @@ class History:
             yield from earlier.get((stage.run, data), ())
             yield from earlier.get((stage.run, stage.label), ())
 
-    def _changes(self, manifest: Manifest, new: Stage) -> tuple[Change, ...]:
+    def _changes(self, old: Identity, new: Stage) -> tuple[Change, ...]:
         """Return the differences; the options, which many pairs have in common, are compared once."""
-        old = manifest.identity
         configs = old.config_digest, new.config_digest
         if configs not in self._options:
-            self._options[configs] = tuple(_option_changes(old, new.identity))
-        changes = list(self._options[configs])
-        if old.version != new.version:
-            changes.append(Change("version", "", old.version, new.version))
-        data = {role: data.digest for role, data in new.data.items()}
-        changes += [Change("data", role) for role in differing(old.data, data)]
-        if old.scheme != new.scheme:  # the digests of its code and its needs cannot be compared
-            return (Change("scheme", "", old.scheme, new.scheme), *changes)
-        if old.code_digest != new.code_digest:
-            changes += [Change("code", module) for module in differing(old.code, new.code)]
-        here = new.environment
-        for name in differing(old.environment, here):
-            what: What = "device" if name == "device" else "library"
-            changes.append(Change(what, name, old.environment.get(name), here.get(name)))
-        if old.machine != new.machine:
-            changes.append(Change("machine", "", old.machine, new.machine))
-        if not changes:  # otherwise its needs differ for the same reason
-            needs = {role: need.key for role, need in new.needs.items()}
-            changes += [Change("need", role) for role in differing(old.needs, needs)]
-        return tuple(changes)
+            self._options[configs] = option_changes(old, new.identity)
+        return changes_between(old, new, self._options[configs])
 
     def _candidates(self, name: str) -> dict[Hashable, list[Manifest]]:
         """Return the earlier stages of that name by function and data, and by function and label."""
@@ -168,6 +149,42 @@ def _work(one: Stage | Identity) -> tuple[str, str]:
 def _groups(work: tuple[str, str], config_digest: str, label: str) -> tuple[Hashable, ...]:
     """Return the groups of stages that take about as long, the closest first."""
     return (work, config_digest, label), (work, config_digest, None), (work, None, label), (work, None, None)
+
+
+def option_changes(old: Identity, new: Identity) -> tuple[Change, ...]:
+    """Return the options that differ, and those that hold another class; unknown ones, of earlier releases, are not."""
+    before, after = flatten(old.config), flatten(new.config)
+    options = [Change("config", option, before.get(option), after.get(option)) for option in differing(before, after)]
+    classes = [
+        Change("config", f"class of {option}".strip(), old.classes.get(option), new.classes.get(option))
+        for option in (differing(old.classes, new.classes) if old.classes else ())
+    ]
+    return (*options, *classes)
+
+
+def changes_between(old: Identity, new: Identity | Stage, options: Iterable[Change]) -> tuple[Change, ...]:
+    """Return everything in which two stages of one function differ, a change of needs only if nothing else does.
+
+    `options`: their `option_changes`."""
+    changes = list(options)
+    if old.version != new.version:
+        changes.append(Change("version", "", old.version, new.version))
+    data = {role: one if isinstance(one, str) else one.digest for role, one in new.data.items()}
+    changes += [Change("data", role) for role in differing(old.data, data)]
+    if old.scheme != new.scheme:  # the digests of its code and its needs cannot be compared
+        return (Change("scheme", "", old.scheme, new.scheme), *changes)
+    if old.code_digest != new.code_digest:
+        changes += [Change("code", module) for module in differing(old.code, new.code)]
+    here = new.environment
+    for name in differing(old.environment, here):
+        what: What = "device" if name == "device" else "library"
+        changes.append(Change(what, name, old.environment.get(name), here.get(name)))
+    if old.machine != new.machine:
+        changes.append(Change("machine", "", old.machine, new.machine))
+    if not changes:  # otherwise its needs differ for the same reason
+        needs = {role: one if isinstance(one, str) else one.key for role, one in new.needs.items()}
+        changes += [Change("need", role) for role in differing(old.needs, needs)]
+    return tuple(changes)
 
 
 def describe(changes: Iterable[Change]) -> list[str]:
@@ -206,15 +223,6 @@ def flatten(options: Mapping[str, Any], front: str = "") -> dict[str, Any]:
         else:
             flat[f"{front}{key}"] = value
     return flat
-
-
-def _option_changes(old: Identity, new: Identity) -> Iterator[Change]:
-    """Yield the options that differ, and those that hold another class; unknown ones, of earlier releases, are not."""
-    before, after = flatten(old.config), flatten(new.config)
-    for option in differing(before, after):
-        yield Change("config", option, before.get(option), after.get(option))
-    for option in differing(old.classes, new.classes) if old.classes else ():
-        yield Change("config", f"class of {option}".strip(), old.classes.get(option), new.classes.get(option))
 
 
 def _distance(changes: Iterable[Change]) -> float:

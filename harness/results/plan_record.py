@@ -16,6 +16,7 @@ from harness.planning.plan import Cell, Plan
 from harness.results.saved import load_results
 from harness.results.study_file import Content, StudyFile, studies_in
 from harness.store import Store, stages_in_progress
+from harness.yaml_file import parse_yaml
 
 FOLDER = "plans"
 
@@ -78,6 +79,15 @@ def load_plans(home: Path, study: str | None = None) -> Iterator[PlanRecord]:
             yield from [PlanRecord(**document) for document in file.load().get("plans", [])]
         except TypeError:
             raise StoreError(f"{file.path}: not a record of plans; delete it and run its study again") from None
+
+
+def study_question(home: Path, study: str) -> str:
+    """Return the question in the study's file when it was run last; empty if it has none or was never run here.
+
+    Raises StoreError for a damaged record."""
+    plans = [*load_plans(home, study)]
+    content = parse_yaml(plans[-1].study_text, f"{study}: the recorded study") if plans else None
+    return str(content.get("question") or "").strip() if isinstance(content, dict) else ""
 
 
 def referenced_stages(home: Path) -> dict[str, tuple[str, ...]]:

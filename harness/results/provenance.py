@@ -36,8 +36,7 @@ def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tu
     `study`: a name or the study's YAML file; one that does not exist any more is found by its file name. `cell`: the
     cell's name, or any part that only one cell has. Raises StudyError if the study was never run here, or if no cell or
     several match, and lists those that exist."""
-    path = Path(study)
-    name = study_name(study) if path.suffix not in {".yaml", ".yml"} or path.is_file() else path.stem
+    name = recorded_name(study)
     require_studies(home, name)
     recorded = list(load_plans(home, name))
     plans = [record for record in recorded if scale in (None, record.scale)]
@@ -54,6 +53,12 @@ def find_cell(home: Path, study: str, cell: str, scale: str | None = None) -> tu
         if found:
             raise StudyError(f"{cell!r} is part of {len(found)} cells: {', '.join(found)}")
     raise StudyError(f"study {name} has no cell {cell!r}; there are {', '.join(plans[-1].cells)}")
+
+
+def recorded_name(study: str) -> str:
+    """Return the name of a study given by name or YAML file; a file that is gone is taken to be named like it."""
+    path = Path(study)
+    return study_name(study) if path.suffix not in {".yaml", ".yml"} or path.is_file() else path.stem
 
 
 def explain(home: Path, record: PlanRecord, cell: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,15 @@ def require_studies(home: Path, *studies: str) -> None:
         raise StudyError(f"{home}: no study was run there; give --home the folder that a run was given")
     for study in studies:
         if study not in known:
-            close = difflib.get_close_matches(study, known, n=1)
-            meant = f" (did you mean {close[0]}?)" if close else ""
+            meant = did_you_mean(study, known)
             raise StudyError(f"study {study!r} was not run in {home}{meant}; studies there: {', '.join(known)}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean NAME?)` with the known name that is most like the word; empty if none is."""
+    names = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.casefold(), names, n=1)
+    return f" (did you mean {names[close[0]]}?)" if close else ""
 
 
 def _with_prefix(value: Any, old: str, new: str) -> Any:

@@ -1,11 +1,13 @@
 """The whole report as one self-contained HTML page: nothing is fetched, and a content security policy forbids it.
 
-Styles, figures, some contact sheets and up to 6 MB of their videos are embedded. The page includes measured seconds, so
-it differs from run to run."""
+Styles, a script, figures, some contact sheets and up to 6 MB of their videos are embedded. The first screen shows the
+study's question, what it found, a figure and a strip of frames. The page includes measured seconds, so it differs from
+run to run."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,34 +17,31 @@ from pathlib import Path
 from PIL import Image
 
 from reports.figures import Figure
+from reports.formats.html_tables import anchor, caption, glossary, table_html, verdict
 from reports.formats.pictures import Pictures
-from reports.inputs import NO_BENCHMARK, coverage
-from reports.tables import QUOTED, VERDICTS, Content, Line, Table, Value
+from reports.inputs import coverage
+from reports.tables import VERDICTS, Content, Section
 
-POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+STYLE, SCRIPT = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
 
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:80rem;padding:1rem;color:#1a1a1a;background:#fff}
-h1,h2{line-height:1.2}h2{margin-top:2.5rem;font-size:1.25rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.875rem}
-th,td{padding:.25rem .45rem;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}
-thead th{border-bottom:2px solid #333;white-space:nowrap}.number{text-align:right;font-variant-numeric:tabular-nums}
-.quoted{font-style:italic;color:#555;background:#f6f6f2}.notes,.caption{font-size:.875rem;color:#444}
-.verdict{padding:.05rem .4rem;border-radius:.3rem;white-space:nowrap;border:1px solid #888}
-.reproduced{background:#d7efe4}.contradicted{background:#fbdccb}.loud{font-weight:bold;color:#a33b00}
-figure{margin:1.5rem 0}img,video{max-width:100%;height:auto;display:block}figcaption{font-size:.875rem;color:#444}
-nav a{margin-right:1rem}td:first-child{min-width:8rem}.origin{white-space:nowrap}.fact{max-width:24rem}
-.all{columns:14rem;padding-left:1.2rem}
-@media(max-width:45rem){body{padding:.75rem}nav a{display:inline-block;padding:.3rem 0}
-.wide table{width:max-content}.fact{max-width:15rem}.origin{white-space:normal;max-width:7rem}
-.wide img{max-width:none;width:40rem}.wide img.sheet{width:60rem}
-th:first-child,td:first-child{position:sticky;left:0;max-width:9rem;background:#fff;white-space:normal}
-.quoted td:first-child{background:#f6f6f2}}
-"""
-"""On a narrow screen, tables, figures and sheets keep a legible size and scroll sideways; the first column stays."""
+HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
 
-FURTHER = (("figures", "Figures"), ("sheets", "Contact sheets"), ("speed", "Speed"))
+POLICY = (
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+    f"script-src 'sha256-{HASH}'; base-uri 'none'; form-action 'none'"
+)
+"""No script but the one that has this hash runs, whatever a name in the results contains."""
+
+FURTHER = (("figures", "Figures"), ("sheets", "Contact sheets"), ("speed", "Speed"), ("columns", "Columns"))
 """Anchor and title of the sections after the tables."""
+
+FILES = (
+    ("index.md", "this report as Markdown"),
+    ("speed.md", "seconds and hardware"),
+    ("tables/", "tables as CSV and LaTeX"),
+    ("figures/", "figures as SVG and PNG"),
+)
+"""Files and folders next to the page → text of their links at the top of it."""
 
 EMBEDDED = 6 * 2**20
 """Bytes of video in the page, so that it can be mailed; further videos are links to files next to it."""
@@ -50,42 +49,72 @@ EMBEDDED = 6 * 2**20
 
 def html_page(content: Content, pictures: Pictures, folder: Path) -> str:
     """Return `index.html`; `folder` holds the files of the pictures."""
+    filled = [section for section in content.sections if section.tables]
+    names = [("top", content.study), *((section.name, section.title) for section in filled), *FURTHER]
     out = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">']
     out += ['<meta name="viewport" content="width=device-width,initial-scale=1">']
     out += [f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">']
     out += [f"<title>{escape(content.study)}</title><style>{STYLE}</style></head><body>"]
-    out += [f"<h1>{escape(content.study)}</h1>", f"<p><strong>{coverage(content.cells)}</strong> Measured numbers are "]
-    out += ["upright, the best of the comparable rows <strong>bold</strong>, the second <u>underlined</u>; "]
-    out += ['<span class="quoted">quoted numbers are in italics</span> with their source and were not measured here. ']
-    out += ["Rows of different protocol, scale or kind of data never share a table.</p>"]
-    filled = [section for section in content.sections if section.tables]
-    names = [*((section.name, section.title) for section in filled), *FURTHER]
-    out += ["<nav>", *(f'<a href="#{name}">{title}</a>' for name, title in names), "</nav>"]
+    out += ['<nav class="contents" aria-label="Contents">']
+    out += [*(f'<a href="#{name}">{escape(title)}</a>' for name, title in names), "</nav><main>"]
+    out += _top(content, pictures, folder)
     for section in filled:
-        out += [f'<section id="{section.name}">', *(table_html(table) for table in section.tables), "</section>"]
+        out += [f'<section id="{section.name}"><h2>{section.title}</h2>']
+        out += [*_intro(section, content), *map(table_html, section.tables), "</section>"]
     out += _list("Omitted tables", content.absent)
-    out += ['<section id="figures"><h2>Figures</h2>', *(_figure(figure, folder) for figure in pictures.figures)]
+    out += ['<section id="figures"><h2>Figures</h2>', *_figures(pictures.figures, pictures, folder)]
     out += _list("Omitted figures", pictures.missing_figures)
     out += ['</section><section id="sheets"><h2>Contact sheets</h2>', *_sheets(pictures, folder)]
     out += _list("Not drawn", {**pictures.missing_sheets, **pictures.missing_videos})
-    out += ['</section><section id="speed"><h2>Speed</h2>', *(table_html(table) for table in content.seconds)]
-    out += [*(_figure(figure, folder) for figure in pictures.speed_figures), "</section></body></html>"]
+    out += ['</section><section id="speed"><h2>Speed</h2>', *map(table_html, content.seconds)]
+    out += _figures(pictures.speed_figures, pictures, folder)
+    out += ['</section><section id="columns"><h2>Columns</h2>', *glossary((*content.steady, *content.seconds))]
+    out += [f"</section></main><script>{SCRIPT}</script></body></html>"]
     return "\n".join(out) + "\n"
 
 
-def table_html(table: Table) -> str:
-    """Return heading, caption, table and footnotes."""
-    titles = "".join(f"<th>{escape(title)}</th>" for title in table.text_columns)
-    titles += "".join(f'<th class="number">{escape(title)}</th>' for title in table.columns)
-    out = [f'<h2 id="{escape(table.name)}">{escape(table.title)}</h2>']
-    out += [f'<p class="caption">{_caption(table.caption)}</p>']
-    out += [f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>']
-    out += [_line(line, table) for line in table.lines]
-    out += ["</tbody></table></div>"]
-    if table.notes:
-        listed = "<br>".join(f"<sup>{number}</sup> {escape(note)}" for note, number in table.notes.items())
-        out.append(f'<p class="notes">{listed}</p>')
-    return "\n".join(out)
+def _top(content: Content, pictures: Pictures, folder: Path) -> list[str]:
+    """Return the first screen: the question, three sentences, a figure and a strip of frames."""
+    summary = content.summary
+    out = ['<header id="top">']
+    if content.question:
+        out.append(f'<p class="study">Study {escape(content.study)}</p><h1>{escape(content.question)}</h1>')
+    else:
+        out.append(f"<h1>{escape(content.study)}</h1>")
+    limits = f" {caption(summary.limits)}" if summary else ""
+    out.append(f'<p class="facts"><strong>{coverage(content.cells)}</strong>{limits}</p>')
+    links = (f'<a href="{path}">{text}</a>' for path, text in FILES)
+    out += [f'<p class="files">Next to this page: {" · ".join(links)}</p>']
+    if summary:
+        both = " both" if pictures.lead and pictures.strip else ""
+        out += [f'<div class="top{both}"><div class="answers">']
+        out += [f"<p><b>{title}</b>{escape(text)}</p>" for title, text in summary.sentences.items()]
+        out += ["</div>", _figure(pictures.lead, folder) if pictures.lead else "", *_strip(pictures, folder), "</div>"]
+    return [*out, "</header>"]
+
+
+def _strip(pictures: Pictures, folder: Path) -> list[str]:
+    if not pictures.strip:
+        return []
+    out = ['<figure class="strip">']
+    for label, path in pictures.strip.items():
+        name, _, score = label.partition(", ")
+        rest = f", {escape(score)}" if score else ""
+        image = f'<img alt="{escape(label)}" src="data:image/jpeg;base64,{_base64((folder / path).read_bytes())}">'
+        out.append(f"<p><b>{escape(name)}</b>{rest}</p>{image}")
+    return [*out, f"<figcaption>{escape(pictures.about_strip)}</figcaption></figure>"]
+
+
+def _intro(section: Section, content: Content) -> list[str]:
+    """Return what stands above the tables of a section: the number of each verdict, or links to its tables."""
+    if section.name == "claims":
+        counts = (f"<li>{verdict(name, content.counts[name])}</li>" for name in VERDICTS if content.counts.get(name))
+        out = [f'<ul class="counts">{"".join(counts)}</ul>']
+        if not any(content.counts.get(name) for name in VERDICTS[:2]):
+            out.append("<p>No claim is decided by this study's data.</p>")
+        return out
+    links = (f'<a href="#{anchor(table)}">{escape(table.title)}</a>' for table in section.tables)
+    return [f'<p class="within">{" · ".join(links)}</p>'] if len(section.tables) > 2 else []
 
 
 def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, limit: int = EMBEDDED) -> set[str]:
@@ -107,45 +136,21 @@ def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, lim
     return inside
 
 
-def _line(line: Line, table: Table) -> str:
-    cells = [f"<td>{escape(line.label)}{_marks(line.notes, table.notes)}</td>"]
-    if table.origins:
-        cells.append(f'<td class="origin">{escape(line.origin_text)}</td>')
-    cells += [f'<td class="fact">{_fact(fact)}</td>' for fact in line.facts]
-    cells += [_value(value, table.notes) for value in line.values]
-    kind = ' class="quoted"' if line.origin == QUOTED else ""
-    return f"<tr{kind}>{''.join(cells)}</tr>"
-
-
-def _fact(text: str) -> str:
-    if text in VERDICTS:
-        return f'<span class="verdict {text.replace(" ", "-")}">{text}</span>'
-    return escape(text)
-
-
-def _value(value: Value, numbers: Mapping[str, int]) -> str:
-    text = escape(value.shown)
-    text = {0: text, 1: f"<strong>{text}</strong>", 2: f"<u>{text}</u>"}[value.rank]
-    return f'<td class="number{" quoted" if value.quoted else ""}">{text}{_marks(value.notes, numbers)}</td>'
-
-
-def _marks(notes: tuple[str, ...], numbers: Mapping[str, int]) -> str:
-    return f" <sup>{','.join(str(numbers[note]) for note in notes)}</sup>" if notes else ""
-
-
-def _caption(text: str) -> str:
-    return escape(text).replace(NO_BENCHMARK, f'<span class="loud">{NO_BENCHMARK}</span>')
-
-
 def _list(title: str, entries: Mapping[str, str]) -> list[str]:
     lines = [f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in entries.items()]
-    return [f"<h2>{title}</h2><ul>", *lines, "</ul>"] if lines else []
+    return [f"<h3>{title}</h3><ul>", *lines, "</ul>"] if lines else []
+
+
+def _figures(figures: Iterable[Figure], pictures: Pictures, folder: Path) -> list[str]:
+    """Return the figures, with a link in place of the one that is at the top of the page."""
+    top = '<p class="within"><a href="#top">{}</a> is at the top of the page.</p>'
+    return [top.format(escape(one.title)) if one is pictures.lead else _figure(one, folder) for one in figures]
 
 
 def _figure(figure: Figure, folder: Path) -> str:
     data = _base64((folder / "figures" / f"{figure.name}.svg").read_bytes())
-    text = f"<strong>{escape(figure.title)}.</strong> {_caption(figure.caption)}"
-    image = f'<img alt="{escape(figure.title)}" src="data:image/svg+xml;base64,{data}">'
+    text = f"<strong>{escape(figure.title)}.</strong> {caption(figure.caption)}"
+    image = f'<img class="chart" alt="{escape(figure.title)}" src="data:image/svg+xml;base64,{data}">'
     return f'<figure><div class="wide">{image}</div><figcaption>{text}</figcaption></figure>'
 
 
@@ -165,8 +170,8 @@ def _sheets(pictures: Pictures, folder: Path) -> list[str]:
             else:
                 size = f", {file.stat().st_size / 1e6:.1f} MB, next to this page"
             link = f' (<a href="{escape(videos[path])}">video</a>{size})'
-        caption = f"<figcaption>{escape(title)}{link}</figcaption>"
-        out.append(f'<figure><div class="wide">{image}</div>{video}{caption}</figure>')
+        text = f"<figcaption>{escape(title)}{link}</figcaption>"
+        out.append(f'<figure><div class="wide">{image}</div>{video}{text}</figure>')
     if pictures.sheets:
         links = (f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for name, path in pictures.sheets.items())
         out += ["<p>All sheets, as files next to this page:</p>", '<ul class="all">', *links, "</ul>"]

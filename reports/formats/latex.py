@@ -30,7 +30,8 @@ def latex(table: Table) -> str:
     """Return a `table` float; the document needs `booktabs` and UTF-8 input."""
     head = [*table.text_columns, *table.columns]
     layout = "l" * len(table.text_columns) + "r" * len(table.columns)
-    out = [r"\begin{table}", r"  \centering", f"  \\caption{{{escape(table.title)}. {escape(table.caption)}}}"]
+    caption = f"{table.caption} {table.method}".rstrip()
+    out = [r"\begin{table}", r"  \centering", f"  \\caption{{{escape(table.title)}. {escape(caption)}}}"]
     out += [f"  \\label{{tab:{table.name}}}", f"  \\begin{{tabular}}{{{layout}}}"]
     out += [r"    \toprule", "    " + " & ".join(escape(title) for title in head) + r" \\", r"    \midrule"]
     for line in table.lines:

@@ -14,8 +14,9 @@ from reports.tables import NOTHING, QUOTED, Line, Table, Value
 
 
 def markdown(table: Table) -> str:
-    """Return heading, caption, table and footnotes; ends with one line break."""
-    out = [f"## {table.title}", "", highlight(table.caption), "", _row([*table.text_columns, *table.columns])]
+    """Return heading, caption, table and footnotes; ends with one line break. A folded table has no heading."""
+    out = [] if table.folded else [f"## {table.title}", ""]
+    out += [highlight(f"{table.caption} {table.method}".rstrip()), "", _row([*table.text_columns, *table.columns])]
     out.append("|" + "|".join([" --- "] * len(table.text_columns) + [" ---: "] * len(table.columns)) + "|")
     for line in table.lines:
         cells = [_emphasized(escape(line.label), line) + _marks(line.notes, table.notes)]

@@ -19,13 +19,18 @@ HOW_TO_READ = (
 
 def index_page(content: Content, pictures: Pictures) -> str:
     """Return `index.md`."""
-    out = [f"# {content.study}", ""]
-    out += [f"**{coverage(content.cells)}** {HOW_TO_READ}", ""]
+    out = [f"# {escape(content.question) or content.study}", ""]
+    out += [f"Study {content.study}.", ""] if content.question else []
+    limits = f" {highlight(content.summary.limits)}" if content.summary else ""
+    out += [f"**{coverage(content.cells)}**{limits}", ""]
+    if content.summary:
+        out += [f"- **{title}:** {escape(text)}" for title, text in content.summary.sentences.items()]
+        out += ["", *_pictures(pictures)]
     if not content.cells:
         out += ["No results are recorded for this study yet: run it first (`python -m harness.run`).", ""]
-    out += ["Seconds per frame and hardware: [speed.md](speed.md). All on one page: [index.html](index.html).", ""]
-    out += ["Every table as CSV and LaTeX: [tables/](tables/).", ""]
-    out += [text for table in content.steady for text in _table(table)]
+    out += [f"{HOW_TO_READ} All on one page: [index.html](index.html). Seconds per frame and hardware: "]
+    out[-1] += "[speed.md](speed.md). Every table as CSV and LaTeX: [tables/](tables/)."
+    out += ["", *(text for table in content.steady for text in _table(table))]
     if content.absent:
         out += ["## Omitted tables", "", *_list(content.absent)]
     if pictures.figures or pictures.missing_figures:
@@ -36,6 +41,14 @@ def index_page(content: Content, pictures: Pictures) -> str:
         out += [f"- [{escape(name)}]({path})" for name, path in pictures.sheets.items()]
         out += _list(pictures.missing_sheets)
     return "\n".join(out).rstrip() + "\n"
+
+
+def _pictures(pictures: Pictures) -> list[str]:
+    """Return the figure and the strip at the top of the page."""
+    out = _figure(pictures.lead) if pictures.lead else []
+    for label, path in pictures.strip.items():
+        out += [f"{escape(label)}:", "", f"![{escape(label)}]({path})", ""]
+    return [*out, pictures.about_strip, ""] if pictures.strip else out
 
 
 def speed_page(content: Content, published: Published, pictures: Pictures) -> str:
@@ -57,7 +70,10 @@ def _figure(figure: Figure) -> list[str]:
 
 
 def _table(table: Table) -> list[str]:
-    return [markdown(table), f"[CSV](tables/{table.name}.csv) · [LaTeX](tables/{table.name}.tex)", ""]
+    out = [markdown(table), f"[CSV](tables/{table.name}.csv) · [LaTeX](tables/{table.name}.tex)", ""]
+    if table.folded:  # GitHub and others show what is inside on demand
+        return [f"<details><summary>{table.title} ({len(table.lines)})</summary>", "", *out, "</details>", ""]
+    return out
 
 
 def _list(entries: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,15 @@ from reports.figures import Figure
 class Pictures:
     """Pictures of a report; their files lie in its folder."""
 
+    lead: Figure | None
+    """Figure at the top of the page; one of the others."""
+
+    strip: Mapping[str, str]
+    """Label → path of a row of frames at the top of the page; empty without masks."""
+
+    about_strip: str
+    """Caption of the strip."""
+
     figures: Sequence[Figure]
     speed_figures: Sequence[Figure]
     """Figures of measured seconds, which differ from run to run."""

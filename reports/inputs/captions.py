@@ -33,6 +33,15 @@ def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
     """Return scale, kind of data and protocol fingerprints of a table on one benchmark or on all, as sentences.
 
     `masks`: whether the table shows submitted masks, if there are any."""
+    shown = {name: value for name, value in part.protocols.items() if benchmark in {"", name}}
+    prints = ", ".join(f"{name} {value[:8]}" for name, value in sorted(shown.items()))
+    return f"{limits(part, benchmark, masks=masks)} Protocol: {prints or 'unknown, nothing was scored'}."
+
+
+def limits(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
+    """Return what limits the numbers on one benchmark or on all as sentences: scale, kind and extent of the data.
+
+    `masks`: whether the numbers include those of submitted masks, if there are any."""
     sizes = "the paper's sizes" if part.scale == "paper" else "smaller networks and shorter training than in the paper"
     scale = f"Scale: {part.scale} ({sizes})." if part.scale else "Scale: submitted masks, at their methods' own sizes."
     cells = part.select(benchmark) if benchmark else part.cells
@@ -40,12 +49,10 @@ def describe(part: Part, benchmark: str = "", *, masks: bool = True) -> str:
     if masks and part.scale and any(cell.submitted for cell in cells):
         submitted = f" Rows marked as {FROM_MASKS}: at their methods' own sizes."
     kind = KINDS.get(part.data_kind, f"Data: {part.data_kind or 'of unknown kind'}.")
-    shown = {name: value for name, value in part.protocols.items() if benchmark in {"", name}}
     extents = ", ".join(part.title(name) for name in part.partial if benchmark in {"", name})
     rule = f"{NO_BENCHMARK}, and published values on it are not shown"
     extent = f" Not the published whole: {extents}; {rule}." if extents else ""
-    prints = ", ".join(f"{name} {value[:8]}" for name, value in sorted(shown.items()))
-    return f"{scale}{submitted} {kind}{extent} Protocol: {prints or 'unknown, nothing was scored'}."
+    return f"{scale}{submitted} {kind}{extent}"
 
 
 def coverage(cells: Iterable[CellResult]) -> str:

@@ -24,7 +24,7 @@ class Lineage:
     def trainings(self, cells: Iterable[CellResult]) -> tuple[Manifest, ...]:
         """Return the stages behind these cells that recorded curves, sorted by label."""
         found: dict[tuple[Path, str], Manifest] = {}
-        for score in filter(None, map(self._score, cells)):
+        for score in filter(None, map(self.score, cells)):
             work = list(score.identity.needs.values())
             while work:
                 place = (_store(score), work.pop())
@@ -36,17 +36,22 @@ class Lineage:
 
     def videos(self, cell: CellResult) -> Mapping[str, Manifest]:
         """Return sequence → the stage that segmented it for this cell."""
-        if (score := self._score(cell)) is None:
+        if (score := self.score(cell)) is None:
             return {}
         needs = sorted(score.identity.needs.items())
         return {name: stage for name, key in needs if (stage := self._find(_store(score), key))}
 
     def identities(self, cell: CellResult) -> tuple[Manifest, ...]:
         """Return all stages with identity vectors in the store that holds the cell's scores."""
-        score = self._score(cell)
+        score = self.score(cell)
         return tuple(filter(None, map(self._read, self._folders(_store(score) / IDENTITIES)))) if score else ()
 
-    def _score(self, cell: CellResult) -> Manifest | None:
+    def needs(self, stage: Manifest) -> Mapping[str, Manifest | None]:
+        """Return role → stage that this one needs; None for one that is not in the same store."""
+        return {role: self._find(_store(stage), key) for role, key in sorted(stage.identity.needs.items())}
+
+    def score(self, cell: CellResult) -> Manifest | None:
+        """Return the stage that scored a cell; None for submitted masks, or if it is in no store on this machine."""
         return self._read(Path(cell.score_folder)) if cell.done and cell.score_folder else None
 
     def _search(self, store: Path, key: str) -> Manifest | None:

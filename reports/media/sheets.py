@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from harness.datasets import Sequence, load_benchmark, load_protocols, predicted_masks, read_predicted
 from harness.errors import DataError, StudyError
 from harness.results import CellResult
-from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, name_of
+from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, main_variant, name_of
 
 FRAMES = 6  # columns of a sheet
 SHEETS = 24  # at most, per benchmark; of more sequences, evenly spaced ones are drawn
@@ -70,15 +70,14 @@ def draw_sheets(
 def highlights(parts: Iterable[Part], sheets: dict[str, str], scores: Scorebook, baseline: str) -> dict[str, str]:
     """Return the sheets of the worst, the middle and the best sequence of each benchmark, as title → path.
 
-    The main measure of the first variant that is not the baseline decides; the titles state it. `sheets`: title → path
-    of all that were drawn."""
+    The main measure of the main variant decides; the titles state it. `sheets`: title → path of all that were drawn."""
     chosen: dict[str, str] = {}
     main = main_measure()
     for part in parts:
         for benchmark in part.benchmarks:
             title = f"{benchmark}{part.suffix}"
             variants = part.variants_on(benchmark)
-            variant = next((name for name in variants if name != baseline), variants[0])
+            variant = main_variant(part, benchmark, baseline) or variants[0]
             values = scores.by_sequence(part, benchmark, main.name)
             shown = (name for name, given in values.items() if variant in given and f"{title}, {name}" in sheets)
             ranked = sorted((values[name][variant], name) for name in shown)

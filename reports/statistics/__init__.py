@@ -1,5 +1,5 @@
 """Intervals and tests."""
 
-from reports.statistics.intervals import ALPHA, MIN_SEQUENCES, Interval, holm, interval
+from reports.statistics.intervals import ALPHA, MIN_SEQUENCES, MORE, Interval, Needed, holm, interval
 
-__all__ = ["ALPHA", "MIN_SEQUENCES", "Interval", "holm", "interval"]
+__all__ = ["ALPHA", "MIN_SEQUENCES", "MORE", "Interval", "Needed", "holm", "interval"]

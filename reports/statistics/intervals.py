@@ -9,8 +9,9 @@ the tested value, so that the two never disagree."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log, nextafter, sqrt
 
 import numpy as np
@@ -25,10 +26,25 @@ POWER = 0.8
 MIN_SEQUENCES = 6
 """Sequences needed for an interval. With fewer, even if all agree, the probability by chance is not below 1 in 20."""
 
+MOST_SEQUENCES = 1000
+"""Sequences up to which an estimate says how many would decide; beyond, it only says `more than`."""
+
 DECIMALS = 9
 """Decimals that count: what differs less is equal. One pixel of one frame changes a score by more."""
 
 _SMALLEST_P = 1e-12
+
+
+MORE = f"more than {MOST_SEQUENCES:,}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needed:
+    """What it would take to decide whether a value is the true one."""
+
+    sequences: int | None = None
+    instead: str = ""
+    """Text in place of a number: MORE, `more seeds` if no number of sequences would do, or `unknown`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +104,24 @@ class Interval:
             p = exp(optimize.brentq(lambda power: self._reach(exp(power) / 2) - distance, log(_SMALLEST_P), 0.0))
         outside = not self.low <= value <= self.high
         return min(p, nextafter(ALPHA, 0)) if outside else max(p, ALPHA)  # whatever the rounding
+
+    def needed(self, value: float = 0.0, level: float = ALPHA) -> Needed:
+        """Return how many sequences would bring the p-value of the true value being `value` below `level`.
+
+        An estimate: it assumes that the mean, the scatter of the sequences and the seeds stay as they were observed."""
+        if self.sequences < 2:
+            return Needed(instead="unknown")  # one sequence shows no scatter
+        if self.seed_variance and sqrt(self._parts(level / 2)[1]) >= abs(self.estimate - value):
+            return Needed(instead="more seeds")
+
+        def excluded(count: int) -> bool:
+            variance = self.sequence_variance * (self.sequences - 1) / (count - 1)
+            p = replace(self, sequences=count, sequence_variance=variance).p_against(value)
+            return p is not None and p < level
+
+        counts = range(MIN_SEQUENCES, MOST_SEQUENCES + 1)
+        place = bisect_left(counts, True, key=excluded)
+        return Needed(sequences=counts[place]) if place < len(counts) else Needed(instead=MORE)
 
     def _reach(self, tail: float) -> float:
         """Return the half-width that leaves the share `tail` on each side."""

@@ -8,30 +8,47 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import copysign
-from typing import Any
 
 from harness.results import CellResult
 from harness.score import MEASURES
-from reports.inputs import SECONDS, Budgets, Claim, Claims, Part, Scorebook, describe, format_number, pairs_of, unpaired
-from reports.statistics import ALPHA, Interval, holm
+from reports.inputs import (
+    SECONDS,
+    Budgets,
+    Claim,
+    Claims,
+    Part,
+    Scorebook,
+    describe,
+    differing_options,
+    format_number,
+    pairs_of,
+    unpaired,
+)
+from reports.statistics import ALPHA, Interval, Needed, holm
 from reports.tables.intervals import METHOD
 from reports.tables.model import NOTHING, Line, Table, Value
-from reports.tables.values import interval_values, p_value
+from reports.tables.values import NEEDED, interval_values, needed_value, p_value
 
 REPRODUCED = "reproduced"
 CONTRADICTED = "contradicted"
 INCONCLUSIVE = "inconclusive"
 NOT_MEASURED = "not measured"
 
-VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
+FACTS = ("source", "benchmark", "measure", "sequences", "seeds", "remark")
+NUMBERS = ("paper", "ours", "from", "to", "p", "p (Holm)")
+"""Titles of the columns of measured claims."""
 
+<<<<<<< HEAD
 ANYTHING = "*"
 """Factor of a claim whose two variants may differ in all options."""
 
 NO_FACTORS = {"analyses"}
 """Options that add a figure and change no number."""
+=======
+VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
+>>>>>>> main
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +72,12 @@ class Verdict:
     corrected: float | None = None
     """The p-value corrected for all claims judged with this one, which decides."""
 
+    threshold: float = 0.0
+    """Difference that the p-value tests."""
+
+    needed: Needed = field(default_factory=Needed)
+    """What would decide an inconclusive claim."""
+
     confounded: str = ""
     """Further differences between the two variants, as text; empty if there are none."""
 
@@ -69,6 +92,11 @@ class Verdict:
         if self.corrected is None or self.corrected >= ALPHA:
             return INCONCLUSIVE
         return REPRODUCED if self.claimed else CONTRADICTED
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the claim is inconclusive and more sequences could decide it."""
+        return self.verdict == INCONCLUSIVE and not self.extent
 
     @property
     def why(self) -> str:
@@ -87,10 +115,15 @@ class Verdict:
 
 
 def judge_all(claims: Claims, parts: Iterable[Part], scores: Scorebook, budgets: Budgets) -> list[list[Verdict]]:
-    """Return the verdicts of every part on all claims; the p-values are corrected over all of them."""
+    """Return the verdicts of every part on all claims; the p-values are corrected over all of them.
+
+    The sequences that would decide an inconclusive claim are those that bring its p-value below ALPHA divided by the
+    number of claims that are still to be decided: then the correction would not undo it."""
     verdicts = [[judge(claim, claims.margin, part, scores, budgets) for claim in claims.claims] for part in parts]
     corrected = iter(holm([one.p for given in verdicts for one in given]))
-    return [[replace(one, corrected=next(corrected)) for one in given] for given in verdicts]
+    verdicts = [[replace(one, corrected=next(corrected)) for one in given] for given in verdicts]
+    level = ALPHA / max(1, sum(one.undecided for given in verdicts for one in given))
+    return [[replace(one, needed=_needed(one, level)) for one in given] for given in verdicts]
 
 
 def judge(claim: Claim, margin: float, part: Part, scores: Scorebook, budgets: Budgets) -> Verdict:
@@ -116,6 +149,7 @@ def judge(claim: Claim, margin: float, part: Part, scores: Scorebook, budgets: B
         interval=found,
         extent=extent,
         claimed=claimed,
+        threshold=threshold,
         p=p,
         corrected=p,
         confounded=confounds(claim, cells, others, budgets),
@@ -141,35 +175,40 @@ def confounds(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellRes
     return ", ".join(found)
 
 
-def differing_options(cell: CellResult, other: CellResult) -> list[str]:
-    """Return the options, as dotted keys, that differ between two cells and can change a number."""
-    ours, theirs = flat(cell.options), flat(other.options)
-    keys = sorted((ours.keys() | theirs.keys()) - NO_FACTORS)
-    return [key for key in keys if ours.get(key) != theirs.get(key)]
-
-
-def flat(options: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested options as dotted key → value."""
-    if not isinstance(options, dict):
-        return {prefix.rstrip("."): options}
-    return {key: value for name, inner in options.items() for key, value in flat(inner, f"{prefix}{name}.").items()}
-
-
-def claims_tables(verdicts: list[Verdict], margin: float, part: Part) -> tuple[Table | None, Table | None]:
-    """Return a table of the claims that were measured, with verdicts, and one of the others, with reasons."""
-    judged = [verdict for verdict in verdicts if verdict.verdict != NOT_MEASURED]
-    others = [verdict for verdict in verdicts if verdict.verdict == NOT_MEASURED]
+def claims_tables(
+    verdicts: list[Verdict], margin: float, part: Part
+) -> tuple[Table | None, Table | None, Table | None]:
+    """Return a table of the decided claims, one of the inconclusive ones, and one of the unmeasured, with reasons."""
+    decided, open_, others = (
+        [one for one in verdicts if one.verdict in kinds]
+        for kinds in ((REPRODUCED, CONTRADICTED), (INCONCLUSIVE,), (NOT_MEASURED,))
+    )
+    numbers = "Numbers are differences in the claim's measure; the paper's are in italics."
+    method = (
+        f"{METHOD} p: of the claim alone, below .05 if the interval excludes 0 (for a claim of similarity: "
+        f"±{format_number(margin)}); p (Holm): corrected for all claims that this report judges. Reproduced or "
+        "contradicted: p (Holm) is below .05."
+    )
     top = Table(
         name=f"claims{part.suffix}",
         title="The paper's claims",
-        caption=f"{summary(verdicts)} Numbers are differences in the claim's measure; the paper's are in italics. "
-        f"{METHOD} p: of the claim alone, below .05 if the interval excludes 0 (for a claim of similarity: "
-        f"±{format_number(margin)}); p (Holm): corrected for all claims that this report judges. Reproduced or "
-        f"contradicted: p (Holm) is below .05. {describe(part)}",
-        facts=("verdict", "source", "benchmark", "measure", "sequences", "seeds", "remark"),
-        columns=("paper", "ours", "from", "to", "p", "p (Holm)"),
-        lines=tuple(_line(verdict) for verdict in judged),
+        caption=f"{summary(verdicts)} {numbers} {describe(part)}",
+        method=method,
+        facts=("verdict", *FACTS),
+        columns=NUMBERS,
+        lines=tuple(_line(verdict) for verdict in decided),
         first="claim",
+    )
+    middle = Table(
+        name=f"claims-undecided{part.suffix}",
+        title="Claims of the paper that are not decided",
+        caption=f"{numbers} {describe(part)}",
+        method=f"{method} {NEEDED}",
+        facts=("verdict", *FACTS),
+        columns=(*NUMBERS, "sequences needed"),
+        lines=tuple(_line(verdict) for verdict in open_),
+        first="claim",
+        folded=True,
     )
     rest = Table(
         name=f"claims-open{part.suffix}",
@@ -179,8 +218,9 @@ def claims_tables(verdicts: list[Verdict], margin: float, part: Part) -> tuple[T
         columns=("paper",),
         lines=tuple(_line(verdict) for verdict in others),
         first="claim",
+        folded=True,
     )
-    return top if judged else None, rest if others else None
+    return top if decided else None, middle if open_ else None, rest if others else None
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:
@@ -199,9 +239,19 @@ def _line(verdict: Verdict) -> Line:
     found = verdict.interval
     if found is None:
         return Line(label=claim.text, variant=claim.name, facts=(*facts, verdict.why), values=(paper,))
-    values = (paper, *interval_values(found), p_value(verdict.p), p_value(verdict.corrected))
+    values: tuple[Value, ...] = (paper, *interval_values(found), p_value(verdict.p), p_value(verdict.corrected))
+    if verdict.verdict == INCONCLUSIVE:
+        values = (*values, needed_value(verdict.needed))
     texts = (verdict.verdict, *facts, str(found.sequences), str(found.seeds), remark)
     return Line(label=claim.text, variant=claim.name, facts=texts, values=values)
+
+
+def _needed(verdict: Verdict, level: float) -> Needed:
+    """Return what would decide a claim at that level; nothing if it is decided or was not measured."""
+    if verdict.extent and verdict.verdict == INCONCLUSIVE:
+        return Needed(instead="the whole benchmark")
+    found = verdict.interval
+    return found.needed(verdict.threshold, level) if found and verdict.undecided else Needed()
 
 
 def _unmeasured(claim: Claim, cells: tuple[CellResult, ...], others: tuple[CellResult, ...]) -> str:

@@ -127,5 +127,6 @@ def _table(unit: str, facts: tuple[str, ...], lines: list[Line], part: Part, ben
         facts=facts,
         columns=part.variants_on(benchmark),
         lines=tuple(lines),
+        explained={one: f"{main_measure().title} of {one}." for one in part.variants_on(benchmark)},
         first="attribute" if unit == "attribute" else "sequence",
     )

@@ -50,7 +50,8 @@ def means(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Ta
     return Table(
         name=f"intervals-{benchmark}{part.suffix}",
         title=f"Means with intervals: {part.title(benchmark)}",
-        caption=f"{MEAN_OVER[kind]} {METHOD} {describe(part, benchmark)}",
+        caption=f"{MEAN_OVER[kind]} {describe(part, benchmark)}",
+        method=METHOD,
         facts=("sequences", "seeds"),
         columns=(*columns, *(f"{measure.title} over sequences" for measure in plain)),
         lines=tuple(lines),
@@ -87,9 +88,9 @@ def differences(made: PaperTable, scores: Scorebook) -> Table | None:
     return Table(
         name=f"{table.name}-differences",
         title=f"{table.title}: differences from {reference}",
-        caption=f"Each row minus {reference}. {PAIRED} Detectable: the smallest difference that as many sequences and "
-        "seeds show with a probability of 80 %, tested alone. "
-        f"{describe(part, masks=any(line.submitted for line, *_ in found))}",
+        caption=f"Each row minus {reference}. {describe(part, masks=any(line.submitted for line, *_ in found))}",
+        method=f"{PAIRED} Detectable: the smallest difference that as many sequences and seeds show with a probability "
+        "of 80 %, tested alone.",
         facts=("column", "sequences", "seeds"),
         columns=DIFFERENCE,
         lines=lines,

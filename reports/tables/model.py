@@ -6,10 +6,11 @@ measured lines that are complete."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from reports.inputs import format_number
+from reports.tables.columns import COLUMNS
 
 MEASURED = "measured"
 QUOTED = "quoted"
@@ -80,7 +81,10 @@ class Table:
     name: str
     title: str
     caption: str
-    """Scale, data kind, protocol and coverage, among others."""
+    """What the table shows, scale, data kind, protocol and coverage, among others."""
+
+    method: str = ""
+    """How its intervals and tests are computed, as sentences; empty without any."""
 
     facts: tuple[str, ...]
     """Titles of the text columns."""
@@ -95,10 +99,20 @@ class Table:
     origins: bool = False
     """Whether a column shows the origin of each line; needed if not all lines are measured."""
 
+    folded: bool = False
+    """Whether pages show the table only on demand."""
+
+    explained: Mapping[str, str] = field(default_factory=dict)
+    """Title of a column → its meaning, for titles that only this table has."""
+
     @property
     def text_columns(self) -> tuple[str, ...]:
         """Titles of the columns left of the numbers."""
         return (self.first, *(("origin",) if self.origins else ()), *self.facts)
+
+    def meaning(self, title: str) -> str:
+        """Return what a column means; empty if nothing says so."""
+        return self.explained.get(title) or COLUMNS.get(title, "")
 
     @cached_property
     def notes(self) -> Mapping[str, int]:

@@ -5,8 +5,17 @@ the difference shows the effect of the option."""
 
 from __future__ import annotations
 
-from reports.inputs import Part, Scorebook, TableSet, describe, headline_measures, main_measure, unpaired
-from reports.tables.claims import differing_options, flat
+from reports.inputs import (
+    Part,
+    Scorebook,
+    TableSet,
+    describe,
+    differing_options,
+    flat,
+    headline_measures,
+    main_measure,
+    unpaired,
+)
 from reports.tables.intervals import PAIRED
 from reports.tables.model import NOTHING, Line, Table
 from reports.tables.values import DIFFERENCE, cell_value, difference_values, expected_sequences, omitted
@@ -36,7 +45,8 @@ def options_table(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
         name=f"beyond-{benchmark}{part.suffix}",
         title=f"Options beyond the paper: {part.title(benchmark)}",
         caption="These variants are not in the paper, and no claim of the paper rests on them. Difference: in "
-        f"{main.title}, from the paper's variant with the closest options. {PAIRED} {describe(part, benchmark)}",
+        f"{main.title}, from the paper's variant with the closest options. {describe(part, benchmark)}",
+        method=PAIRED,
         facts=("compared with", "differs in"),
         columns=(*(measure.heading for measure in shown), *DIFFERENCE),
         lines=tuple(lines),

@@ -84,6 +84,7 @@ def speed(part: Part, tables: TableSet) -> Table:
         "over the frames.",
         facts=("hardware",),
         columns=part.benchmarks,
+        explained={name: f"Seconds per frame on {part.title(name)}." for name in part.benchmarks},
         lines=rank(lines, [False] * len(part.benchmarks)),
     )
 

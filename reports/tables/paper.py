@@ -22,6 +22,7 @@ from reports.inputs import (
     split,
 )
 from reports.tables.budgets import trained_alike
+from reports.tables.columns import about_measure
 from reports.tables.model import MEASURED, NOTHING, QUOTED, Line, Table, Value, rank
 from reports.tables.rows import own_rows, trained_rows
 from reports.tables.values import cell_value, expected_sequences, note_omitted, omitted
@@ -83,6 +84,7 @@ def submitted_table(paper: PaperTable, published: Published) -> Table | None:
         caption=f"Ours: {FROM_MASKS}. Published: quoted, in italics. {made.caption}",
         facts=("column", "published in"),
         columns=("ours", "published", "difference"),
+        explained={"ours": "The value scored here.", "difference": "Ours minus published."},
         lines=tuple(lines),
         first="method",
     )
@@ -111,6 +113,7 @@ def _table(
         caption=f"{spec.about} {caption}",
         facts=tuple(spec.facts.values()),
         columns=tuple(column.heading for column in spec.columns),
+        explained={one.heading: f"On {one.benchmark}: {about_measure(MEASURES[one.measure])}" for one in spec.columns},
         lines=rank(lines, [MEASURES[column.measure].higher_is_better for column in spec.columns]),
         origins=True,
     )

@@ -9,8 +9,8 @@ from math import fsum
 from harness.results import CellResult
 from harness.score import MEASURES
 from reports.inputs import Part
-from reports.statistics import ALPHA, Interval, holm
-from reports.tables.model import Value
+from reports.statistics import ALPHA, Interval, Needed, holm
+from reports.tables.model import NOTHING, Value
 
 
 def expected_sequences(part: Part) -> Mapping[str, int]:
@@ -47,6 +47,17 @@ def p_value(p: float | None) -> Value:
     below = p is not None and p < ALPHA
     decimals = next(count for count in range(3, 20) if not below or p is None or round(p, count) < ALPHA)
     return Value(number=p, decimals=decimals, least=0.001)
+
+
+NEEDED = (
+    "Sequences needed: an estimate of how many would decide, after correction for the number of tests, if mean, "
+    "scatter and seeds stayed as observed."
+)
+
+
+def needed_value(needed: Needed) -> Value:
+    """Return the number of sequences that would decide a difference, or the text instead."""
+    return Value(number=needed.sequences, decimals=0, text=needed.instead or NOTHING)
 
 
 DIFFERENCE = ("difference", "from", "to", "p", "p (Holm)", "detectable")
