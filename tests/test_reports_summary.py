@@ -238,7 +238,7 @@ def test_undecided_claims_say_how_many_videos_they_need(tmp_path: Path) -> None:
     found = sentences(cells(tmp_path, {"full": [0.9, 0.5], "no-crop": [0.5, 0.5], "ipn-only": [0.1, 0.1]}), claims)
     # At .05/2: 2⁻⁶ < .025 < 2⁻⁵, and 2.5600·√(.08/12) > .2 > 2.5326·√(.08/13).
     assert found["Undecided"] == (
-        "None of 2 claims of the paper measured here is decided. If mean and scatter stayed as observed, “IPN and SSN "
+        "None of 2 claims measured here is decided. If mean and scatter stayed as observed, “IPN and SSN "
         "together beat IPN alone on DAVIS16” would need about 7 videos (2 here) and another one 14. Estimates from "
         "fewer than 6 videos are rough."
     )
@@ -247,7 +247,7 @@ def test_undecided_claims_say_how_many_videos_they_need(tmp_path: Path) -> None:
 def test_decided_claims_leave_nothing_undecided(tmp_path: Path) -> None:
     claims = load_claims().model_copy(update={"claims": load_claims().claims[:1]})
     found = sentences(cells(tmp_path, {"full": shifted(0.1), "no-crop": EVEN}), claims)
-    assert found["Undecided"] == "The only claim of the paper measured here is decided."
+    assert found["Undecided"] == "The only claim measured here is decided."
 
 
 def test_partial_data_needs_the_whole_benchmark(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_partial_data_needs_the_whole_benchmark(tmp_path: Path) -> None:
     made = cells(tmp_path, {"full": shifted(0.1), "no-crop": EVEN}, extent="8 of 20 sequences")
     found = sentences(made, claims)
     assert found["Undecided"] == (
-        "The only claim of the paper measured here is not decided. 1 would need the whole benchmark (8 of 20 sequences "
+        "The only claim measured here is not decided. 1 would need the whole benchmark (8 of 20 sequences "
         "here)."
     )
     assert "DAVIS16 val (8 of 20 sequences)" in found["Best"]

@@ -40,15 +40,10 @@ FACTS = ("source", "benchmark", "measure", "sequences", "seeds", "remark")
 NUMBERS = ("paper", "ours", "from", "to", "p", "p (Holm)")
 """Titles of the columns of measured claims."""
 
-<<<<<<< HEAD
+VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
+
 ANYTHING = "*"
 """Factor of a claim whose two variants may differ in all options."""
-
-NO_FACTORS = {"analyses"}
-"""Options that add a figure and change no number."""
-=======
-VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
->>>>>>> main
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,7 +139,7 @@ def undecided_sentence(verdicts: Iterable[Verdict], changes: Iterable[Change]) -
     If no claim was measured, it is about the single changes."""
     verdicts, changes = [one for one in verdicts if one.verdict != NOT_MEASURED], list(changes)
     if verdicts:
-        one_of, what, count = "claim of the paper measured here", "claims of the paper measured here", len(verdicts)
+        one_of, what, count = "claim measured here", "claims measured here", len(verdicts)
         rest = [
             Undecided(text=f"“{one.claim.text}”", found=one.interval, needed=one.needed)
             for one in verdicts
