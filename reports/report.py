@@ -33,6 +33,7 @@ from reports.inputs import (
 )
 from reports.media import draw_sheets, draw_videos, highlights
 from reports.tables import compose
+from reports.viewer import write_viewer
 
 STAMP = ".stamp.json"
 """File with the digest of everything that a report was made from, the names of its files and the cells with a score."""
@@ -84,6 +85,7 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
             sheets, missing_sheets = draw_sheets(content.parts, scores, tables.baseline, draft)
             chosen = highlights(content.parts, sheets, scores, tables.baseline)
             videos, missing_videos = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
+            viewer = write_viewer(study, content.parts, scores, tables.baseline, draft)
             figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
             speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
             (draft / "figures").mkdir()
@@ -107,6 +109,7 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
             for name, text in texts.items():
                 (draft / name).write_text(text, encoding="utf-8", newline="\n")
             names = [*texts, *(f"figures/{path.name}" for path in images), *sheets.values(), *videos.values()]
+            names += viewer
             stamp = {"made_from": made_from(cells), "files": names, "done": [cell.id for cell in cells if cell.done]}
             (draft / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
     return [folder / name for name in names]
@@ -167,7 +170,7 @@ def _group(name: str) -> str:
 def made_from(cells: Iterable[CellResult]) -> str:
     """Return the SHA-256 of everything that a report depends on: the results and the files of this package."""
     here = Path(__file__).parent
-    sources = sorted(path for path in here.rglob("*") if path.suffix in {".py", ".yaml"})
+    sources = sorted(path for path in here.rglob("*") if path.suffix in {".py", ".yaml", ".html", ".js"})
     digest = hashlib.sha256(json.dumps([cell.to_dict() for cell in cells], sort_keys=True).encode())
     for path in (*sources, claims_file()):
         digest.update(path.name.encode() + path.read_bytes())

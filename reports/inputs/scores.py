@@ -144,10 +144,10 @@ def read_columns(cell: CellResult, name: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def read_frames(cell: CellResult) -> pd.DataFrame:
-    """Return `frames.csv` of a cell, the largest file: `sequence` (categories), `object`, `J`, `F`.
+    """Return `frames.csv` of a cell, the largest file: `sequence` and `frame` (categories), `object`, `J`, `F`.
 
     Raises ReportError if it cannot be read."""
-    kinds = {"sequence": "category", "object": "int64", "J": "float64", "F": "float64"}
+    kinds = {"sequence": "category", "object": "int64", "frame": "category", "J": "float64", "F": "float64"}
     path = Path(cell.score_folder) / "frames.csv"
     try:
         return pd.read_csv(path, usecols=[*kinds], dtype=kinds, keep_default_na=False, float_precision="round_trip")
