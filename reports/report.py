@@ -1,5 +1,7 @@
 """A study's report on disk: `index.md`, `speed.md`, `index.html`, tables as CSV and LaTeX, figures, contact sheets.
 
+`compare.html` shows two variants frame by frame.
+
 Equal results give equal bytes, except for measured seconds: they appear in the speed page with its tables and figures,
 and in the HTML page. Paths of this machine appear nowhere, unless a recorded reason contains one."""
 
@@ -42,10 +44,13 @@ STAMP = ".stamp.json"
 class PaperReport:
     """The report with the paper's tables and figures, found under the entry point group `harness.reports`."""
 
-    def write(self, study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
+    def write(
+        self, study: str, home: Path, *, from_store: bool = False, tracking: str = "", compare: bool = True
+    ) -> list[Path]:
         """Bring `<home>/reports/<study>/` up to date with the results, log it to MLflow, and return its files.
 
         `from_store`: read the results from the store without MLflow. `tracking`: read them from the MLflow there.
+        `compare`: write the page that compares two variants.
         Raises StudyError if there are no results, ReportError for unusable ones and for such that would empty the
         report, which is kept then; StoreError if the folder cannot be written."""
         from harness.tracking import sync  # here, because it loads MLflow, which takes seconds
@@ -57,10 +62,10 @@ class PaperReport:
             raise StudyError(f"study {study!r} has no results in {home} yet; run it to its end, or give another --home")
         try:
             with locked(folder):  # two runs of a study may end at the same time
-                files = unchanged(folder, cells)
+                files = unchanged(folder, cells, compare)
                 if not files:
                     check_kept(folder, cells)
-                    files = write_report(cells, study, folder)
+                    files = write_report(cells, study, folder, compare)
                 if not from_store:
                     sync.log_report(home, study, folder, tracking)
         except OSError as error:
@@ -71,8 +76,10 @@ class PaperReport:
 REPORT = PaperReport()
 
 
-def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[Path]:
+def write_report(cells: Iterable[CellResult], study: str, folder: Path, compare: bool = True) -> list[Path]:
     """Write the report of these results in place of the former one and return its files, the two pages first.
+
+    `compare`: also write the page that compares two variants.
 
     Raises OSError if the folder cannot be written."""
     cells = list(cells)
@@ -85,7 +92,7 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
             sheets, missing_sheets = draw_sheets(content.parts, scores, tables.baseline, draft)
             chosen = highlights(content.parts, sheets, scores, tables.baseline)
             videos, missing_videos = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
-            viewer = write_viewer(study, content.parts, scores, tables.baseline, draft)
+            viewer = write_viewer(study, content.parts, scores, tables.baseline, draft) if compare else []
             figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
             speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
             (draft / "figures").mkdir()
@@ -99,6 +106,7 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
                 missing_sheets=missing_sheets,
                 videos=videos,
                 missing_videos=missing_videos,
+                viewer=viewer[0] if viewer else "",
             )
             texts = {"index.md": index_page(content, pictures), "speed.md": speed_page(content, published, pictures)}
             texts["index.html"] = html_page(content, pictures, draft)
@@ -108,9 +116,12 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path) -> list[
             (draft / "tables").mkdir()
             for name, text in texts.items():
                 (draft / name).write_text(text, encoding="utf-8", newline="\n")
-            names = [*texts, *(f"figures/{path.name}" for path in images), *sheets.values(), *videos.values()]
-            names += viewer
-            stamp = {"made_from": made_from(cells), "files": names, "done": [cell.id for cell in cells if cell.done]}
+            names = [*texts, *(f"figures/{path.name}" for path in images), *sheets.values(), *videos.values(), *viewer]
+            stamp = {
+                "made_from": made_from(cells, compare),
+                "files": names,
+                "done": [cell.id for cell in cells if cell.done],
+            }
             (draft / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
     return [folder / name for name in names]
 
@@ -136,11 +147,11 @@ def draw_figures(
     return drawn, undrawn
 
 
-def unchanged(folder: Path, cells: Iterable[CellResult]) -> list[Path]:
+def unchanged(folder: Path, cells: Iterable[CellResult], compare: bool = True) -> list[Path]:
     """Return the files of the report in `folder` if it is complete and up to date with results and code, else none."""
     stamp = read_json(folder / STAMP) or {}
     files = [folder / name for name in stamp.get("files", ())]
-    same = stamp.get("made_from") == made_from(cells)
+    same = stamp.get("made_from") == made_from(cells, compare)
     return files if same and all(file.is_file() for file in files) else []
 
 
@@ -167,11 +178,12 @@ def _group(name: str) -> str:
     return "/".join(name.split("/")[:2])
 
 
-def made_from(cells: Iterable[CellResult]) -> str:
-    """Return the SHA-256 of everything that a report depends on: the results and the files of this package."""
+def made_from(cells: Iterable[CellResult], compare: bool) -> str:
+    """Return the SHA-256 of everything that a report depends on: results, options, the files of this package."""
     here = Path(__file__).parent
     sources = sorted(path for path in here.rglob("*") if path.suffix in {".py", ".yaml", ".html", ".js"})
-    digest = hashlib.sha256(json.dumps([cell.to_dict() for cell in cells], sort_keys=True).encode())
+    made = [compare, *(cell.to_dict() for cell in cells)]
+    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode())
     for path in (*sources, claims_file()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -45,8 +45,9 @@ ALLOWED = {
     "reports.figures": {"reports.inputs", "harness.results", "harness.score"},
     "reports.media": {"reports.inputs", "harness.results", "harness.datasets"},
     "reports.formats": {"reports.figures", "reports.tables", "reports.inputs"},
+    "reports.viewer": {*("reports.media", "reports.inputs", "harness.results", "harness.score", "harness.datasets")},
     "reports": {
-        *("reports.media", "reports.formats", "reports.figures", "reports.tables", "reports.inputs"),
+        *("reports.viewer", "reports.media", "reports.formats", "reports.figures", "reports.tables", "reports.inputs"),
         *("harness.tracking", "harness.results", "harness.planning"),
     },
 }

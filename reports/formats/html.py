@@ -151,6 +151,8 @@ def _figure(figure: Figure, folder: Path) -> str:
 
 def _sheets(pictures: Pictures, folder: Path) -> list[str]:
     videos, out = pictures.videos, []
+    if pictures.viewer:
+        out.append(f'<p><a href="{pictures.viewer}">Compare two variants</a> frame by frame, next to this page.</p>')
     if pictures.highlights:
         out.append("<p>The sequences with the worst, the middle and the best score, with their videos.</p>")
     inside = embedded(pictures.highlights.values(), videos, folder)

@@ -132,7 +132,7 @@ def has_file(cell: CellResult, name: str) -> bool:
 
 
 def read_columns(cell: CellResult, name: str) -> Mapping[str, tuple[str, ...]]:
-    """Return column → texts of `sequences.csv` or `objects.csv` of a cell. Raises ReportError if it cannot be read."""
+    """Return column → texts of a score file such as `sequences.csv`. Raises ReportError if it cannot be read."""
     path = Path(cell.score_folder) / name
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -144,10 +144,10 @@ def read_columns(cell: CellResult, name: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def read_frames(cell: CellResult) -> pd.DataFrame:
-    """Return `frames.csv` of a cell, the largest file: `sequence` and `frame` (categories), `object`, `J`, `F`.
+    """Return `frames.csv` of a cell, the largest file: `sequence` (categories), `object`, `J`, `F`.
 
     Raises ReportError if it cannot be read."""
-    kinds = {"sequence": "category", "object": "int64", "frame": "category", "J": "float64", "F": "float64"}
+    kinds = {"sequence": "category", "object": "int64", "J": "float64", "F": "float64"}
     path = Path(cell.score_folder) / "frames.csv"
     try:
         return pd.read_csv(path, usecols=[*kinds], dtype=kinds, keep_default_na=False, float_precision="round_trip")

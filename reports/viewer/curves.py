@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from harness.results import CellResult
 from harness.score.measures import RECALL_THRESHOLD
-from reports.inputs import has_file, read_frames
+from reports.inputs import has_file, read_columns
 
 Curves = Mapping[str, Mapping[int, Mapping[str, int]]]
 """Sequence → object → frame → J in thousandths; only frames that are scored."""
@@ -16,10 +16,10 @@ def read_curves(cell: CellResult) -> Curves:
     """Return the curves of a cell; empty if it has no score files here. Raises ReportError for unreadable ones."""
     curves: dict[str, dict[int, dict[str, int]]] = {}
     if has_file(cell, "frames.csv"):
-        lines = read_frames(cell)
-        columns = (lines[name].tolist() for name in ("sequence", "object", "frame", "J"))
-        for sequence, number, frame, value in zip(*columns, strict=True):
-            curves.setdefault(sequence, {}).setdefault(number, {})[frame] = thousandths(value)
+        columns = read_columns(cell, "frames.csv")
+        lines = zip(*(columns[name] for name in ("sequence", "object", "frame", "J")), strict=True)
+        for sequence, number, frame, value in lines:
+            curves.setdefault(sequence, {}).setdefault(int(number), {})[frame] = thousandths(float(value))
     return curves
 
 

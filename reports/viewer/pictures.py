@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.datasets import VOID, Sequence, predicted_masks
+from harness.datasets.pixels import write_frame
+from harness.errors import DataError
 from reports.media import COLORS, object_ids
 
 WIDTH = 432
@@ -32,6 +35,9 @@ OUTLINE = (255, 255, 255)
 
 Size = tuple[int, int]
 """Width and height, pixels."""
+
+Pictures = tuple[str, ...]
+"""A data URL for every frame, or a text that says why there is none."""
 
 
 @dataclass(kw_only=True)
@@ -56,67 +62,69 @@ def write_data(path: Path, name: str, value: Any) -> int:
 
 
 def write_frames(sequence: Sequence, folder: Path, volume: Volume) -> Size:
-    """Write the frames as `00000.jpg`, …, by their place, and return the size of the first.
-
-    Raises DataError for an unreadable frame."""
+    """Write the frames as `00000.jpg`, …, by their place, all at the size returned. Raises DataError."""
     size = (0, 0)
     for index in range(len(sequence)):
         frame = sequence.frame(index)
-        size = _size(frame.shape) if index == 0 else size
+        size = size if index else _size(frame.shape)
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        volume.frame_bytes += (folder / f"{index:05d}.jpg").write_bytes(encoded.tobytes())
-    volume.frames += len(sequence)
+        path = folder / f"{index:05d}.jpg"
+        write_frame(path, np.asarray(small, np.uint8), QUALITY)
+        volume.frames += 1
+        volume.frame_bytes += path.stat().st_size
     return size
 
 
-def write_truth(sequence: Sequence, folder: Path, name: str, volume: Volume) -> bool:
-    """Write the outlines of the truth as `truth.js`; return whether there are any. Raises DataError."""
-    known = [index for index, mask in enumerate(sequence.masks) if mask is not None]
-    pictures = dict.fromkeys(range(len(sequence)), "")
-    for index in known:
-        ids = sequence.mask(index)
-        pictures[index] = as_url(outline(_shrunk(ids)), (OUTLINE,))
-    volume.masks += len(known)
-    volume.mask_bytes += write_data(folder / "truth.js", f"{name}/truth", list(pictures.values()))
-    return bool(known)
+def truth_pictures(sequence: Sequence) -> Pictures:
+    """Return the outlines of the truth as data URLs; an empty text for a frame without truth.
+
+    Raises DataError for an unreadable mask."""
+    known = (sequence.mask(index) if mask is not None else None for index, mask in enumerate(sequence.masks))
+    return tuple("" if ids is None else as_url(outline(_shrunk(ids)), (OUTLINE,)) for ids in known)
+
+
+def mask_pictures(sequence: Sequence, folder: Path) -> Pictures:
+    """Return the masks of a folder as data URLs; a text in place of one says why there is none.
+
+    Raises DataError for an unreadable mask."""
+    files, size = predicted_masks(folder), sequence.frame(0).shape[:2]
+
+    def picture(index: int) -> str:
+        if (file := files.get(sequence.frame_name(index))) is None:
+            return "no mask"
+        ids = object_ids(file, sequence)
+        return as_url(_shrunk(ids), COLORS) if ids.shape == size else "mask of another size"
+
+    return tuple(map(picture, range(len(sequence))))
 
 
 def write_masks(
     sequence: Sequence, masks: Mapping[int, str], folder: Path, name: str, volume: Volume
 ) -> dict[int, str]:
-    """Write the masks of every cell as `masks-<cell>.js`; cells with equal masks share the first one's.
+    """Write the masks of every cell as `masks-<cell>.js`; cells with equal masks share the script of the first.
 
     `masks`: number of a cell → folder. Returns number → name of its script; none for a folder that is not on this
-    machine. A text in place of a picture says why there is none. Raises DataError for an unreadable mask."""
+    machine. `name`: place of the folder in `compare/`."""
     scripts: dict[int, str] = {}
-    by_folder: dict[str, str] = {}
-    by_content: dict[tuple[str, ...], str] = {}
+    read = cache(mask_pictures)
+    written: dict[Pictures, str] = {}
     for number, place in masks.items():
-        if place not in by_folder and Path(place).is_dir():
-            pictures = mask_pictures(sequence, Path(place))
-            script = by_content.setdefault(pictures, f"masks-{number}")
-            by_folder[place] = script
-            if script == f"masks-{number}":
-                volume.masks += len(pictures)
-                volume.mask_bytes += write_data(folder / f"{script}.js", f"{name}/{script}", pictures)
-        if place in by_folder:
-            scripts[number] = by_folder[place]
+        if Path(place).is_dir():
+            try:
+                pictures = read(sequence, Path(place))
+            except DataError:  # its message names paths of this machine, which a report must not contain
+                pictures = ("the masks cannot be read",) * len(sequence)
+            if pictures not in written:
+                written[pictures] = f"masks-{number}"
+                write_pictures(folder, name, written[pictures], pictures, volume)
+            scripts[number] = written[pictures]
     return scripts
 
 
-def mask_pictures(sequence: Sequence, folder: Path) -> tuple[str, ...]:
-    """Return a data URL for every frame, or a text that says why there is none. Raises DataError."""
-    files = predicted_masks(folder)
-    pictures: list[str] = []
-    expected = sequence.frame(0).shape[:2]
-    for index in range(len(sequence)):
-        if (file := files.get(sequence.frame_name(index))) is None:
-            pictures.append("no mask")
-            continue
-        ids = object_ids(file, sequence)
-        pictures.append(as_url(_shrunk(ids), COLORS) if ids.shape == expected else "mask of another size")
-    return tuple(pictures)
+def write_pictures(folder: Path, name: str, script: str, pictures: Pictures, volume: Volume) -> None:
+    """Write a script with a picture for every frame."""
+    volume.masks += sum(picture.startswith("data:") for picture in pictures)
+    volume.mask_bytes += write_data(folder / f"{script}.js", f"{name}/{script}", pictures)
 
 
 def outline(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:

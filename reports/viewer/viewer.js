@@ -27,6 +27,8 @@ function load(name) {
   return requests.get(name);
 }
 
+const study = () => data.get("study");
+const fails = (value) => value !== null && value <= study().threshold;
 const address = (path) => `compare/${path.split("/").map(encodeURIComponent).join("/")}`;
 const get = (id) => document.getElementById(id);
 const last = (values) => values[values.length - 1];
@@ -84,15 +86,15 @@ function cellOf(benchmark, variant, seed) {
   return benchmark.cells.findIndex((cell) => cell.variant === variant && (cell.seed === null || cell.seed === seed));
 }
 
-function difference(sequence, a, b) {
-  const [ours, theirs] = [sequence.J[a] ?? null, sequence.J[b] ?? null];
+function difference(sequence, cells) {
+  const [ours, theirs] = cells.map((cell) => sequence.J[cell] ?? null);
   return ours === null || theirs === null ? null : ours - theirs;
 }
 
 /** Return the sequences by A − B, the best for A first, those without a difference last. */
-function ranked(benchmark, a, b) {
-  const key = (sequence) => difference(sequence, a, b) ?? -Infinity;
-  return [...benchmark.sequences].sort((one, other) => key(other) - key(one) || 0);
+function ranked(benchmark, cells) {
+  const key = (sequence) => difference(sequence, cells) ?? -2000;
+  return [...benchmark.sequences].sort((one, other) => key(other) - key(one));
 }
 
 /** Return J of every frame, in thousandths: the mean over the objects, or of one of them. */
@@ -101,14 +103,10 @@ function curve(clip, cell, object) {
   const chosen = object ? rows.slice(object - 1, object) : rows;
   return clip.frames.map((_, index) => {
     const values = chosen.map((row) => row[index]).filter((value) => value !== null);
-    if (!values.length) return null;
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    return mean > study().threshold ? Math.max(Math.round(mean), study().threshold + 1) : Math.round(mean);
+    return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
   });
 }
 
-const study = () => data.get("study");
-const fails = (value) => value !== null && value <= study().threshold;
 
 /** Show what an address names. What it lacks is chosen; what the report does not hold is chosen too, and said. */
 async function open(asked) {
@@ -126,25 +124,26 @@ async function open(asked) {
   const seed = chosen === null ? null : Number(chosen);
   const variants = benchmark.variants.map((one) => one.name);
   const [a, b] = ["a", "b"].map((side, turn) => pick(side, variants, benchmark.pair[turn]));
-  const [cellA, cellB] = [a, b].map((variant) => cellOf(benchmark, variant, seed));
-  const order = ranked(benchmark, cellA, cellB);
+  const cells = [a, b].map((variant) => cellOf(benchmark, variant, seed));
+  const order = ranked(benchmark, cells);
   const sequence = pick("sequence", order.map((one) => one.name), order[0].name);
   const path = `${benchmark.name}/${sequence}`;
   let clip;
   try {
     clip = await load(`${path}/frames`);
   } catch (error) {
-    return problem(error.message);
+    problem(error.message);
+    return;
   }
-  if (turn !== turns) return undefined;
+  if (turn !== turns) return;
   const objects = Math.max(...clip.J.map((rows) => rows.length));
   const object = pick("object", Array.from({ length: objects }, (_, index) => String(index + 1)), "");
-  const curves = [cellA, cellB].map((cell) => curve(clip, cell, Number(object)));
+  const curves = cells.map((cell) => curve(clip, cell, Number(object)));
   const frame = clip.frames.indexOf(pick("frame", clip.frames, clip.frames[farthest(curves)]));
-  view = { benchmark, seeds, seed, a, b, cellA, cellB, order, sequence, path, clip, objects, object: object || null, curves, frame };
+  view = { benchmark, seeds, seed, a, b, cells, order, sequence, path, clip, objects, object: object || null, curves, frame };
   draw();
   problem(unknown.length ? `This report does not have ${unknown.join(", ")}.` : "");
-  return saveFrame();
+  saveFrame();
 }
 
 /** Return the frame where the curves differ most; the first one if they never do. */
@@ -204,18 +203,17 @@ function choices(id, options, chosen, shown = true) {
 }
 
 function drawList() {
-  const { benchmark, cellA, cellB, order, sequence } = view;
-  remake("list", [benchmark.name, cellA, cellB], () => order.map((one) => {
-    const gap = difference(one, cellA, cellB);
-    const cell = (text, kind) => element("span", { className: `number ${kind}`, textContent: text });
-    const button = element("button", { type: "button", onclick: () => go({ sequence: one.name, frame: null, object: null }) },
-      element("span", { textContent: one.name }), cell(number(one.J[cellA] ?? null), "a"), cell(number(one.J[cellB] ?? null), "b"),
-      cell(number(gap, true), gap > 0 ? "a" : gap < 0 ? "b" : ""));
-    button.dataset.name = one.name;
-    return element("li", {}, button);
+  const { benchmark, cells, order, sequence } = view;
+  remake("list", [benchmark.name, cells], () => order.map((one) => {
+    const gap = difference(one, cells);
+    const values = cells.map((cell, side) => [number(one.J[cell] ?? null), "ab"[side]]);
+    const texts = [[one.name, ""], ...values, [number(gap, true), gap > 0 ? "a" : gap < 0 ? "b" : ""]];
+    const inside = texts.map(([textContent, side]) => element("span", { textContent, className: `number ${side}` }));
+    const onclick = () => go({ sequence: one.name, object: null, frame: null });
+    return element("li", {}, element("button", { type: "button", value: one.name, onclick }, ...inside));
   }));
   for (const button of get("list").querySelectorAll("button")) {
-    button.setAttribute("aria-current", button.dataset.name === sequence);
+    button.setAttribute("aria-current", button.value === sequence);
   }
 }
 
@@ -229,24 +227,27 @@ const across = (frame) => (1000 * (frame + 0.5)) / view.clip.frames.length; // a
 const down = (value) => 190 - 0.18 * value;
 
 function drawCurves() {
-  const { path, cellA, cellB, object, curves, clip } = view;
+  const { path, cells, object, curves, clip } = view;
+  const key = [path, cells, object];
   const runs = curves.map((own, side) => runsOf(own, curves[1 - side]));
   const width = 1000 / clip.frames.length;
-  remake("curves", [path, cellA, cellB, object], () => [
-    ...runs.flatMap((found, side) => found.map((run) => svg("rect", {
-      class: `only-${"ab"[side]}`, x: across(run[0]) - width / 2, y: 0, width: across(last(run)) - across(run[0]) + width, height: 200,
-    }))),
+  const shade = (run, side) => svg("rect", {
+    class: `only-${"ab"[side]}`, x: across(run[0]) - width / 2, width: width * (1 + last(run) - run[0]), y: 0, height: 200,
+  });
+  remake("curves", key, () => [
+    ...runs.flatMap((found, side) => found.map((run) => shade(run, side))),
     ...[0, 500, 1000].map((value) => svg("path", { class: "grid", d: `M0,${down(value)}H1000` })),
-    ...curves.map((values, side) => svg("path", { class: "ab"[side], d: outlineOf(values) })),
+    ...curves.map((values, side) => svg("path", { class: "ab"[side], d: lineOf(values) })),
     svg("path", { class: "here", id: "here" }),
   ]);
   for (const [side, found] of runs.entries()) {
     const count = found.flat().length;
-    get(`count-${"ab"[side]}`).textContent = count ? `${count} frame${count > 1 ? "s" : ""} with J ≤ ${number(study().threshold)}` : "in no frame";
-    remake(`only-${"ab"[side]}`, [path, cellA, cellB, object], () => found.map((run) => {
-      const ends = run.length > 1 ? [run[0], last(run)] : run;
-      const text = ends.map((index) => clip.frames[index]).join("–");
-      return element("button", { type: "button", className: "number", textContent: text, onclick: () => go({ frame: clip.frames[run[0]] }) });
+    const limit = `with J ≤ ${number(study().threshold)}`;
+    get(`count-${"ab"[side]}`).textContent = count ? `${count} frame${count > 1 ? "s" : ""} ${limit}` : "in no frame";
+    remake(`only-${"ab"[side]}`, key, () => found.map((run) => {
+      const textContent = [...new Set([run[0], last(run)])].map((index) => clip.frames[index]).join("–");
+      const onclick = () => go({ frame: clip.frames[run[0]] });
+      return element("button", { type: "button", className: "number", textContent, onclick });
     }));
   }
 }
@@ -265,7 +266,7 @@ function runsOf(own, others) {
   return runs;
 }
 
-function outlineOf(values) {
+function lineOf(values) {
   const points = values.flatMap((value, index) => (value === null ? [] : [`${across(index)},${down(value)}`]));
   return points.length ? `M${points.join("L")}${points.length < 2 ? "h1" : ""}` : "";
 }
@@ -288,46 +289,38 @@ function drawFrame() {
 
 /** Show the frame with both masks, all decoded before any is shown, so that a mask never lies on another frame. */
 async function showPictures() {
-  const { clip, frame, path, cellA, cellB } = view;
   const shown = view;
-  const current = () => shown === view && frame === view.frame;
-  const stills = clip.size ? await picture(address(`${path}/${String(frame).padStart(5, "0")}.jpg`)) : null;
-  const outlines = clip.truth && get("truth").checked ? (await load(`${path}/truth`))[frame] : "";
-  const masks = await Promise.all([cellA, cellB].map(async (cell) => {
-    const script = clip.masks?.[cell];
-    return script ? (await load(`${path}/${script}`))[frame] : "";
-  }));
-  await Promise.all([outlines, ...masks].map((url) => (url.startsWith("data:") ? picture(url) : null)));
-  if (!current()) return;
+  const { clip, frame, path, cells } = view;
+  const still = (index) => (clip.size ? address(`${clip.place}/${String(index).padStart(5, "0")}.jpg`) : "");
+  const from = async (script) => (script ? (await load(`${path}/${script}`))[frame] : "");
+  const truth = await from(clip.truth && get("truth").checked && "truth");
+  const masks = await Promise.all(cells.map((cell) => from(clip.masks?.[cell])));
+  await Promise.all([still(frame), truth, ...masks].filter(isPicture).map(decode));
+  if (shown !== view || frame !== view.frame) return;
   for (const [side, mask] of masks.entries()) {
     const box = get(`pane-${"ab"[side]}`).querySelector(".picture");
-    const [width, height] = clip.size ?? [16, 9];
-    box.style.aspectRatio = `${width} / ${height}`;
-    const place = (kind, url) => {
+    box.style.aspectRatio = (clip.size ?? [16, 9]).join(" / ");
+    for (const [kind, url] of Object.entries({ frame: still(frame), mask: get("masks").checked ? mask : "", truth })) {
       const image = box.querySelector(`.${kind}`);
-      image.hidden = !url.startsWith("data:") && kind !== "frame" || !url;
-      if (!image.hidden) image.src = url;
-    };
-    place("frame", stills ?? "");
-    place("mask", get("masks").checked ? mask : "");
-    place("truth", outlines);
-    const reason = !clip.size ? "no pictures of this sequence" : mask.startsWith("data:") ? "" : mask || "its masks are not on this machine";
+      image.hidden = !isPicture(url);
+      if (isPicture(url)) image.src = url;
+    }
+    const absent = cells[side] < 0 ? "no results" : mask || "its masks are not on this machine";
+    const reason = !clip.size ? "no pictures of this sequence" : isPicture(mask) ? "" : absent;
     box.querySelector("p").textContent = reason;
     box.querySelector("p").hidden = !reason;
   }
-  const next = Math.min(frame + 1, clip.frames.length - 1);
-  if (clip.size) picture(address(`${path}/${String(next).padStart(5, "0")}.jpg`)).catch(() => {}); // for the next step
+  if (clip.size && frame + 1 < clip.frames.length) new Image().src = still(frame + 1); // for the next step
 }
 
-async function picture(url) {
+const isPicture = (text) => /^(data:|compare\/)/.test(text);
+
+async function decode(url) {
   const image = new Image();
   image.src = url;
-  try {
-    await image.decode();
-  } catch {
-    throw new Error(url.startsWith("data:") ? "A mask cannot be shown." : `The file ${url} is missing or damaged.`);
-  }
-  return url;
+  await image.decode().catch(() => {
+    throw new Error(`${url.startsWith("data:") ? "A mask" : `The file ${url}`} is missing or damaged.`);
+  });
 }
 
 // Start
