@@ -1,18 +1,24 @@
 "use strict";
 // Compares two variants of a study frame by frame: the script of compare.html.
 // A page opened as a file may load scripts and images but read nothing else, so data comes as scripts: each calls
-// addData. The address says what is shown: every choice changes the part after "#", and that is what `open` reads.
+// addData. The address says what is shown: a choice changes the part after "#", and `show` reads it from there.
 
+const REMEDY = "Copy the whole folder of the report.";
 const data = new Map(); // name → what a script brought
 const requests = new Map(); // name → promise of it
-const made = new Map(); // name of a part of the page → what it was last made from
-let view = null; // what is shown: study entry, cells and frame
+const made = new Map(); // id of an element → what its content was last made from
+let view = null; // what is shown; null until the first data is there
 let turns = 0; // number of the latest request to show something; older ones are dropped
 let saving = 0; // timer that writes the frame into the address
 
-function addData(name, value) {
-  data.set(name, value);
-}
+const addData = (name, value) => data.set(name, value);
+const study = () => data.get("study");
+const fails = (value) => value !== null && value <= study().threshold;
+const address = (path) => `compare/${path.split("/").map(encodeURIComponent).join("/")}`;
+const isPicture = (text) => /^(data:|compare\/)/.test(text);
+const get = (id) => document.getElementById(id);
+const last = (values) => values[values.length - 1];
+const upTo = (count) => Array.from({ length: count }, (_, index) => String(index + 1));
 
 function load(name) {
   if (!requests.has(name)) {
@@ -20,22 +26,30 @@ function load(name) {
       const script = document.createElement("script");
       script.src = address(`${name}.js`);
       script.onload = () => done(data.get(name));
-      script.onerror = () => fail(new Error(`The file compare/${name}.js is missing. Copy the whole folder of the report.`));
+      script.onerror = () => fail(new Error(`compare/${name}.js is missing. ${REMEDY}`));
       document.head.append(script);
     }));
   }
   return requests.get(name);
 }
 
-const study = () => data.get("study");
-const fails = (value) => value !== null && value <= study().threshold;
-const address = (path) => `compare/${path.split("/").map(encodeURIComponent).join("/")}`;
-const get = (id) => document.getElementById(id);
-const last = (values) => values[values.length - 1];
+async function decode(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode().catch(() => {
+    throw new Error(`${url.startsWith("data:") ? "A mask" : url} is missing or damaged. ${REMEDY}`);
+  });
+}
 
-function element(tag, properties = {}, ...inside) {
+function element(tag, properties, ...inside) {
   const node = Object.assign(document.createElement(tag), properties);
   node.append(...inside);
+  return node;
+}
+
+function svg(tag, attributes) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
 }
 
@@ -46,17 +60,19 @@ function number(value, sign = false) {
   return (value < 0 ? "−" : sign && value > 0 ? "+" : "") + text;
 }
 
+function problem(text) {
+  get("problem").textContent = text;
+  get("problem").hidden = !text;
+}
+
 // The address
 
-function wanted() {
-  return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-}
+const wanted = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 
 function link(changes = {}) {
   const { benchmark, a, b, seed, sequence, object, frame, clip } = view;
   const shown = { benchmark: benchmark.name, a, b, seed, sequence, object, frame: clip.frames[frame], ...changes };
-  const kept = Object.entries(shown).filter(([, value]) => value !== null && value !== undefined);
-  return `#${new URLSearchParams(kept)}`;
+  return `#${new URLSearchParams(Object.entries(shown).filter(([, value]) => value !== null))}`;
 }
 
 /** Show something else, as a new entry of the history. */
@@ -70,10 +86,10 @@ function saveFrame() {
   if (location.hash !== link()) history.replaceState(null, "", link());
 }
 
-/** Show another frame of the sequence, without a new entry: the slider would fill the history. */
+/** Show another frame of the sequence, without a new entry: a slider would fill the history. */
 function seek(frame) {
-  if (!view) return;
   view.frame = Math.max(0, Math.min(view.clip.frames.length - 1, frame));
+  problem("");
   drawFrame();
   clearTimeout(saving);
   saving = setTimeout(saveFrame, 300); // browsers limit how often an address may change
@@ -107,9 +123,8 @@ function curve(clip, cell, object) {
   });
 }
 
-
 /** Show what an address names. What it lacks is chosen; what the report does not hold is chosen too, and said. */
-async function open(asked) {
+async function show(asked) {
   const turn = ++turns;
   const unknown = [];
   const pick = (what, values, standard) => {
@@ -119,7 +134,7 @@ async function open(asked) {
   };
   const names = study().benchmarks.map((one) => one.name);
   const benchmark = study().benchmarks[names.indexOf(pick("benchmark", names, names[0]))];
-  const seeds = [...new Set(benchmark.cells.map((cell) => cell.seed).filter((seed) => seed !== null))].sort((x, y) => x - y);
+  const seeds = [...new Set(benchmark.cells.map((cell) => cell.seed))].filter((seed) => seed !== null);
   const chosen = pick("seed", seeds.map(String), seeds.length ? String(seeds[0]) : null);
   const seed = chosen === null ? null : Number(chosen);
   const variants = benchmark.variants.map((one) => one.name);
@@ -128,19 +143,13 @@ async function open(asked) {
   const order = ranked(benchmark, cells);
   const sequence = pick("sequence", order.map((one) => one.name), order[0].name);
   const path = `${benchmark.name}/${sequence}`;
-  let clip;
-  try {
-    clip = await load(`${path}/frames`);
-  } catch (error) {
-    problem(error.message);
-    return;
-  }
-  if (turn !== turns) return;
+  const clip = await load(`${path}/frames`).catch((error) => problem(error.message));
+  if (!clip || turn !== turns) return;
   const objects = Math.max(...clip.J.map((rows) => rows.length));
-  const object = pick("object", Array.from({ length: objects }, (_, index) => String(index + 1)), "");
+  const object = pick("object", upTo(objects), null);
   const curves = cells.map((cell) => curve(clip, cell, Number(object)));
   const frame = clip.frames.indexOf(pick("frame", clip.frames, clip.frames[farthest(curves)]));
-  view = { benchmark, seeds, seed, a, b, cells, order, sequence, path, clip, objects, object: object || null, curves, frame };
+  view = { benchmark, seeds, seed, a, b, cells, order, sequence, path, clip, objects, object, curves, frame };
   draw();
   problem(unknown.length ? `This report does not have ${unknown.join(", ")}.` : "");
   saveFrame();
@@ -148,13 +157,9 @@ async function open(asked) {
 
 /** Return the frame where the curves differ most; the first one if they never do. */
 function farthest([ours, theirs]) {
-  const gaps = ours.map((value, index) => (value === null || theirs[index] === null ? 0 : Math.abs(value - theirs[index])));
+  const both = (index) => ours[index] !== null && theirs[index] !== null;
+  const gaps = ours.map((value, index) => (both(index) ? Math.abs(value - theirs[index]) : 0));
   return gaps.indexOf(Math.max(...gaps));
-}
-
-function problem(text) {
-  get("problem").textContent = text;
-  get("problem").hidden = !text;
 }
 
 // Drawing
@@ -177,17 +182,15 @@ function draw() {
   choices("a", variants, a);
   choices("b", variants, b);
   choices("seed", seeds.map((one) => [one, one]), seed, seeds.length > 1);
-  const numbers = Array.from({ length: objects }, (_, index) => [index + 1, index + 1]);
-  choices("object", [["", "mean of all"], ...numbers], object ?? "", objects > 1);
+  choices("object", [["", "mean of all"], ...upTo(objects).map((one) => [one, one])], object ?? "", objects > 1);
   get("about").textContent = benchmark.about;
   get("pictures").textContent = benchmark.pictures;
   get("name").textContent = sequence;
   get("slider").max = clip.frames.length - 1;
   get("truth").disabled = !clip.truth;
-  const colors = study().colors;
-  remake("legend", objects, () => (objects < 2 ? [] : numbers.flatMap(([id]) => {
+  remake("legend", objects, () => (objects < 2 ? [] : upTo(objects).flatMap((id) => {
     const chip = element("span", { className: "chip" });
-    chip.style.background = colors[(id - 1) % colors.length];
+    chip.style.background = study().colors[(id - 1) % study().colors.length];
     return [chip, `object ${id}`];
   })));
   drawList();
@@ -197,7 +200,8 @@ function draw() {
 }
 
 function choices(id, options, chosen, shown = true) {
-  remake(id, options, () => options.map(([value, text, disabled]) => element("option", { value, textContent: text, disabled: !!disabled })));
+  const option = ([value, textContent, disabled = false]) => element("option", { value, textContent, disabled });
+  remake(id, options, () => options.map(option));
   get(id).value = chosen;
   get(id).parentElement.hidden = !shown;
 }
@@ -217,12 +221,6 @@ function drawList() {
   }
 }
 
-function svg(tag, attributes) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
-
 const across = (frame) => (1000 * (frame + 0.5)) / view.clip.frames.length; // a frame's middle in the drawing
 const down = (value) => 190 - 0.18 * value;
 
@@ -231,9 +229,10 @@ function drawCurves() {
   const key = [path, cells, object];
   const runs = curves.map((own, side) => runsOf(own, curves[1 - side]));
   const width = 1000 / clip.frames.length;
-  const shade = (run, side) => svg("rect", {
-    class: `only-${"ab"[side]}`, x: across(run[0]) - width / 2, width: width * (1 + last(run) - run[0]), y: 0, height: 200,
-  });
+  const shade = (run, side) => {
+    const [from, to] = [across(run[0]) - width / 2, across(last(run)) + width / 2];
+    return svg("rect", { class: `only-${"ab"[side]}`, x: from, width: to - from, y: 0, height: 200 });
+  };
   remake("curves", key, () => [
     ...runs.flatMap((found, side) => found.map((run) => shade(run, side))),
     ...[0, 500, 1000].map((value) => svg("path", { class: "grid", d: `M0,${down(value)}H1000` })),
@@ -255,13 +254,13 @@ function drawCurves() {
 /** Return the runs of frames, scored one after another, where one fails and the other does not. */
 function runsOf(own, others) {
   const runs = [];
-  let open = false;
+  let goesOn = false;
   own.forEach((value, index) => {
     if (value === null || others[index] === null) return;
     const here = fails(value) && !fails(others[index]);
-    if (here && open) last(runs).push(index);
+    if (here && goesOn) last(runs).push(index);
     else if (here) runs.push([index]);
-    open = here;
+    goesOn = here;
   });
   return runs;
 }
@@ -284,7 +283,10 @@ function drawFrame() {
     get(`pane-${"ab"[side]}`).querySelector("figcaption").replaceChildren(
       element("strong", { className: "ab"[side], textContent: `${"AB"[side]}: ${title}` }), ` ${score}`);
   }
-  showPictures().catch((error) => problem(error.message));
+  showPictures().catch((error) => {
+    problem(error.message);
+    for (const image of document.querySelectorAll(".picture img")) image.hidden = true; // they are of another frame
+  });
 }
 
 /** Show the frame with both masks, all decoded before any is shown, so that a mask never lies on another frame. */
@@ -313,30 +315,20 @@ async function showPictures() {
   if (clip.size && frame + 1 < clip.frames.length) new Image().src = still(frame + 1); // for the next step
 }
 
-const isPicture = (text) => /^(data:|compare\/)/.test(text);
-
-async function decode(url) {
-  const image = new Image();
-  image.src = url;
-  await image.decode().catch(() => {
-    throw new Error(`${url.startsWith("data:") ? "A mask" : `The file ${url}`} is missing or damaged.`);
-  });
-}
-
 // Start
 
 function start() {
-  if (!study()) return problem("The folder compare/ is missing next to this page. Copy the whole folder of the report.");
+  if (!study()) return problem(`The folder compare/ is missing next to this page. ${REMEDY}`);
   document.title = `${study().study}: compare two variants`;
   get("title").textContent = document.title;
   for (const id of ["a", "b", "seed"]) get(id).onchange = (event) => go({ [id]: event.target.value });
   get("object").onchange = (event) => go({ object: event.target.value || null });
   get("benchmark").onchange = (event) => {
-    saveFrame();
     const { a, b } = view;
     const next = study().benchmarks.find((one) => one.name === event.target.value);
-    const known = (variant) => next.cells.some((cell) => cell.variant === variant);
-    location.hash = `#${new URLSearchParams({ benchmark: next.name, ...(known(a) && known(b) ? { a, b } : {}) })}`;
+    const known = [a, b].every((variant) => next.cells.some((cell) => cell.variant === variant));
+    const pair = known ? {} : { a: null, b: null };
+    go({ benchmark: next.name, ...pair, seed: null, sequence: null, object: null, frame: null });
   };
   get("slider").oninput = (event) => seek(Number(event.target.value));
   get("back").onclick = () => seek(view.frame - 1);
@@ -348,12 +340,13 @@ function start() {
   };
   document.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select, input[type=range]")) return;
+    const own = event.target.closest("select, input[type=range]"); // they use these keys themselves
+    if (!view || !step || own || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     seek(view.frame + step);
   });
-  window.addEventListener("hashchange", () => open(wanted()));
-  return open(wanted());
+  window.addEventListener("hashchange", () => show(wanted()));
+  return show(wanted());
 }
 
 document.addEventListener("DOMContentLoaded", start);
