@@ -63,6 +63,7 @@ function number(value, sign = false) {
 function problem(text) {
   get("problem").textContent = text;
   get("problem").hidden = !text;
+  get("problem").className = "alert";
 }
 
 // The address
@@ -318,7 +319,7 @@ async function showPictures() {
 // Start
 
 function start() {
-  if (!study()) return problem(`The folder compare/ is missing next to this page. ${REMEDY}`);
+  if (!study()) return; // the page says by itself that something is missing
   document.title = `${study().study}: compare two variants`;
   get("title").textContent = document.title;
   for (const id of ["a", "b", "seed"]) get(id).onchange = (event) => go({ [id]: event.target.value });
@@ -346,7 +347,7 @@ function start() {
     seek(view.frame + step);
   });
   window.addEventListener("hashchange", () => show(wanted()));
-  return show(wanted());
+  show(wanted());
 }
 
 document.addEventListener("DOMContentLoaded", start);
