@@ -175,6 +175,7 @@ function remake(id, key, make) {
 
 function draw() {
   const { benchmark, seeds, seed, a, b, objects, object, sequence, clip } = view;
+  get("content").hidden = false; // first, as a hidden list has no places to scroll to
   choices("benchmark", study().benchmarks.map((one) => [one.name, one.title]), benchmark.name);
   const variants = benchmark.variants.map(({ name, title }) => {
     const missing = cellOf(benchmark, name, seed) < 0;
@@ -189,6 +190,7 @@ function draw() {
   get("name").textContent = sequence;
   get("slider").max = clip.frames.length - 1;
   get("truth").disabled = !clip.truth;
+  for (const box of document.querySelectorAll(".picture")) box.style.aspectRatio = (clip.size ?? [16, 9]).join(" / ");
   remake("legend", objects, () => (objects < 2 ? [] : upTo(objects).flatMap((id) => {
     const chip = element("span", { className: "chip" });
     chip.style.background = study().colors[(id - 1) % study().colors.length];
@@ -197,7 +199,6 @@ function draw() {
   drawList();
   drawCurves();
   drawFrame();
-  get("content").hidden = false;
 }
 
 function choices(id, options, chosen, shown = true) {
@@ -220,6 +221,9 @@ function drawList() {
   for (const button of get("list").querySelectorAll("button")) {
     button.setAttribute("aria-current", button.value === sequence);
   }
+  const [list, row] = [get("list"), get("list").querySelector("[aria-current=true]")];
+  const [from, to] = [row.offsetTop - list.offsetTop, row.offsetTop - list.offsetTop + row.offsetHeight];
+  if (from < list.scrollTop || to > list.scrollTop + list.clientHeight) list.scrollTop = from; // but not the page
 }
 
 const across = (frame) => (1000 * (frame + 0.5)) / view.clip.frames.length; // a frame's middle in the drawing
@@ -302,7 +306,6 @@ async function showPictures() {
   if (shown !== view || frame !== view.frame) return;
   for (const [side, mask] of masks.entries()) {
     const box = get(`pane-${"ab"[side]}`).querySelector(".picture");
-    box.style.aspectRatio = (clip.size ?? [16, 9]).join(" / ");
     for (const [kind, url] of Object.entries({ frame: still(frame), mask: get("masks").checked ? mask : "", truth })) {
       const image = box.querySelector(`.${kind}`);
       image.hidden = !isPicture(url);
