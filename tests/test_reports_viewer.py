@@ -169,6 +169,8 @@ def test_benchmarks_share_the_frames_of_a_video(place: Path) -> None:
     folder = write(place, cells)
     assert read(folder / "davis17-val/alpha/frames.js")["place"] == "davis17-foreground/alpha"
     assert not list(folder.glob("davis17-val/*/*.jpg"))
+    texts = [one["pictures"] for one in read(folder / "study.js")["benchmarks"]]
+    assert ["frames as written for another benchmark" in text for text in texts] == [False, True]
 
 
 def test_at_the_limit_the_largest_differences_have_pictures(place: Path) -> None:

@@ -188,4 +188,6 @@ def _extent(names: int, drawn: int, unread: list[str], volume: Volume, limit: in
         )
         if count
     ]
+    if drawn and not volume.frames:
+        each.insert(0, "frames as written for another benchmark")
     return f"{text}: {', '.join(each)}." if each else f"{text}."
