@@ -49,8 +49,9 @@ ALLOWED = {
         *("reports.inputs", "reports.statistics", "harness.results", "harness.planning"),
         *("harness.score", "harness.store", "harness.datasets"),
     },
+    "reports.viewer": {*("reports.media", "reports.inputs", "harness.results", "harness.score", "harness.datasets")},
     "reports": {
-        *("reports.media", "reports.formats", "reports.figures", "reports.tables", "reports.inputs"),
+        *("reports.viewer", "reports.media", "reports.formats", "reports.figures", "reports.tables", "reports.inputs"),
         *("harness.tracking", "harness.results", "harness.planning"),
     },
 }
