@@ -51,9 +51,6 @@ class SegmentConfig(Config):
 
     program: Program
     per: Per = "sequence"
-    multi_object: bool = True
-    """Whether the benchmark distinguishes several objects; otherwise the only id is 1."""
-
     frames: Frames = "stored"
     seed: int | None = None
     """Value of `{seed}`; None if the template does not name it, so that all seeds share one result."""
