@@ -4,7 +4,9 @@ Interpreters, folders and weight files travel as `Data`, whose digests are in th
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -19,9 +21,6 @@ Per = Literal["sequence", "benchmark"]
 
 Frames = Literal["stored", "jpg", "png"]
 """Format of the frames that the command gets: as the dataset stores them, or all as JPEG or PNG."""
-
-WORKER = "harness.external.worker"
-"""Module that `{worker}` stands for."""
 
 
 class Program(Config):
@@ -43,7 +42,7 @@ class Program(Config):
     """Environment variables that the definition sets."""
 
     worker: str = ""
-    """WORKER if the template names `{worker}`, so that the code of the worker is in the key then; else empty."""
+    """SHA-256 of `worker_file()` if the template names `{worker}`; else empty, as the worker does not matter then."""
 
 
 class SegmentConfig(Config):
@@ -69,3 +68,8 @@ class PickConfig(Config):
     """The masks of one sequence out of a call for a whole benchmark."""
 
     sequence: str
+
+
+def worker_file() -> Path:
+    """Return the stand-alone `harness-worker.py` that `{worker}` stands for; no module of the harness imports it."""
+    return Path(inspect.getfile(Program)).with_name("harness-worker.py")
