@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.files import read_json
-from harness.method import find_method
 from harness.planning.plan import NOT_SCORED, Cell, Plan
 from harness.results.cell import CellResult, Status
 from harness.score import MEASURES
@@ -43,7 +42,7 @@ def _result(cell: Cell, plan: Plan, published: Mapping[str, Path], errors: Mappi
         study=plan.study.name,
         variant=cell.variant.name,
         method=cell.variant.method,
-        method_label=find_method(cell.variant.method, cell.variant.name).label,
+        method_label=cell.variant.implementation.label,
         benchmark=cell.benchmark,
         benchmark_title=inputs.protocol.title if inputs else cell.benchmark,
         seed=cell.seed,
