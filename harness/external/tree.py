@@ -117,7 +117,8 @@ def _blobs(folder: Path, paths: list[str]) -> dict[str, str]:
         return {}
     if any("\n" in path for path in paths):
         return {path: _blob(folder / path) for path in paths}
-    lines = _git(folder, "hash-object", "--stdin-paths", given="\n".join(paths))
+    above = "".join(_git(folder, "rev-parse", "--show-prefix")).rstrip("\n")  # these paths start at the top
+    lines = _git(folder, "hash-object", "--stdin-paths", given="\n".join(f"{above}{path}" for path in paths))
     return dict(zip(paths, "".join(lines).split(), strict=True))
 
 
