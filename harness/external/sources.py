@@ -57,14 +57,14 @@ class Repository:
         if tree_digest(tree) != self.digest:
             newest = sorted(tree.files, key=lambda name: _changed_at(self.path, name), reverse=True)[:3]
             raise CommandError(
-                f"{self.path}: files changed since the plan; changed last: {', '.join(newest) or 'none is left'}. {_AGAIN}; "
-                "what the command itself writes there is to be ignored by git, or listed under `ignore`"
+                f"{self.path}: files changed since the plan; changed last: {', '.join(newest) or 'none is left'}. "
+                f"{_AGAIN}; what the command itself writes there is to be ignored by git, or listed under `ignore`"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Files that a command reads, such as weights: `{file0}`, `{file1}`, …"""
+    """Files that a command reads, such as weights; `{file0}` is the first one."""
 
     paths: tuple[Path, ...]
     digests: tuple[str, ...]
@@ -98,12 +98,14 @@ class Runner:
     """The command's first word if that is a path of an executable file; its content is in the digest."""
 
     digest: str = ""
+    about: str = ""
+    """What it is in a few words, for people. Not in the key."""
 
     def verify(self) -> None:
         """Raise CommandError if it is not what it was when the stage was planned."""
         if self.identity()[0] != self.digest:
             what = self.program or self.container or self.prefix or self.python
-            raise CommandError(f"{what}: not the same as when this was planned (versions, packages or content); {_AGAIN}")
+            raise CommandError(f"{what}: changed since the plan (versions, packages or content); {_AGAIN}")
 
     def identity(self) -> tuple[str, str]:
         """Return the digest of what it is now, and a few words on it. Raises CommandError if it is not there."""
@@ -134,7 +136,7 @@ def file_digest(path: Path) -> str:
             raise CommandError(f"{path}: a file expected, and this is none")
         return _sha256(path, stamp.st_dev, stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns)
     except OSError as error:
-        raise CommandError(f"{path}: cannot be read ({error.strerror}); give the path of a file on this machine") from None
+        raise CommandError(f"{path}: cannot be read ({error.strerror}); a file on this machine expected") from None
 
 
 @lru_cache(maxsize=256)
@@ -171,10 +173,11 @@ def _image(engine: Path, image: str) -> str:
 
 def _output(command: list[str], failed: str) -> str:
     """Return what a program prints; `failed` begins the error if it fails."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", check=False, timeout=_SECONDS, cwd="/",
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, env=environment,
         )  # fmt: skip
     except OSError as error:
         raise CommandError(f"{failed} ({error.strerror})") from None

@@ -104,10 +104,10 @@ def _git(folder: Path, *arguments: str, statuses: tuple[int, ...] = (0,), given:
             env={**environment, "GIT_OPTIONAL_LOCKS": "0"},
         )
     except OSError as error:
-        raise CommandError(f"{folder}: a git checkout, but git cannot be started ({error.strerror}); install it") from None
+        raise CommandError(f"{folder}: git is needed there and cannot be started ({error.strerror})") from None
     if done.returncode not in statuses:
         words = (done.stderr.strip().splitlines() or ["no message"])[0]
-        raise CommandError(f"{folder}: git {arguments[0]} failed there ({words}); make `git status` work in that folder")
+        raise CommandError(f"{folder}: git {arguments[0]} failed ({words}); make `git status` work there")
     return [part for part in done.stdout.split("\0") if part]
 
 
@@ -117,7 +117,8 @@ def _blobs(folder: Path, paths: list[str]) -> dict[str, str]:
         return {}
     if any("\n" in path for path in paths):
         return {path: _blob(folder / path) for path in paths}
-    lines = _git(folder, "hash-object", "--stdin-paths", given="\n".join(paths))
+    above = "".join(_git(folder, "rev-parse", "--show-prefix")).rstrip("\n")  # these paths start at the top
+    lines = _git(folder, "hash-object", "--stdin-paths", given="\n".join(f"{above}{path}" for path in paths))
     return dict(zip(paths, "".join(lines).split(), strict=True))
 
 
@@ -172,8 +173,8 @@ def _hash_all(folder: Path, paths: Iterable[str]) -> dict[str, str]:
             size += place.lstat().st_size
             if len(found) >= MOST_FILES or size > MOST_BYTES:
                 raise CommandError(
-                    f"{folder}: more than {MOST_FILES} files or {human_size(MOST_BYTES)} that git does not keep, so they "
-                    "would have to be hashed for every plan; move data and results elsewhere, let git ignore them, or "
+                    f"{folder}: more than {MOST_FILES} files or {human_size(MOST_BYTES)} that git does not keep, "
+                    "to be hashed for every plan; move data and results elsewhere, let git ignore them, or "
                     "list them under `ignore` in the method's definition"
                 )
             if place.is_symlink() or place.is_file():  # no sockets and devices
