@@ -1,4 +1,4 @@
-"""The masks that a command has written: checked, read in the forms that people write, and written as a stage has them."""
+"""The masks that a command has written: checked, read in the forms that people write, and written as stages do."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from harness.datasets import MaskFile, Sequence, describe, predicted_masks, read_predicted, write_mask
 from harness.errors import CommandError
-from harness.external.layout import first_mask
+from harness.external.layout import first_mask, frame_names
 
 
 def collect(video: Sequence, written: Path, folder: Path) -> None:
-    """Read the masks of one sequence in `written`, and write `<folder>/<frame>.png`, a palette PNG of ids, for each frame.
+    """Read the masks of one sequence in `written`, and write them as palette PNGs of ids, `<folder>/<frame>.png`.
 
     The first mask may be missing: it is the given one then. If there is one object, 255 is read as its id. Raises
     CommandError if masks are missing, belong to no frame, or have another size or other ids than the first mask, and
@@ -22,21 +22,21 @@ def collect(video: Sequence, written: Path, folder: Path) -> None:
     given = first_mask(video)
     masks = _masks_of_frames(video, written)
     folder.mkdir(parents=True)
-    for index in range(len(video)):
-        name = video.frame_name(index)
+    for index, name in enumerate(frame_names(video)):
         ids = _ids(video, masks[name], given.shape) if name in masks else given
-        write_mask(folder / f"{name}.png", ids)
+        write_mask(folder / f"{video.frame_name(index)}.png", ids)
 
 
 def _masks_of_frames(video: Sequence, written: Path) -> dict[str, MaskFile]:
-    """Return the masks by the names of their frames. Raises CommandError unless they belong to the frames, one each."""
-    if not written.is_dir():
+    """Return frame → mask, by the names that the command was given.
+
+    Raises CommandError unless the masks belong to the frames, one each."""
+    if not (found := dict(predicted_masks(written)) if written.is_dir() else {}):
         raise CommandError(
-            f"{video.name}: no folder {written} of masks, but {describe(written.parent)} in {written.parent}; "
-            "{masks} in the command is that folder, and {output} the one above it"
+            f"{written}: no masks found; {{masks}} in the command is the folder for them, {{output}} is "
+            f"{written.parent}, where there are: {_tree(written.parent)}"
         )
-    found = dict(predicted_masks(written))
-    names = [video.frame_name(index) for index in range(len(video))]
+    names = frame_names(video)
     missing = [name for name in names[1:] if name not in found]
     others = sorted(found.keys() - set(names))
     lacking = f"{written}: {_some(missing, 'mask')} of {len(names)} frames missing" if missing else ""
@@ -69,6 +69,12 @@ def _ids(video: Sequence, mask: MaskFile, shape: tuple[int, ...]) -> NDArray[np.
             "write each object with its id of the first mask, and 0 for the background"
         )
     return ids
+
+
+def _tree(folder: Path) -> str:
+    """Return the first files anywhere below a folder, by their paths in it."""
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "") or "no files"
 
 
 def _size(shape: tuple[int, ...]) -> str:

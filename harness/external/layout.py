@@ -32,15 +32,23 @@ def lay_out(root: Path, videos: Several[Sequence], split: str, *, frames: Frames
     and 255 is void. Raises DataError naming a file that cannot be read."""
     for video in videos:
         images, masks = make_folders(root / FRAMES / video.name, root / MASKS / video.name)
-        for index in range(len(video)):
-            _write_frame(images, video, index, frames)
-        for index in range(len(video)) if truth else ():
-            if video.files_of_mask(index):
-                write_mask(masks / f"{video.frame_name(index)}.png", video.mask(index))
-        if not truth:
-            write_mask(masks / f"{video.frame_name(0)}.png", first_mask(video))
+        for index, name in enumerate(frame_names(video)):
+            _write_frame(images, name, video, index, frames)
+            if not truth and index == 0:
+                write_mask(masks / f"{name}.png", first_mask(video))
+            elif truth and video.files_of_mask(index):
+                write_mask(masks / f"{name}.png", video.mask(index))
     for folder in LISTS:
         write_list(root / folder / f"{split}.txt", [video.name for video in videos])
+
+
+def frame_names(video: Sequence) -> list[str]:
+    """Return the names of the frames for a command, in time order: their own if they are numbers in order of the text.
+
+    Otherwise 00000, 00001, …: many codes turn names into numbers, or sort them as texts."""
+    names = [video.frame_name(index) for index in range(len(video))]
+    plain = all(name.isascii() and name.isdigit() for name in names) and names == sorted(names)
+    return names if plain else [f"{index:05d}" for index in range(len(video))]
 
 
 def first_mask(video: Sequence) -> NDArray[np.uint8]:
@@ -49,12 +57,12 @@ def first_mask(video: Sequence) -> NDArray[np.uint8]:
     return np.where(mask == VOID, 0, mask).astype(np.uint8)
 
 
-def _write_frame(folder: Path, video: Sequence, index: int, frames: Frames) -> None:
+def _write_frame(folder: Path, name: str, video: Sequence, index: int, frames: Frames) -> None:
     source = video.frames[index]
     ending = source.suffix.lower()
     stored = ".jpg" if ending in _JPEG else ending
     wanted = stored if frames == "stored" else f".{frames}"
-    target = folder / f"{video.frame_name(index)}{wanted}"
+    target = folder / f"{name}{wanted}"
     if wanted != stored:
         write_frame(target, video.frame(index))
         return
