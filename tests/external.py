@@ -93,5 +93,3 @@ def segment_config(template: str, **options: Any) -> SegmentConfig:
 
 def read_all(folder: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
     return {path.stem: read(path) for path in sorted(folder.iterdir())}
-
-
