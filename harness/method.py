@@ -147,10 +147,10 @@ class HasCard(Protocol):
 class DefinesMethods(Protocol):
     """An entry point of the group `harness.definitions`; its name is the key that every such definition has."""
 
-    def __call__(self, name: str, definition: Mapping[str, Any], origin: str, folder: Path) -> Method:
+    def __call__(self, name: str, definition: Mapping[str, Any], origin: str, file: Path) -> Method:
         """Return the method `name` that a definition describes.
 
-        `origin` says in errors where the definition is; `folder` is the one that relative paths in it start from.
+        `origin` says in errors where the definition is; `file` holds it, and relative paths start from its folder.
         Nothing is read or run: what is not there is an error of the method's `plan`. Raises StudyError."""
 
 
@@ -176,7 +176,7 @@ def find_method(name: str, origin: str, defined: Mapping[str, Method] | None = N
     return method
 
 
-def define_method(name: str, definition: Mapping[str, Any], origin: str, folder: Path) -> Method:
+def define_method(name: str, definition: Mapping[str, Any], origin: str, file: Path) -> Method:
     """Return the method `name` that a study defines; arguments and errors are those of `DefinesMethods`."""
     if name in _installed("harness.methods"):
         raise StudyError(f"{origin}: {name!r} is an installed method; give this one another name")
@@ -186,7 +186,7 @@ def define_method(name: str, definition: Mapping[str, Any], origin: str, folder:
         found, allowed = ", ".join(map(str, definition)) or "nothing", " or ".join(sorted(makers)) or "nothing"
         raise StudyError(f"{origin}: found the keys {found}; expected one of them to be {allowed}")
     make: DefinesMethods = makers[keys[0]].load()
-    return make(name, definition, origin, folder)
+    return make(name, definition, origin, file)
 
 
 @cache

@@ -126,7 +126,7 @@ def test_a_wrong_definition_is_one_error_with_key_and_remedy(
 def is_read_or_refused(content: dict[str, object]) -> bool:
     """Whether a definition is read, or refused by an error that says where it is."""
     try:
-        return bool(read_definition(content, "origin", Path("/")).command)
+        return bool(read_definition(content, "origin", Path("/study.yaml")).command)
     except StudyError as error:
         return "origin" in str(error)
 

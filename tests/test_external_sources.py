@@ -100,8 +100,15 @@ def test_the_place_of_the_folder_and_having_git_are_not_in_the_key(tmp_path: Pat
 def test_what_git_ignores_and_what_runs_leave_does_not_count(tmp_path: Path) -> None:
     code = make_code(tmp_path / "code")
     before = digest(code, "output")
-    for file in ("a.log", "__pycache__/x.pyc", "lib/y.pyc", "output/00000.png", "runs/store/id", "runs/rows/try.json",
-                 ".venv/pyvenv.cfg", ".venv/bin/python", ".cache/CACHEDIR.TAG", ".cache/v/1"):  # fmt: skip
+    left = (
+        "a.log",
+        "__pycache__/x.pyc",
+        "lib/y.pyc",
+        "output/00000.png",
+        "runs/store/locks/a.lock",
+        "runs/rows/a.json",
+    )
+    for file in (*left, ".venv/pyvenv.cfg", ".venv/bin/python", ".cache/CACHEDIR.TAG", ".cache/v/1"):
         (code / file).parent.mkdir(parents=True, exist_ok=True)
         (code / file).write_text("left by a run")
     assert digest(code, "output") == before

@@ -108,7 +108,9 @@ class Place:
         self.study.write_text(text)
         protocols = load_protocols()
         study = load_study(self.study, protocols)
-        material = gather([protocols[name] for name in study.benchmarks], self.path / "data", self.path / "facts")
+        material = gather(
+            [protocols[name] for name in study.benchmarks], self.path / "data", self.path / "home" / "facts"
+        )
         return make_plan(study, material, self.store, machine="a machine", **machine)
 
 
@@ -234,6 +236,19 @@ def test_a_change_of_code_or_files_runs_what_is_based_on_it(finished: Finished, 
     git(place.path / "code", "checkout", "-q", "track.py")
     git(place.path / "code", "commit", "-q", "--amend", "-m", "another message")
     assert not place.plan().missing
+
+
+def test_study_and_home_may_lie_in_the_repository(place: Place) -> None:
+    inside = Place(place.path / "code")
+    (inside.path / ".gitignore").write_text("data\n*.pth\n")
+    for name in ("data", "weights.pth"):
+        shutil.move(place.path / name, inside.path / name)
+    text = STUDY.replace("folder: code", "folder: .")
+    plan = inside.plan(text)
+    run(plan, inside.store)
+    again = inside.plan(text + "  further: {method: learned, steps: 30}\n")
+    assert {stage.label for stage in again.missing if stage.name == "train"} == {"train learned on davis16-train"}
+    assert kinds(again) == {"train": 1, "segment": 2, "score": 1, "time": 1}
 
 
 def test_an_option_is_in_the_keys_of_the_commands_that_name_it(place: Place) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +60,7 @@ class Definition(Config):
     """Environment variables of the commands."""
 
     ignore: tuple[str, ...] = ()
-    """Patterns of paths in `folder` that do not count, such as `output` or `*.log`."""
+    """Patterns of names or paths in `folder` that do not count: `output`, `*.log`, `/runs` for the one at its top."""
 
     per: Per = "sequence"
     frames: Frames = "stored"
@@ -89,22 +91,29 @@ class Definition(Config):
         return names_in(self.command, f"{origin}.command"), of_train
 
 
-def read_definition(definition: Mapping[str, Any], origin: str, folder: Path) -> Definition:
-    """Return a checked definition, in which paths that are relative start from `folder`. Nothing is read.
+def read_definition(definition: Mapping[str, Any], origin: str, file: Path) -> Definition:
+    """Return a checked definition, in which relative paths start from the folder of its `file`. Nothing is read.
 
-    `origin` says in errors where the definition is. Raises StudyError."""
+    If the code is in that folder too, the file does not count as code. `origin` says in errors where the definition is.
+    Raises StudyError."""
+    file = file.absolute()
+    folder = file.parent
     found = resolve(Definition, definition, origin)
     given = [name for name in _RUNNERS if getattr(found, name) is not None]
     if len(given) > 1 and given != ["python", "container"]:
         raise StudyError(f"{origin}: found {' and '.join(given)}; expected one of these, or python inside a container")
     _check_options(found, origin)
     _check_commands(found, origin)
+    code = found.folder and _absolute(found.folder, folder)
+    place = os.path.relpath(file, code) if code else ".."
+    own = () if place.startswith("..") else (f"/{glob.escape(place)}",)
     return found.model_copy(
         update={
+            "ignore": (*found.ignore, *own),
             "python": _program(found.python, folder) if not found.container else found.python,
             "conda": _place(found.conda, folder) if "/" in (found.conda or "") else found.conda,
             "container": _place(found.container, folder) if _is_image_file(found.container) else found.container,
-            "folder": found.folder and _absolute(found.folder, folder),
+            "folder": code,
             "files": tuple(_absolute(path, folder) for path in found.files),
         }
     )
@@ -173,7 +182,7 @@ def _require_known(names: frozenset[str], known: frozenset[str], found: Definiti
 
 
 def _absolute(path: Path, folder: Path) -> Path:
-    return (folder / path.expanduser()).absolute()
+    return (folder / os.path.expanduser(path)).absolute()  # noqa: PTH111  Path's own fails for an unknown user
 
 
 def _place(text: str | None, folder: Path) -> str:

@@ -127,7 +127,7 @@ def _program(template: str, runner: Runner, definition: Definition, origin: str)
     if "{" in words[0]:
         return None
     if "/" in words[0]:
-        place = (folder or Path("/")) / Path(words[0]).expanduser()
+        place = (folder or Path("/")) / Path(words[0])
         if not os.access(place, os.X_OK) or not place.is_file():
             raise CommandError(f"{origin}: no program {place}; a file that may be executed expected")
         return place

@@ -180,9 +180,9 @@ class ExternalMethod:
         )
 
 
-def define(name: str, definition: Mapping[str, Any], origin: str, folder: Path) -> ExternalMethod:
+def define(name: str, definition: Mapping[str, Any], origin: str, file: Path) -> ExternalMethod:
     """Return the method that a definition with the key `command` describes. Raises StudyError."""
-    found = read_definition(definition, origin, folder)
+    found = read_definition(definition, origin, file)
     return ExternalMethod(
         name=name, label=found.label or name, config=options_type(found, name), definition=found, origin=origin
     )

@@ -19,7 +19,7 @@ MOST_FILES, MOST_BYTES = 20_000, 2 << 30
 """Limits of what is hashed file by file: all files of a folder without git, else changed and untracked ones."""
 
 _SKIPPED_NAMES = ("__pycache__", "*.pyc", ".git")
-_GENERATED = ("CACHEDIR.TAG", "pyvenv.cfg", "conda-meta", "store/id")
+_GENERATED = ("CACHEDIR.TAG", "pyvenv.cfg", "conda-meta", "store/locks")
 """What marks a folder as a cache, a Python environment or a home of the harness; these are skipped."""
 
 _SUBMODULE, _LINK = "160000", "120000"
@@ -40,7 +40,7 @@ class Tree:
 
 
 def read_tree(folder: Path, ignore: Iterable[str] = ()) -> Tree:
-    """Return the files of a folder. `ignore`: patterns of paths in it (`output`, `*.log`) that do not count.
+    """Return the files of a folder. `ignore`: patterns of names or paths in it that do not count (see `Definition`).
 
     A commit that changes no file changes no digest. Raises CommandError if git fails, a file cannot be read, or there
     is more to hash than the limits allow."""
@@ -155,7 +155,11 @@ def _is_skipped(path: str, patterns: tuple[str, ...]) -> bool:
     """Return whether a path, or a folder that it is in, has a name or a path that a pattern describes."""
     pure = PurePosixPath(path)
     places = [pure, *pure.parents][:-1]
-    return any(fnmatch(one.name, pattern) or fnmatch(str(one), pattern) for one in places for pattern in patterns)
+    return any(
+        fnmatch(f"/{one}", pattern) or fnmatch(one.name, pattern) or fnmatch(str(one), pattern)
+        for one in places
+        for pattern in patterns
+    )
 
 
 def _is_generated(folder: Path, known: dict[Path, bool]) -> bool:

@@ -201,8 +201,7 @@ def _defined(methods: Iterable[tuple[str, dict[str, Any]]], path: Path) -> dict[
     """Return name → method of the definitions in a file."""
     methods = tuple(methods)
     _check_names((name for name, _ in methods), path)
-    folder = path.absolute().parent
-    return {name: define_method(name, content, f"{path}: methods.{name}", folder) for name, content in methods}
+    return {name: define_method(name, content, f"{path}: methods.{name}", path) for name, content in methods}
 
 
 def _check_names(names: Iterable[str], path: Path) -> None:
