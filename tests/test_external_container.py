@@ -13,7 +13,7 @@ from harness.errors import CommandError
 from harness.external import stages
 from harness.external.config import Program, SegmentConfig, worker_file
 from harness.external.container import in_container
-from harness.external.sources import Runner
+from harness.external.sources import Files, Runner, file_digest
 from tests.external import COPIES, make_task, make_video, script
 
 ENGINE = """#!{python}
