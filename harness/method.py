@@ -69,7 +69,10 @@ class CellPlan:
     """Sequence name → stage whose folder holds `masks/<frame name>.png` per frame, object ids as palette indices."""
 
     timing: Stage | None = None
-    """Stage that writes `timing.json`: {"seconds_per_frame": float, "hardware": str, ...}; None: not timed."""
+    """Stage that writes `timing.json`; None: not timed.
+
+    `seconds_per_frame`; `objects`: how many are in the video that was timed; `measured`: `process` if the seconds are
+    those of a whole process, with its start and loading its network. Further keys are for people."""
 
     analyses: Mapping[str, Stage] = field(default_factory=dict)
     """Name → stage of whatever else the config asks for, for reports to draw: DIPNet's `identities/after/blackswan`."""

@@ -225,6 +225,7 @@ def _provenance(job: Job, attempt: Attempt, started: float) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": _versions(),
         "hardware": describe_hardware(gpu=job.stage.resources.gpus > 0),
+        "data": {role: data.name for role, data in job.stage.data.items()},
         "cpus": job.cpus,
         "gpus": job.stage.resources.gpus,
         "started": started,

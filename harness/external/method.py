@@ -72,9 +72,14 @@ class ExternalMethod:
         """`command` and `train` → role → what that command consists of, as it is at the first plan."""
         definition, origin = self.definition, self.origin
         repository, files = find_repository(definition, origin), find_files(definition, origin)
-        where = f"{repository.path.name} {repository.commit[:12]}" if repository.path else "no folder"
+        commit, _, changes = repository.commit.partition("+")
+        state = f"{commit[:12]} with changes" if changes else commit[:12] or "without git"
         common = {
-            "repository": Data(name=where.strip(), digest=repository.digest, value=repository),
+            "repository": Data(
+                name=f"{repository.path.name} {state}" if repository.path else "no folder",
+                digest=repository.digest,
+                value=repository,
+            ),
             "files": Data(
                 name=", ".join(path.name for path in files.paths) or "no files",
                 digest=text_digest("\n".join(files.digests)),

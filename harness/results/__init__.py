@@ -1,6 +1,6 @@
 """What a study has come to: cells, provenance, submissions, export."""
 
-from harness.results.cell import CellResult, normalized
+from harness.results.cell import WHOLE_PROCESS, CellResult, normalized
 from harness.results.collect import collect_results
 from harness.results.export import export, require_usable
 from harness.results.plan_record import referenced_stages, save_plan
@@ -10,7 +10,7 @@ from harness.results.study_file import check_study_files, known_studies, require
 from harness.results.submission import Submission, check_submission, masks_digest, save_scores
 
 __all__ = [
-    "CellResult", "Submission", "check_study_files", "check_submission", "collect_results", "explain", "export",
-    "find_cell", "known_studies", "load_results", "masks_digest", "normalized", "referenced_stages", "require_studies",
-    "require_usable", "save_plan", "save_results", "save_scores",
+    "WHOLE_PROCESS", "CellResult", "Submission", "check_study_files", "check_submission", "collect_results", "explain",
+    "export", "find_cell", "known_studies", "load_results", "masks_digest", "normalized", "referenced_stages",
+    "require_studies", "require_usable", "save_plan", "save_results", "save_scores",
 ]  # fmt: skip
