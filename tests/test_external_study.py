@@ -70,7 +70,9 @@ methods:
   learned:
     <<: *copy
     train: "{{python}} train.py {{root}} {{output}} {{steps}}"
-    command: "{{python}} track.py --frames {{frames}} --mask {{first_mask}} --out {{masks}} --trained {{trained}} --shift {{shift}}"
+    command: >-
+      {{python}} track.py --frames {{frames}} --mask {{first_mask}} --out {{masks}}
+      --trained {{trained}} --shift {{shift}}
     options: {{steps: 10, shift: 0}}
 """
 STUDY = f"""
