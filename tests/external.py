@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,3 +106,28 @@ def run(folder: Path, code: str, video: Sequence | None = None, **options: Any) 
 
 def read_all(folder: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
     return {path.stem: read(path) for path in sorted(folder.iterdir())}
+
+
+def mark() -> str:
+    """A number of seconds to sleep that no other process has."""
+    return f"{300 + time.time_ns() % 10**9}.{os.getpid()}"
+
+
+def alive(mark: str) -> list[str]:
+    """Processes that have this text among their arguments and have not ended."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            line, state = (place / "cmdline").read_bytes(), (place / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if mark.encode() in line and state != "Z":
+            found.append(place.name)
+    return found
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+    return holds()

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from harness.errors import CommandError
 from harness.external.process import Command, run_command
 from tests.engine import ROOT
+from tests.external import alive, mark, wait_until
 
 FORKS = """
 import os, subprocess, sys, time
@@ -34,30 +34,6 @@ print("forked", flush=True)
 def python(code: str, folder: Path, mark: str = "") -> Command:
     argv = (sys.executable, "-c", code.replace("MARK", repr(mark)))
     return Command(argv=argv, folder=folder, environment=dict(os.environ))
-
-
-def mark() -> str:
-    """A number of seconds to sleep that no other process has."""
-    return f"{300 + time.time_ns() % 10**9}.{os.getpid()}"
-
-
-def alive(mark: str) -> list[str]:
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            line, state = (place / "cmdline").read_bytes(), (place / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if mark.encode() in line and state != "Z":
-            found.append(place.name)
-    return found
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
-    end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.05)
-    return holds()
 
 
 def failing(command: Command, **options: float) -> str:

@@ -202,6 +202,22 @@ def test_training_sees_all_masks_and_its_result_is_passed_on(tmp_path: Path) -> 
     stages.segment(make_task(tmp_path / "task", config, needs={"trained": trained.folder}, video=video))
 
 
+def test_links_among_trained_files_hold_when_the_folder_is_moved(tmp_path: Path) -> None:
+    code = (
+        TRAIN + "\nhere = Path(output)\n(here / 'newest').symlink_to('dogs')\n(here / 'best').symlink_to(here / 'dogs')"
+    )
+    task = train_task(tmp_path / "train", code, (make_video(tmp_path / "data"),))
+    stages.train(task)
+    moved = task.folder.rename(tmp_path / "moved") / "trained"
+    assert (moved / "newest").read_text() == (moved / "best").read_text() == "5 5 7"
+
+
+def test_a_link_out_of_the_trained_folder_is_an_error(tmp_path: Path) -> None:
+    task = train_task(tmp_path / "train", "import os, sys; os.symlink('/usr', sys.argv[4] + '/data')", ())
+    with pytest.raises(CommandError, match="trained/data: a link to /usr, a file expected"):
+        stages.train(task)
+
+
 def test_training_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"wrote nothing to {output}"):
         stages.train(train_task(tmp_path / "train", "", (make_video(tmp_path / "data"),)))

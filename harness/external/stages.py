@@ -44,6 +44,7 @@ def train(task: Task) -> None:
     output = task.folder / "trained"
     annotations = {"annotations": str(task.scratch / "input" / MASKS)}
     call = _call(task, "the training command", videos, "train", output, annotations, config.seed)
+    _resolve_links(output)
     if not any(path.is_file() for path in output.rglob("*")):
         raise CommandError("the training command wrote nothing to {output}; write there what {trained} is to hold")
     write_json(task.folder / "run.json", _record(call))
@@ -168,6 +169,21 @@ def _command(task: Task, argv: list[str], written: list[Path]) -> Command:
         settings = own_settings(program, task.cpus)
         argv, cleanup = in_container(runner, argv, folder, settings, written=written, read=read, gpus=gpus)
     return Command(argv=tuple(argv), folder=folder, environment=environment, cleanup=cleanup)
+
+
+def _resolve_links(output: Path) -> None:
+    """Replace links to files by the files: a published folder is moved, and may be copied to another machine.
+
+    Relative links inside the folder stay. Raises CommandError for any other one that is not to a file."""
+    home = output.resolve()
+    for path in [path for path in output.rglob("*") if path.is_symlink()]:
+        target = path.resolve()
+        if target.is_relative_to(home) and not path.readlink().is_absolute():
+            continue
+        if not target.is_file():
+            raise CommandError(f"{path}: a link to {target}, a file expected; write into {{output}} what is to be kept")
+        path.unlink()
+        shutil.copyfile(target, path)
 
 
 def _record(call: _Call) -> dict[str, object]:

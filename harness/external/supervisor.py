@@ -41,7 +41,9 @@ _POLL = 0.05
 def main() -> None:
     """Run the command that standard input describes."""
     job, report = json.loads(_first_line()), int(sys.argv[1])
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakes)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _heed_nothing)  # not SIG_IGN, which the command would inherit
     library = ctypes.CDLL(None)
     library.prctl(_SET_SUBREAPER, 1, 0, 0, 0)
@@ -58,7 +60,7 @@ def main() -> None:
         _write(report, {"errno": error.errno, "file": os.fsdecode(error.filename or "")})
         return
     _write(report, {"pid": child.pid, "began": time.monotonic()})
-    status = _wait(child.pid)
+    status = _wait(child.pid, woken)
     ended, stopped = time.monotonic(), status is None
     left = 0 if stopped or _is_alone(_LINGER) else len(_descendants())
     _end_all(job["grace"])
@@ -97,14 +99,17 @@ def _write(report: int, content: Mapping[str, Any]) -> None:
         return  # the worker has died
 
 
-def _wait(pid: int) -> int | None:
-    """Return the command's status, negative for a signal, when it ends; None when standard input ends first."""
-    ended = os.pidfd_open(pid)
+def _wait(pid: int, woken: int) -> int | None:
+    """Return the command's status, negative for a signal, when it ends; None when standard input ends first.
+
+    `woken` can be read when a child has ended."""
     poll = select.poll()
-    poll.register(ended, select.POLLIN)
+    poll.register(woken, select.POLLIN)
     poll.register(0, select.POLLIN)
     while True:
-        ready = {number for number, _ in poll.poll(1000)}
+        ready = {number for number, _ in poll.poll()}
+        if woken in ready:
+            os.read(woken, 1 << 16)
         for one, status in _reap():
             if one == pid:
                 return os.waitstatus_to_exitcode(status)
