@@ -38,9 +38,9 @@ from harness.syntax import MAIN, WHOLE, Dynamic, Unit, annotations_of, binders, 
 
 CONTRACT = frozenset(
     {f"harness.{name}" for name in ("stage", "method", "fingerprint", "syntax", "meaning", "sources", "plain")}
-    | {f"harness.external.{name}" for name in ("process", "supervisor", "output")}
+    | {f"harness.external.{name}" for name in ("process", "supervisor", "output", "sources", "tree")}
 )
-"""Modules that define what a stage is, or watch over a command of others and log what it prints.
+"""Modules that define what a stage is, watch over a command of others, or make the digests of what it consists of.
 
 They cannot change what is computed, so they never count."""
 

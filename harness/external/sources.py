@@ -53,6 +53,10 @@ class Repository:
         """Raise CommandError if a file is not what it was when the stage was planned."""
         if self.path is None:
             return
+        if not self.path.is_dir():
+            raise CommandError(
+                f"{self.path}: no such folder on this machine; expected where the study was planned with it"
+            )
         tree = read_tree(self.path, self.ignore)
         if tree_digest(tree) != self.digest:
             newest = sorted(tree.files, key=lambda name: _changed_at(self.path, name), reverse=True)[:3]
