@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.datasets import Sequence
 from harness.datasets.pixels import write_frame, write_mask
+from harness.external import stages
 from harness.external.config import Program, SegmentConfig
 from harness.external.sources import Files, Repository, Runner
 from harness.stage import Task
@@ -91,7 +92,15 @@ def segment_config(template: str, **options: Any) -> SegmentConfig:
     return SegmentConfig(program=Program(template=template, runner="python", **program), **options)
 
 
+def run(folder: Path, code: str, video: Sequence | None = None, **options: Any) -> Task:
+    """Segment with a program that begins as PROGRAM and goes on with `code`; return its task."""
+    folder.mkdir(exist_ok=True)
+    limit = {"time_limit": options.pop("time_limit")} if "time_limit" in options else {}
+    video = make_video(folder / "data") if video is None else video
+    task = make_task(folder / "task", segment_config(script(folder, code), **options), video=video, **limit)
+    stages.segment(task)
+    return task
+
+
 def read_all(folder: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
     return {path.stem: read(path) for path in sorted(folder.iterdir())}
-
-

@@ -115,17 +115,12 @@ def load_study(
     for key in {"variants", "methods"} & content.keys():
         content[key] = _pairs(content[key], f"{path}: {key}")
     file = resolve(_StudyFile, content, str(path))
-    for name in (file.name, *(name for name, _ in (*file.variants, *file.methods))):
-        if not _NAME.fullmatch(name):
-            raise StudyError(f"{path}: name {name!r}; allowed are {_NAMES}")
+    _check_names((file.name, *(name for name, _ in file.variants)), path)
     _check_benchmarks(file.benchmarks, benchmarks, f"{path}: benchmarks")
     if len(set(file.seeds)) < len(file.seeds):
         raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
     size = load_scale(scale or file.scale, f"{path}: scale", scales)
-    defined = {
-        name: define_method(name, definition, f"{path}: methods.{name}", path.absolute().parent)
-        for name, definition in file.methods
-    }
+    defined = _defined(file.methods, path)
     if options:
         laid_over = merged(nested(size.methods.get(file.method, {}), f"scale {size.name}"), nested(options, "--option"))
         resolve(find_method(file.method, f"{path}: method", defined).config, laid_over, "--option")
@@ -142,6 +137,14 @@ def load_study(
         seeds=file.seeds,
         variants=variants,
     )
+
+
+def load_methods(path: Path) -> dict[str, Method]:
+    """Return the methods that a file, of a study or not, defines under `methods`. Raises StudyError."""
+    methods = _pairs(read_yaml(path).get("methods", {}), f"{path}: methods")
+    if not methods:
+        raise StudyError(f"{path}: no methods found; expected definitions under the key `methods`")
+    return _defined(methods, path)
 
 
 def load_scale(name: str, origin: str, scales: Path | None = None) -> Scale:
@@ -192,6 +195,20 @@ def _pairs(variants: Any, origin: str) -> list[tuple[str, dict[str, Any]]]:
         if not isinstance(options, dict | None) or not isinstance(name, str):
             raise StudyError(f"{origin}.{name}: found {options!r}; expected a mapping of options under a name")
     return [(name, options or {}) for name, options in variants.items()]
+
+
+def _defined(methods: Iterable[tuple[str, dict[str, Any]]], path: Path) -> dict[str, Method]:
+    """Return name → method of the definitions in a file."""
+    methods = tuple(methods)
+    _check_names((name for name, _ in methods), path)
+    folder = path.absolute().parent
+    return {name: define_method(name, content, f"{path}: methods.{name}", folder) for name, content in methods}
+
+
+def _check_names(names: Iterable[str], path: Path) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise StudyError(f"{path}: name {name!r}; allowed are {_NAMES}")
 
 
 def _variant(
