@@ -47,9 +47,9 @@ def make_place(folder: Path, sleeper: str, limit: int) -> Path:
 
 def test_a_hanging_command_fails_at_its_limit_with_its_last_lines(tmp_path: Path) -> None:
     sleeper = mark()
-    process = start(make_place(tmp_path, sleeper, 8))
+    process = start(make_place(tmp_path, sleeper, 24))
     output = read_until(process, "no such words")
-    assert process.wait() == 1
+    assert process.wait() == 1, output
     assert "the command on 2 sequences: did not end within" in output
     assert "loading the network" in output
     assert not alive(sleeper)

@@ -43,6 +43,21 @@ def test_a_command_gets_frames_a_first_mask_and_lists(tmp_path: Path, capfd: pyt
     ]
 
 
+def test_the_same_input_is_there_without_480p(tmp_path: Path) -> None:
+    code = (
+        COPIES
+        + """
+flat = Path(sys.argv[4])
+assert sorted(path.name for path in flat.iterdir()) == ["Annotations", "JPEGImages"]
+assert sorted(flat.rglob("*")) == sorted(path for path in flat.iterdir())  # links
+assert {path.name for path in (flat / "JPEGImages/dogs").iterdir()} == {f"{name}.jpg" for name in names}
+assert [path.name for path in (flat / "Annotations/dogs").iterdir()] == [first.name]
+"""
+    )
+    config = segment_config(f"{script(tmp_path, code)} {{flat}}")
+    stages.segment(make_task(tmp_path / "task", config, video=make_video(tmp_path / "data")))
+
+
 def test_a_command_cannot_change_the_dataset_through_its_input(tmp_path: Path) -> None:
     video = make_video(tmp_path / "data")
     before = {path: path.read_bytes() for path in (tmp_path / "data").iterdir()}

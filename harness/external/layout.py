@@ -1,7 +1,7 @@
 """Input for a command, in the layout of DAVIS: frames, first masks and a list, and nothing of the truth that follows.
 
 All files are copies: through a hard link, a command could change the user's dataset, since a link has the rights of
-the file, and a symbolic link would lead to the truth."""
+the file, and a symbolic link would lead to the truth. The only links are those of `FLAT`, which stay inside."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ FRAMES, MASKS = Path("JPEGImages/480p"), Path("Annotations/480p")
 LISTS = Path("ImageSets/2017"), Path("ImageSets/2016")
 """Folders of the list, which has a sequence per line: codes for DAVIS 2016 read the second one."""
 
+FLAT = Path("flat")
+"""Folder of links to `FRAMES` and `MASKS` without `480p` in between, as YouTube-VOS and many codes have it."""
+
 _JPEG = (".jpg", ".jpeg")
 
 
@@ -38,6 +41,9 @@ def lay_out(root: Path, videos: Several[Sequence], split: str, *, frames: Frames
                 write_mask(masks / f"{name}.png", first_mask(video))
             elif truth and video.files_of_mask(index):
                 write_mask(masks / f"{name}.png", video.mask(index))
+    (flat,) = make_folders(root / FLAT)
+    for place in (FRAMES, MASKS):
+        (flat / place.parent).symlink_to(Path("..") / place)
     for folder in LISTS:
         write_list(root / folder / f"{split}.txt", [video.name for video in videos])
 

@@ -23,7 +23,7 @@ from harness.external.output import Lines, Output
 GRACE = 10.0
 """Seconds from SIGTERM to SIGKILL."""
 
-_SPARE = 0.2
+_SPARE = 0.25
 """Share of a time limit that is kept for ending the command; twice its grace at most."""
 
 _DRAIN = 1.0

@@ -17,7 +17,7 @@ from harness.external.collect import collect
 from harness.external.config import Program, SegmentConfig, TrainConfig, worker_file
 from harness.external.container import in_container
 from harness.external.environment import GPU_SWITCHES, command_environment, own_settings
-from harness.external.layout import FRAMES, LISTS, MASKS, frame_names, lay_out
+from harness.external.layout import FLAT, FRAMES, LISTS, MASKS, frame_names, lay_out
 from harness.external.process import Command, Run, run_command
 from harness.external.protocol import Reports, timing
 from harness.external.sources import Files, Repository, Runner
@@ -131,6 +131,7 @@ def _call(
             "frames": str(root / FRAMES / videos[0].name if alone else root / FRAMES),
             "list": str(root / LISTS[0] / f"{split}.txt"),
             "root": str(root),
+            "flat": str(root / FLAT),
             "output": str(output),
             "scratch": str(scratch),
             "device": task.device,

@@ -16,7 +16,9 @@ _PART = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*)\}|[{}]")
 _PROBE = "a 'b\" $c"
 """A value that only quoting keeps whole."""
 
-_COMMON = frozenset({"python", "worker", "folder", "device", "seed", "root", "list", "output", "scratch", "frames"})
+_COMMON = frozenset(
+    {"python", "worker", "folder", "device", "seed", "root", "flat", "list", "output", "scratch", "frames"}
+)
 
 
 def known_names(*, training: bool, per_sequence: bool = False, trained: bool = False, files: int = 0) -> frozenset[str]:
