@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -30,7 +31,7 @@ _DRAIN = 1.0
 """Seconds in which output still counts when the command and its supervisor have ended."""
 
 _ENDING = 60.0
-"""Seconds for the supervisor to end everything, after which it is killed."""
+"""Seconds after the grace for the supervisor to end everything; then it is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,8 @@ class _Supervised:
 
     def __init__(self, command: Command, grace: float) -> None:
         self.report: dict[str, Any] = {}
+        self._text = b""
+        self._ended = False
         self._command = command
         self._grace = grace
 
@@ -135,16 +138,20 @@ class _Supervised:
         process = self._process
         self._stop()
         try:
-            process.wait(self._grace + _ENDING)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            end = time.monotonic() + self._grace + _ENDING
+            while not self._ended and (left := end - time.monotonic()) > 0:
+                if select.select([self._reports], (), (), left)[0]:
+                    self._read_report()
         finally:
             for stream in (process.stdout, process.stderr):
                 assert stream is not None
                 stream.close()
             os.close(self._reports)
-        if process.wait() and "pid" in self.report and "status" not in self.report:
-            with suppress(ProcessLookupError):  # the supervisor was killed: the group of the command is what is known
+        process.wait()
+        with suppress(ProcessLookupError):
+            if not self._ended and "supervisor" in self.report:
+                os.kill(self.report["supervisor"], signal.SIGKILL)
+            if "pid" in self.report and "status" not in self.report:  # the group of the command is all that is known
                 os.killpg(self.report["pid"], signal.SIGKILL)
 
     def follow(self, output: Output, lines: Lines, seconds: float | None) -> bool:
@@ -152,20 +159,18 @@ class _Supervised:
         begin, late, ended = time.monotonic(), False, float("inf")
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        text = b""
         with selectors.DefaultSelector() as selector:
             for source in (self._process.stdout.fileno(), self._process.stderr.fileno(), self._reports):
                 selector.register(source, selectors.EVENT_READ)
             while selector.get_map() and time.monotonic() < ended + _DRAIN:
                 for key, _ in selector.select(0.5 if ended == float("inf") else _DRAIN / 10):
-                    read = os.read(key.fd, 1 << 16)
-                    if not read:
+                    if key.fd == self._reports:
+                        self._read_report()
+                        if self._ended:
+                            selector.unregister(key.fd)
+                            ended = time.monotonic()
+                    elif not (read := os.read(key.fd, 1 << 16)):
                         selector.unregister(key.fd)
-                        ended = time.monotonic() if key.fd == self._reports else ended
-                    elif key.fd == self._reports:
-                        text += read
-                        for line in text.splitlines() if text.endswith(b"\n") else ():
-                            self.report |= json.loads(line)
                     else:
                         output.add(read)
                         if key.fd == self._process.stdout.fileno():
@@ -175,6 +180,14 @@ class _Supervised:
                     self._stop()
         lines.close(time.monotonic())
         return late
+
+    def _read_report(self) -> None:
+        """Read what the supervisor reports; it has ended when its report does."""
+        read = os.read(self._reports, 1 << 16)
+        self._ended = not read
+        self._text += read
+        for line in self._text.splitlines() if self._text.endswith(b"\n") else ():
+            self.report |= json.loads(line)
 
     def _stop(self) -> None:
         """End the command: its supervisor sees the end of its standard input."""

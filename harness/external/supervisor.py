@@ -6,7 +6,11 @@ that the command has started is ended: SIGTERM, then SIGKILL after `grace` secon
 "child subreaper" of the command (Linux): processes that leave the group or the session of the command, or whose parent
 has died, stay its descendants. Should it be killed itself, the system kills the command, though not what that started.
 
-What happened goes to the descriptor of its only argument, as lines of JSON: `{"pid": …, "began": …}`, then `{"status":
+It forks once at its start, so that it is no child of the worker: Ray kills the children of a worker that ends, and the
+supervisor is to end the command in an orderly way then.
+
+What happened goes to the descriptor of its only argument, as lines of JSON: `{"supervisor": …}`, its process id, then
+`{"pid": …, "began": …}`, that of the command, and at the end `{"status":
 …, "ended": …, "stopped": …, "left": …}`, or only `{"errno": …, "file": …}` if the command could not be started. Times
 are of the monotonic clock, which all processes share."""
 
@@ -40,7 +44,11 @@ _POLL = 0.05
 
 def main() -> None:
     """Run the command that standard input describes."""
-    job, report = json.loads(_first_line()), int(sys.argv[1])
+    report = int(sys.argv[1])
+    if os.fork():
+        os._exit(0)
+    _write(report, {"supervisor": os.getpid()})
+    job = json.loads(_first_line())
     woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wakes)
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
