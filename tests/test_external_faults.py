@@ -134,5 +134,5 @@ def test_a_program_that_is_not_installed_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_placeholder_lists_the_known_ones(tmp_path: Path) -> None:
     task = make_task(tmp_path / "task", segment_config("true {mem}"), video=make_video(tmp_path / "data"))
-    with pytest.raises(StudyError, match=r"{mem} found; known here: {device}, {first_mask}, {frames}"):
+    with pytest.raises(StudyError, match=r"{mem} found; known here: {device}, {first_mask}, {flat}, {frames}"):
         stages.segment(task)

@@ -59,7 +59,7 @@ def test_a_hanging_command_fails_at_its_limit_with_its_last_lines(tmp_path: Path
 def test_a_command_ends_with_the_run(tmp_path: Path, number: signal.Signals) -> None:
     sleeper = mark()
     process = start(make_place(tmp_path, sleeper, 600))
-    assert wait_until(lambda: len(alive(sleeper)) == 2, 120), "the command and its child"
+    assert wait_until(lambda: len(alive(sleeper)) == 2, 240), "the command and its child"
     os.kill(process.pid, number)
     process.wait(60)
     assert wait_until(lambda: not alive(sleeper), 60), alive(sleeper)
