@@ -28,6 +28,7 @@ ALLOWED = {
     "harness.score": {"harness.datasets"},
     "harness.store": set(),
     "harness.baselines": {"harness.datasets"},
+    "harness.external": {"harness.datasets"},
     "harness.planning": {"harness.store", "harness.score", "harness.datasets"},
     "harness.execution": {"harness.planning", "harness.store"},
     "harness.results": {"harness.planning", "harness.store", "harness.score", "harness.datasets"},
