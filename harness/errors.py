@@ -20,6 +20,10 @@ class DataUnavailableError(HarnessError):
     """The available data does not allow a cell; it is reported as skipped, and the study goes on."""
 
 
+class CommandError(HarnessError):
+    """A command that a method runs cannot be started, fails, takes too long, or leaves something else than masks."""
+
+
 class StoreError(HarnessError):
     """The home folder cannot be written, or a stored folder is damaged."""
 

@@ -38,8 +38,11 @@ from harness.syntax import MAIN, WHOLE, Dynamic, Unit, annotations_of, binders, 
 
 CONTRACT = frozenset(
     {f"harness.{name}" for name in ("stage", "method", "fingerprint", "syntax", "meaning", "sources", "plain")}
+    | {f"harness.external.{name}" for name in ("process", "supervisor", "output", "sources", "tree")}
 )
-"""Modules that define what a stage is and cannot change what it computes; they never count."""
+"""Modules that define what a stage is, watch over a command of others, or make the digests of what it consists of.
+
+They cannot change what is computed, so they never count."""
 
 _NOTES: Mapping[Dynamic, str] = {
     "package": "finds code under a computed name; keys cover all of package {package}, and nothing outside of it",

@@ -1,6 +1,7 @@
 """What a method offers to the harness: a config, and the stages that fill one cell of a study.
 
-A method is found by its entry point (group `harness.methods`) under the name that studies use."""
+A method is found by its entry point (group `harness.methods`) under the name that studies use. A study may also define
+methods of its own, under `methods`: an entry point of the group `harness.definitions` makes one from its definition."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Protocol, TypedDict, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
@@ -67,7 +69,10 @@ class CellPlan:
     """Sequence name → stage whose folder holds `masks/<frame name>.png` per frame, object ids as palette indices."""
 
     timing: Stage | None = None
-    """Stage that writes `timing.json`: {"seconds_per_frame": float, "hardware": str, ...}; None: not timed."""
+    """Stage that writes `timing.json`; None: not timed.
+
+    `seconds_per_frame`; `objects`: how many are in the video that was timed; `measured`: `process` if the seconds are
+    those of a whole process, with its start and loading its network. Further keys are for people."""
 
     analyses: Mapping[str, Stage] = field(default_factory=dict)
     """Name → stage of whatever else the config asks for, for reports to draw: DIPNet's `identities/after/blackswan`."""
@@ -138,21 +143,50 @@ class HasCard(Protocol):
         """Return title → text: where it was published, parameters, operations per frame, training, weights."""
 
 
+@runtime_checkable
+class DefinesMethods(Protocol):
+    """An entry point of the group `harness.definitions`; its name is the key that every such definition has."""
+
+    def __call__(self, name: str, definition: Mapping[str, Any], origin: str, file: Path) -> Method:
+        """Return the method `name` that a definition describes.
+
+        `origin` says in errors where the definition is; `file` holds it, and relative paths start from its folder.
+        Nothing is read or run: what is not there is an error of the method's `plan`. Raises StudyError."""
+
+
 def method_names() -> tuple[str, ...]:
     """Return the names of all installed methods, sorted."""
-    return tuple(sorted(_installed()))
+    return tuple(sorted(_installed("harness.methods")))
 
 
-def find_method(name: str, origin: str) -> Method:
-    """Return the method installed under `name`. `origin` names its place in errors. Raises StudyError."""
-    found = _installed()
+def find_method(name: str, origin: str, defined: Mapping[str, Method] | None = None) -> Method:
+    """Return the method of that name, installed or among those that a study has `defined`.
+
+    `origin` says in errors where the name is from. Raises StudyError."""
+    if defined and name in defined:
+        return defined[name]
+    found = _installed("harness.methods")
     if name not in found:
         allowed = ", ".join(sorted(found)) or "none; install the project with pip first"
-        raise StudyError(f"{origin}: no method named {name!r}; installed: {allowed}")
+        here = f"; defined here: {', '.join(defined)}" if defined else ""
+        raise StudyError(f"{origin}: no method named {name!r}; installed: {allowed}{here}")
     method = _loaded(found[name])
     if method is None:
         raise StudyError(f"{origin}: {found[name].value} offers no label, config and plan")
     return method
+
+
+def define_method(name: str, definition: Mapping[str, Any], origin: str, file: Path) -> Method:
+    """Return the method `name` that a study defines; arguments and errors are those of `DefinesMethods`."""
+    if name in _installed("harness.methods"):
+        raise StudyError(f"{origin}: {name!r} is an installed method; give this one another name")
+    makers = _installed("harness.definitions")
+    keys = [key for key in definition if key in makers]
+    if len(keys) != 1:
+        found, allowed = ", ".join(map(str, definition)) or "nothing", " or ".join(sorted(makers)) or "nothing"
+        raise StudyError(f"{origin}: found the keys {found}; expected one of them to be {allowed}")
+    make: DefinesMethods = makers[keys[0]].load()
+    return make(name, definition, origin, file)
 
 
 @cache
@@ -163,6 +197,6 @@ def _loaded(point: EntryPoint) -> Method | None:
 
 
 @cache
-def _installed() -> dict[str, EntryPoint]:
+def _installed(group: str) -> dict[str, EntryPoint]:
     """Return name → entry point. Cached, as the search takes milliseconds and a plan asks for every cell."""
-    return {point.name: point for point in entry_points(group="harness.methods")}
+    return {point.name: point for point in entry_points(group=group)}

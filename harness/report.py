@@ -12,15 +12,21 @@ from typing import Any, Protocol, runtime_checkable
 
 from harness.errors import StudyError
 
+LOCAL = ".local"
+"""Name of an empty file that keeps a folder of a report out of MLflow: large, and of use next to the report only."""
+
 
 @runtime_checkable
 class Report(Protocol):
     """A report on a study."""
 
-    def write(self, study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
+    def write(
+        self, study: str, home: Path, *, from_store: bool = False, tracking: str = "", compare: bool = True
+    ) -> list[Path]:
         """Bring `<home>/reports/<study>/` up to date with the results and return its files, the two main pages first.
 
         Results come from MLflow, or from the store alone with `from_store`, or from the MLflow at the URI `tracking`.
+        `compare`: also write what shows the masks of two variants frame by frame, which takes space.
         Raises HarnessError for results that no report can be made of and for a folder that cannot be written."""
 
 

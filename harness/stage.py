@@ -224,6 +224,9 @@ class Task:
     cpus: int = 1
     """Threads to use."""
 
+    time_limit: float | None = None
+    """Seconds from the call of the function after which this process is killed; None: never."""
+
     progress: Callable[[float, str], None] = lambda share, message: None
     """Report how far the stage is: share in 0..1, and a short message. Cheap; call it as often as you like."""
 

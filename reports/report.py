@@ -1,5 +1,7 @@
 """A study's report on disk: `index.md`, `speed.md`, `index.html`, tables as CSV and LaTeX, figures, contact sheets.
 
+`compare.html` shows two variants frame by frame.
+
 Equal results give equal bytes, except for measured seconds: they appear in the speed page with its tables and figures,
 and in the HTML page. Paths of this machine appear nowhere, unless a recorded reason contains one."""
 
@@ -33,6 +35,7 @@ from reports.inputs import (
 )
 from reports.media import draw_sheets, draw_strip, draw_videos, highlights
 from reports.tables import Content, compose
+from reports.viewer import write_viewer
 
 STAMP = ".stamp.json"
 """File with the digest of everything that a report was made from, the names of its files and the cells with a score."""
@@ -41,10 +44,13 @@ STAMP = ".stamp.json"
 class PaperReport:
     """The report with the paper's tables and figures, found under the entry point group `harness.reports`."""
 
-    def write(self, study: str, home: Path, *, from_store: bool = False, tracking: str = "") -> list[Path]:
+    def write(
+        self, study: str, home: Path, *, from_store: bool = False, tracking: str = "", compare: bool = True
+    ) -> list[Path]:
         """Bring `<home>/reports/<study>/` up to date with the results, log it to MLflow, and return its files.
 
         `from_store`: read the results from the store without MLflow. `tracking`: read them from the MLflow there.
+        `compare`: write the page that compares two variants.
         Raises StudyError if there are no results, ReportError for unusable ones and for such that would empty the
         report, which is kept then; StoreError if the folder cannot be written."""
         from harness.tracking import sync  # here, because it loads MLflow, which takes seconds
@@ -57,10 +63,10 @@ class PaperReport:
         question = study_question(home, study)
         try:
             with locked(folder):  # two runs of a study may end at the same time
-                files = unchanged(folder, cells, question)
+                files = unchanged(folder, cells, question, compare)
                 if not files:
                     check_kept(folder, cells)
-                    files = write_report(cells, study, folder, question)
+                    files = write_report(cells, study, folder, question, compare)
                 if not from_store:
                     sync.log_report(home, study, folder, tracking)
         except OSError as error:
@@ -71,10 +77,13 @@ class PaperReport:
 REPORT = PaperReport()
 
 
-def write_report(cells: Iterable[CellResult], study: str, folder: Path, question: str = "") -> list[Path]:
+def write_report(
+    cells: Iterable[CellResult], study: str, folder: Path, question: str = "", compare: bool = True
+) -> list[Path]:
     """Write the report of these results in place of the former one and return its files, the two pages first.
 
-    `question`: the one that the study asks, if it is known. Raises OSError if the folder cannot be written."""
+    `question`: the one that the study asks, if it is known; `compare`: also write the page that compares two variants.
+    Raises OSError if the folder cannot be written."""
     cells = list(cells)
     tables, published = load_tables(), load_published()
     ordered = order_cells(cells, tables.variants)
@@ -85,6 +94,7 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path, question
             sheets, missing_sheets = draw_sheets(content.parts, scores, tables.baseline, draft)
             chosen = highlights(content.parts, sheets, scores, tables.baseline)
             videos, missing_videos = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
+            viewer = write_viewer(study, content.parts, scores, tables.baseline, draft) if compare else []
             figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
             speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
             (draft / "figures").mkdir()
@@ -102,6 +112,7 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path, question
                 missing_sheets=missing_sheets,
                 videos=videos,
                 missing_videos=missing_videos,
+                viewer=viewer[0] if viewer else "",
             )
             texts = {"index.md": index_page(content, pictures), "speed.md": speed_page(content, published, pictures)}
             texts["index.html"] = html_page(content, pictures, draft)
@@ -117,9 +128,10 @@ def write_report(cells: Iterable[CellResult], study: str, folder: Path, question
                 *strip.values(),
                 *sheets.values(),
                 *videos.values(),
+                *viewer,
             ]
             stamp = {
-                "made_from": made_from(cells, question),
+                "made_from": made_from(cells, question, compare),
                 "files": names,
                 "done": [cell.id for cell in cells if cell.done],
             }
@@ -164,11 +176,11 @@ def draw_top(content: Content, scores: Scorebook, baseline: str, folder: Path) -
     return draw_strip(content.summary.part, content.summary.benchmark, scores, baseline, folder)
 
 
-def unchanged(folder: Path, cells: Iterable[CellResult], question: str = "") -> list[Path]:
+def unchanged(folder: Path, cells: Iterable[CellResult], question: str = "", compare: bool = True) -> list[Path]:
     """Return the files of the report in `folder` if it is complete and up to date with results and code, else none."""
     stamp = read_json(folder / STAMP) or {}
     files = [folder / name for name in stamp.get("files", ())]
-    same = stamp.get("made_from") == made_from(cells, question)
+    same = stamp.get("made_from") == made_from(cells, question, compare)
     return files if same and all(file.is_file() for file in files) else []
 
 
@@ -195,11 +207,12 @@ def _group(name: str) -> str:
     return "/".join(name.split("/")[:2])
 
 
-def made_from(cells: Iterable[CellResult], question: str = "") -> str:
-    """Return the SHA-256 of everything that a report depends on: results, question and the files of this package."""
+def made_from(cells: Iterable[CellResult], question: str, compare: bool) -> str:
+    """Return the SHA-256 of everything that a report depends on: results, question, options, files of this package."""
     here = Path(__file__).parent
-    sources = sorted(path for path in here.rglob("*") if path.suffix in {".py", ".yaml", ".css", ".js"})
-    digest = hashlib.sha256(json.dumps([question, *(cell.to_dict() for cell in cells)], sort_keys=True).encode())
+    sources = sorted(path for path in here.rglob("*") if path.suffix in {".py", ".yaml", ".css", ".js", ".html"})
+    made = [question, compare, *(cell.to_dict() for cell in cells)]
+    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode())
     for path in (*sources, claims_file()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

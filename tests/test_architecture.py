@@ -28,6 +28,7 @@ ALLOWED = {
     "harness.score": {"harness.datasets"},
     "harness.store": set(),
     "harness.baselines": {"harness.datasets"},
+    "harness.external": {"harness.datasets"},
     "harness.planning": {"harness.store", "harness.score", "harness.datasets"},
     "harness.execution": {"harness.planning", "harness.store"},
     "harness.results": {"harness.planning", "harness.store", "harness.score", "harness.datasets"},
@@ -49,8 +50,9 @@ ALLOWED = {
         *("reports.inputs", "reports.statistics", "harness.results", "harness.planning"),
         *("harness.score", "harness.store", "harness.datasets"),
     },
+    "reports.viewer": {*("reports.media", "reports.inputs", "harness.results", "harness.score", "harness.datasets")},
     "reports": {
-        *("reports.media", "reports.formats", "reports.figures", "reports.tables", "reports.inputs"),
+        *("reports.viewer", "reports.media", "reports.formats", "reports.figures", "reports.tables", "reports.inputs"),
         *("harness.tracking", "harness.results", "harness.planning"),
     },
 }

@@ -155,7 +155,7 @@ class Empty:
         raise DataUnavailableError("nothing to train with")
 
 class Report:
-    def write(self, study, home, *, from_store=False, tracking=""):
+    def write(self, study, home, *, from_store=False, tracking="", compare=True):
         if study == "interrupted":
             signal.raise_signal(signal.SIGINT)
         if study == "refused":

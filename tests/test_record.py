@@ -179,10 +179,13 @@ def test_a_report_is_among_the_artifacts_of_the_study(home: Path, data: Path, tm
     record(*make(home, data))
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.md").write_text("# try")
+    for name in ("tables/one.csv", "large/one.png", "large/.local"):
+        (tmp_path / "report" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "report" / name).touch()
     log_report(home, "try", tmp_path / "report")
     (parent,) = recorded(home, "study")
     names = {item.path for item in MlflowClient(tracking_uri(home)).list_artifacts(parent.info.run_id, "report")}
-    assert names == {"report/index.md"}
+    assert names == {"report/index.md", "report/tables"}
 
 
 def test_a_study_that_was_never_run_has_no_results(tmp_path: Path) -> None:

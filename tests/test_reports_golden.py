@@ -133,6 +133,6 @@ def test_every_table_of_the_paper_is_written(written: Path) -> None:
 def test_equal_cells_give_equal_bytes_in_every_file(written: Path, tmp_path: Path) -> None:
     write_report(frozen_cells(tmp_path), "frozen", tmp_path / "report", QUESTION)
     files = {path.relative_to(written) for path in written.rglob("*.*") if path.name != STAMP}
-    assert {path.suffix for path in files} == {".md", ".csv", ".tex", ".html", ".svg", ".png"}
+    assert {path.suffix for path in files} == {".md", ".csv", ".tex", ".html", ".svg", ".png", ".js", ""}
     again = tmp_path / "report"
     assert [name for name in sorted(files) if (written / name).read_bytes() != (again / name).read_bytes()] == []

@@ -68,6 +68,12 @@ def add_home(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     )
 
 
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """Add `--no-compare`, which every verb that writes a report has."""
+    text = "leave the comparison of variants by their masks out of the report; it can take 256 MB"
+    parser.add_argument("--no-compare", action="store_true", help=text)
+
+
 def add_options(parser: argparse.ArgumentParser, text: str) -> None:
     """Add `--option KEY=VALUE`, options of a method as `parse_options` reads them, with this help."""
     parser.add_argument("--option", dest="method_options", metavar="KEY=VALUE", action="append", default=[], help=text)

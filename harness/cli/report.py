@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from harness.cli.arguments import add_home
+from harness.cli.arguments import add_compare, add_home
 from harness.planning import study_name
 from harness.report import find_report
 
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(execute=execute)
     parser.add_argument("study", metavar="STUDY", help="a study's YAML file or its name")
     add_home(parser)
+    add_compare(parser)
     source = parser.add_argument_group("results").add_mutually_exclusive_group()
     source.add_argument("--tracking-uri", metavar="URI", default="", help="read them from the MLflow at this URI")
     source.add_argument("--from-store", action="store_true", help="read them from the store; MLflow is not used")
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Write the report, print where it is, and return 0."""
     study, report = study_name(options.study), find_report()
-    files = report.write(study, options.home, from_store=options.from_store, tracking=options.tracking_uri)
+    source = {"from_store": options.from_store, "tracking": options.tracking_uri}
+    files = report.write(study, options.home, **source, compare=not options.no_compare)
     for path in files[:2]:
         print(path)
     print(f"{len(files) - 2} more files in {files[0].parent}")

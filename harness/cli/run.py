@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.cli.arguments import add_home, add_options, finite_number, whole_number
+from harness.cli.arguments import add_compare, add_home, add_options, finite_number, whole_number
 from harness.cli.main import INTERRUPTED
 from harness.cli.mlflow import ui_command
 from harness.console import command_line, note, outlive_stdout, say
@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(execute=execute)
     add_study_arguments(parser)
     parser.add_argument("--export", metavar="DIR", type=Path, help="write the masks here in the DAVIS site's format")
+    add_compare(parser)
     machine = add_machine_arguments(parser)
     machine.add_argument(
         "--time-limit",
@@ -185,7 +186,7 @@ def run_plan(plan: Plan, session: Session) -> int:
     except DiskFullError as error:  # the stages are kept; the same command records them
         LOG.error("the results are not recorded: %s", error)
         return 1
-    is_reported = report(plan.study.name, store.home)
+    is_reported = report(plan.study.name, store.home, compare=not session.options.no_compare)
     is_complete = print_results(plan, store, results, time.time() - session.begun)
     if queue and (summary := summarize_time(spans_of(queue, store), session.begun, planned, time.time())):
         print(f"time: {summary}")
@@ -234,11 +235,11 @@ def run_missing(plan: Plan, session: Session) -> ReadyQueue:
     return queue
 
 
-def report(study: str, home: Path) -> bool:
+def report(study: str, home: Path, *, compare: bool = True) -> bool:
     """Write the report and return whether that succeeded; a report that fails never costs the results of a run."""
     failed = f"the report was not written ({command_line('report', study, '--home', home)})"
     try:
-        find_report().write(study, home)
+        find_report().write(study, home, compare=compare)
     except HarnessError as error:
         LOG.error("%s:\n%s", failed, error)
     except Exception:

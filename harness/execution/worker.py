@@ -158,6 +158,7 @@ def _run(job: Job, attempt: Attempt, needs: Mapping[str, Path]) -> None:
         data={role: data.value for role, data in job.stage.data.items()},
         device="cuda" if uses_gpu else "cpu",
         cpus=job.cpus,
+        time_limit=job.time_limit,
         progress=_progress_writer(attempt.progress),
     )
     with nullcontext() if uses_gpu else _no_gpus():
@@ -224,6 +225,7 @@ def _provenance(job: Job, attempt: Attempt, started: float) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": _versions(),
         "hardware": describe_hardware(gpu=job.stage.resources.gpus > 0),
+        "data": {role: data.name for role, data in job.stage.data.items()},
         "cpus": job.cpus,
         "gpus": job.stage.resources.gpus,
         "started": started,

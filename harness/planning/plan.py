@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from harness.errors import DataUnavailableError
 from harness.memory import collector_paused
-from harness.method import CellRequest, find_method
+from harness.method import CellRequest
 from harness.planning.inputs import Inputs
 from harness.planning.invalidation import History, Reason
 from harness.planning.study import Study, Variant
@@ -191,7 +191,7 @@ def _cell(
         shared=shared,
     )
     try:
-        plan = find_method(variant.method, f"variant {variant.name}").plan(request)
+        plan = variant.implementation.plan(request)
     except DataUnavailableError as error:
         return Cell(variant=variant, benchmark=protocol.name, seed=seed, reason=str(error))
     return Cell(

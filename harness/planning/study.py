@@ -8,12 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from harness.config import Config, merged, nested, resolve
 from harness.datasets import TRAINING_ROLES, load_training_sets
 from harness.errors import ResourceError, StudyError
-from harness.method import find_method
+from harness.method import Method, define_method, find_method
 from harness.yaml_file import parse_yaml, read_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -53,7 +53,9 @@ class Variant(Config):
 
     name: str
     method: str
-    method_label: str
+    implementation: SkipValidation[Method]
+    """The method of that name: an installed one, or one that the study defines."""
+
     benchmarks: tuple[str, ...]
     training_sets: dict[str, str] = Field(default_factory=dict)
     """`pretraining` or `offline` → training set, instead of the one that a benchmark names."""
@@ -80,6 +82,9 @@ class _StudyFile(Config):
     name: str
     question: str = ""
     method: str
+    methods: tuple[tuple[str, dict[str, Any]], ...] = ()
+    """Name → definition of the methods that are the study's own."""
+
     scale: str = "mini"
     benchmarks: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
@@ -107,22 +112,23 @@ def load_study(
     `benchmarks`: those that exist, by name. `options` of the study's method update the scale's, for all variants.
     Raises StudyError naming file, key, what was found and what is allowed."""
     content = read_yaml(path)
-    if "variants" in content:
-        content["variants"] = _pairs(content["variants"], f"{path}: variants")
+    for key in {"variants", "methods"} & content.keys():
+        content[key] = _pairs(content[key], f"{path}: {key}")
     file = resolve(_StudyFile, content, str(path))
-    for name in (file.name, *(name for name, _ in file.variants)):
-        if not _NAME.fullmatch(name):
-            raise StudyError(f"{path}: name {name!r}; allowed are {_NAMES}")
+    _check_names((file.name, *(name for name, _ in file.variants)), path)
     _check_benchmarks(file.benchmarks, benchmarks, f"{path}: benchmarks")
     if len(set(file.seeds)) < len(file.seeds):
         raise StudyError(f"{path}: seeds: {list(file.seeds)} names one twice")
     size = load_scale(scale or file.scale, f"{path}: scale", scales)
+    defined = _defined(file.methods, path)
     if options:
         laid_over = merged(nested(size.methods.get(file.method, {}), f"scale {size.name}"), nested(options, "--option"))
-        resolve(find_method(file.method, f"{path}: method").config, laid_over, "--option")
+        resolve(find_method(file.method, f"{path}: method", defined).config, laid_over, "--option")
         size = size.model_copy(update={"methods": {**size.methods, file.method: laid_over}})
     opened: dict[str, dict[str, Any]] = {}
-    variants = tuple(_variant(name, options, file, size, opened, benchmarks, path) for name, options in file.variants)
+    variants = tuple(
+        _variant(name, options, file, size, opened, benchmarks, path, defined) for name, options in file.variants
+    )
     return Study(
         name=file.name,
         question=file.question,
@@ -131,6 +137,14 @@ def load_study(
         seeds=file.seeds,
         variants=variants,
     )
+
+
+def load_methods(path: Path) -> dict[str, Method]:
+    """Return the methods that a file, of a study or not, defines under `methods`. Raises StudyError."""
+    methods = _pairs(read_yaml(path).get("methods", {}), f"{path}: methods")
+    if not methods:
+        raise StudyError(f"{path}: no methods found; expected definitions under the key `methods`")
+    return _defined(methods, path)
 
 
 def load_scale(name: str, origin: str, scales: Path | None = None) -> Scale:
@@ -174,13 +188,26 @@ def shipped_studies() -> Path:
 
 
 def _pairs(variants: Any, origin: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return name and options of the variants. They are no mapping: dots in their names (`omega-0.95`) do not nest."""
+    """Return name and options of variants or methods. No mapping: dots in their names (`omega-0.95`) do not nest."""
     if not isinstance(variants, dict):
         raise StudyError(f"{origin}: found {variants!r}; expected a mapping of names to options")
     for name, options in variants.items():
         if not isinstance(options, dict | None) or not isinstance(name, str):
             raise StudyError(f"{origin}.{name}: found {options!r}; expected a mapping of options under a name")
     return [(name, options or {}) for name, options in variants.items()]
+
+
+def _defined(methods: Iterable[tuple[str, dict[str, Any]]], path: Path) -> dict[str, Method]:
+    """Return name → method of the definitions in a file."""
+    methods = tuple(methods)
+    _check_names((name for name, _ in methods), path)
+    return {name: define_method(name, content, f"{path}: methods.{name}", path) for name, content in methods}
+
+
+def _check_names(names: Iterable[str], path: Path) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise StudyError(f"{path}: name {name!r}; allowed are {_NAMES}")
 
 
 def _variant(
@@ -191,8 +218,9 @@ def _variant(
     opened: dict[str, dict[str, Any]],
     benchmarks: Mapping[str, Any],
     path: Path,
+    defined: Mapping[str, Method],
 ) -> Variant:
-    """Return a variant. `opened`: memory of the scale's options by method, nested."""
+    """Return a variant. `opened`: memory of the scale's options by method, nested; `defined`: the study's methods."""
     origin = f"{path}: variants.{name}"
     method_name = given.get("method", file.method)
     chosen = given.get("benchmarks", list(file.benchmarks))
@@ -202,7 +230,7 @@ def _variant(
         raise StudyError(f"{origin}.benchmarks: found {chosen!r}; expected a list of benchmarks")
     _check_benchmarks(chosen, benchmarks, f"{origin}.benchmarks")
     training_sets = _training_sets(given.get("training_sets", {}), f"{origin}.training_sets")
-    method = find_method(method_name, origin)
+    method = find_method(method_name, origin, defined)
     options = nested({key: value for key, value in given.items() if key not in _VARIANT_KEYS}, origin)
     if method_name not in opened:
         opened[method_name] = nested(scale.methods.get(method_name, {}), f"scale {scale.name}: methods.{method_name}")
@@ -210,7 +238,7 @@ def _variant(
     return Variant(
         name=name,
         method=method_name,
-        method_label=method.label,
+        implementation=method,
         benchmarks=tuple(chosen),
         training_sets=training_sets,
         options=options | ({"training_sets": training_sets} if training_sets else {}),

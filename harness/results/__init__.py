@@ -1,6 +1,6 @@
 """What a study has come to: cells, provenance, submissions, export."""
 
-from harness.results.cell import CellResult, normalized
+from harness.results.cell import WHOLE_PROCESS, CellResult, normalized
 from harness.results.collect import collect_results
 from harness.results.export import export, require_usable
 from harness.results.plan_record import referenced_stages, save_plan, study_question
@@ -10,8 +10,8 @@ from harness.results.study_file import check_study_files, did_you_mean, known_st
 from harness.results.submission import Submission, check_submission, masks_digest, save_scores
 
 __all__ = [
-    "CellResult", "Submission", "check_study_files", "check_submission", "collect_results", "did_you_mean", "explain",
-    "export", "find_cell", "known_studies", "load_results", "masks_digest", "normalized", "recorded_name",
-    "referenced_stages", "require_studies", "require_usable", "save_plan", "save_results", "save_scores",
+    "WHOLE_PROCESS", "CellResult", "Submission", "check_study_files", "check_submission", "collect_results",
+    "did_you_mean", "explain", "export", "find_cell", "known_studies", "load_results", "masks_digest", "normalized",
+    "recorded_name", "referenced_stages", "require_studies", "require_usable", "save_plan", "save_results", "save_scores",
     "study_question",
 ]  # fmt: skip

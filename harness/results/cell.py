@@ -11,6 +11,9 @@ from harness.errors import StoreError
 Origin = Literal["measured", "submitted"]
 """`measured`: the harness ran the method. `submitted`: it scored masks that someone else made, at an unknown scale."""
 
+WHOLE_PROCESS = "whole process"
+"""Words after the hardware where the seconds are those of a whole process: with its start and loading its network."""
+
 Status = Literal["done", "failed", "waiting", "skipped", "not scored"]
 """`skipped`: the available data does not allow the cell. `not scored`: segmented, but the truth is not public."""
 
@@ -65,7 +68,9 @@ class CellResult:
     """Objects in the video that was timed."""
 
     hardware: str = ""
-    """Hardware on which the seconds were measured; empty if they were not."""
+    """Hardware on which the seconds were measured, with WHOLE_PROCESS if they are a process's; empty if they were not.
+
+    Seconds of different hardware are not compared, and neither are those of a process and of frames alone."""
 
     score_folder: str = ""
     """Folder of the score files; empty if there is no score."""
@@ -87,6 +92,11 @@ class CellResult:
     def submitted(self) -> bool:
         """Whether it was scored from masks that the harness did not make."""
         return self.origin == "submitted"
+
+    @property
+    def timed_as_process(self) -> bool:
+        """Whether the seconds per frame are those of a whole process."""
+        return self.hardware.endswith(f"({WHOLE_PROCESS})")
 
     @property
     def done(self) -> bool:

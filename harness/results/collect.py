@@ -10,9 +10,8 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.files import read_json
-from harness.method import find_method
 from harness.planning.plan import NOT_SCORED, Cell, Plan
-from harness.results.cell import CellResult, Status
+from harness.results.cell import WHOLE_PROCESS, CellResult, Status
 from harness.score import MEASURES
 from harness.stage import Stage
 from harness.store.local import Store
@@ -43,7 +42,7 @@ def _result(cell: Cell, plan: Plan, published: Mapping[str, Path], errors: Mappi
         study=plan.study.name,
         variant=cell.variant.name,
         method=cell.variant.method,
-        method_label=find_method(cell.variant.method, cell.variant.name).label,
+        method_label=cell.variant.implementation.label,
         benchmark=cell.benchmark,
         benchmark_title=inputs.protocol.title if inputs else cell.benchmark,
         seed=cell.seed,
@@ -70,11 +69,12 @@ def _result(cell: Cell, plan: Plan, published: Mapping[str, Path], errors: Mappi
     if cell.timing is not None and cell.timing.key in published:
         timing = _read(published[cell.timing.key] / "timing.json")
         objects = _number(timing.get("objects"))
+        measured = f" ({WHOLE_PROCESS})" if timing.get("measured") == "process" else ""
         result = replace(
             result,
             seconds_per_frame=_number(timing.get("seconds_per_frame")),
             timed_objects=None if objects is None else int(objects),
-            hardware=cell.timing.machine,
+            hardware=f"{cell.timing.machine}{measured}",
         )
     return result
 

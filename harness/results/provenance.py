@@ -160,7 +160,8 @@ def _stages(group: Sequence[Manifest]) -> Iterator[str]:
     yield from _wrapped("config", " ".join(options) or "no options")
     yield from _wrapped("code", ", ".join(f"{module} {digest[:8]}" for module, digest in identity.code.items()))
     for stage in group:
-        data = [f"{role} {digest[:16]}" for role, digest in stage.identity.data.items()]
+        names = stage.provenance.get("data", {})
+        data = [" ".join([role, *names.get(role, "").split(), d[:16]]) for role, d in stage.identity.data.items()]
         yield f"    {stage.key[:16]}{': data ' + ', '.join(data[:4]) if data else ''}{' …' if len(data) > 4 else ''}"
         yield f"      {stage.folder}"
         for file, facts in stage.networks.items():

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.fingerprint import digest_of
-from harness.method import ServesNetworks, find_method
+from harness.method import ServesNetworks
 from harness.planning.invalidation import flatten
 from harness.planning.plan import Cell, Plan
 from harness.results.cell import CellResult
@@ -231,8 +231,7 @@ def _dataset(name: str, digest: str, source: str, context: str, profile: Mapping
 
 def _model(plan: Plan, stage: Stage, folder: Path) -> dict[str, Any] | None:
     """Return what the method of a stage says about the network that the stage wrote."""
-    for name in dict.fromkeys(variant.method for variant in plan.study.variants):
-        method = find_method(name, name)
+    for method in {variant.method: variant.implementation for variant in plan.study.variants}.values():
         network = method.served_network(stage) if isinstance(method, ServesNetworks) else None
         if network is not None:
             if missing := ", ".join(file for file in network.files if not (folder / file).is_file()):

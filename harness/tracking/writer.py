@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.files import locked
 from harness.memory import collector_paused
+from harness.report import LOCAL
 from harness.store.home_id import store_id
 from harness.tracking.connection import connect, is_database, tracking_uri
 from harness.tracking.run_spec import CELL, PARENT, PLACES, TRAINING, RunSpec
@@ -83,7 +84,7 @@ class Publisher:
         """Put the files of a report into the artifacts of the parent run."""
         with self.locked():
             for run in self._search(f"tags.id = '{self.study}' and tags.role = '{PARENT}'"):
-                self.client.log_artifacts(run.info.run_id, str(folder), "report")
+                log_folder(self.client, run.info.run_id, folder)
 
     def _put_parent(self, run: RunSpec, old: Any) -> None:
         """Create or update the parent run, the only one that is changed in place, because people keep its address."""
@@ -244,8 +245,17 @@ def log_report_at(uri: str, home: Path, study: str, folder: Path, digest: str) -
     found = client.get_experiment_by_name(study)
     for run in search_runs(client, found.experiment_id, f"tags.role = '{PARENT}'") if found else ():
         if run.data.tags.get("report") != digest:
-            client.log_artifacts(run.info.run_id, str(folder), "report")
+            log_folder(client, run.info.run_id, folder)
             client.set_tag(run.info.run_id, "report", digest)
+
+
+def log_folder(client: MlflowClient, run_id: str, folder: Path) -> None:
+    """Put the files of a report into the artifacts of a run, without the folders that hold a file `LOCAL`."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            client.log_artifact(run_id, str(path), "report")
+        elif not (path / LOCAL).is_file():
+            client.log_artifacts(run_id, str(path), f"report/{path.name}")
 
 
 def search_runs(client: MlflowClient, experiment: str, *conditions: str) -> Iterator[Any]:

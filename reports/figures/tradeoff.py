@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from harness.results import CellResult
+from harness.results import WHOLE_PROCESS, CellResult
 from reports.figures.canvas import COLORS, MARKERS, STYLES, Figure, one_panel
 from reports.inputs import Part, Published, Scorebook, TableSet, combined_measure, describe, label_of, shown_variants
 
@@ -87,7 +87,8 @@ def _measured(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -
         seconds = [one for cell in cells if cell.done and (one := seconds_of(cell))]
         found = scores.mean(cells, combined_measure().name)
         if seconds and found:
-            yield label_of(variant, part, tables), sum(seconds) / len(seconds), found.estimate
+            whole = f", {WHOLE_PROCESS}" if any(cell.timed_as_process for cell in cells) else ""
+            yield f"{label_of(variant, part, tables)}{whole}", sum(seconds) / len(seconds), found.estimate
 
 
 OFFSETS = ((6, -2.5), (0, 6), (0, -11), (6, 5), (6, -10), (0, 13), (0, -18), (14, 9), (14, -14))

@@ -83,7 +83,8 @@ def _top(content: Content, pictures: Pictures, folder: Path) -> list[str]:
         out.append(f"<h1>{escape(content.study)}</h1>")
     limits = f" {caption(summary.limits)}" if summary else ""
     out.append(f'<p class="facts"><strong>{coverage(content.cells)}</strong>{limits}</p>')
-    links = (f'<a href="{path}">{text}</a>' for path, text in FILES)
+    viewer = [(pictures.viewer, "two variants compared frame by frame")] if pictures.viewer else []
+    links = (f'<a href="{path}">{text}</a>' for path, text in (*viewer, *FILES))
     out += [f'<p class="files">Next to this page: {" · ".join(links)}</p>']
     if summary:
         both = " both" if pictures.lead and pictures.strip else ""

@@ -36,6 +36,8 @@ def index_page(content: Content, pictures: Pictures) -> str:
     if pictures.figures or pictures.missing_figures:
         out += ["## Figures", "", *(text for figure in pictures.figures for text in _figure(figure))]
         out += _list(pictures.missing_figures)
+    if pictures.viewer:
+        out += [f"Two variants frame by frame: [{pictures.viewer}]({pictures.viewer}).", ""]
     if pictures.sheets or pictures.missing_sheets:
         out += ["## Contact sheets", "", "Evenly sampled frames: the truth in the first row, then every variant.", ""]
         out += [f"- [{escape(name)}]({path})" for name, path in pictures.sheets.items()]

@@ -39,3 +39,6 @@ class Pictures:
 
     missing_sheets: Mapping[str, str]
     missing_videos: Mapping[str, str]
+
+    viewer: str = ""
+    """Path of the page that compares two variants; empty if there is none."""

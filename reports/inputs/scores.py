@@ -132,7 +132,7 @@ def has_file(cell: CellResult, name: str) -> bool:
 
 
 def read_columns(cell: CellResult, name: str) -> Mapping[str, tuple[str, ...]]:
-    """Return column → texts of `sequences.csv` or `objects.csv` of a cell. Raises ReportError if it cannot be read."""
+    """Return column → texts of a score file such as `sequences.csv`. Raises ReportError if it cannot be read."""
     path = Path(cell.score_folder) / name
     try:
         with path.open(newline="", encoding="utf-8") as file:

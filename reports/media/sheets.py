@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from harness.datasets import Sequence, load_benchmark, load_protocols, predicted_masks, read_predicted
+from harness.datasets import MaskFile, Sequence, load_benchmark, load_protocols, predicted_masks, read_predicted
 from harness.errors import DataError, StudyError
 from harness.results import CellResult
 from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, main_variant, name_of
@@ -152,6 +152,11 @@ def predicted(cell: CellResult, sequence: Sequence, index: int) -> NDArray[np.ui
     masks = predicted_masks(Path(folder)) if folder and Path(folder).is_dir() else {}
     if (mask := masks.get(sequence.frame_name(index))) is None:
         return None
+    return object_ids(mask, sequence)
+
+
+def object_ids(mask: MaskFile, sequence: Sequence) -> NDArray[np.uint8]:
+    """Return the ids of a method's mask, with one object if the benchmark has one. Raises DataError."""
     ids = read_predicted(mask)
     return ids if sequence.values == "ids" else (ids != 0).astype(np.uint8)
 

@@ -13,6 +13,8 @@ from reports.tables.values import cell_value, expected_sequences, note_omitted, 
 
 DIGITS = 4  # of seconds
 
+_WHOLE = "Whole process: the start of the program and the loading of its network count, since it reported no frames."
+
 NO_REASON = "no reason was recorded"
 
 
@@ -77,11 +79,12 @@ def speed(part: Part, tables: TableSet) -> Table:
             values.append(Value(number=seconds, decimals=DIGITS, text="not timed", comparable=ranked, notes=notes))
         facts = (", ".join(sorted(set(timed))) or NOTHING,)
         lines.append(Line(label=label_of(variant, part, tables), variant=variant, facts=facts, values=tuple(values)))
+    whole = f" {_WHOLE}" if any(cell.timed_as_process for cell in part.cells) else ""
     return Table(
         name=f"speed{part.suffix}",
         title="Seconds per frame",
         caption=f"{describe(part, masks=False)} Each timing had its device to itself; one-shot fine-tuning is spread "
-        "over the frames.",
+        f"over the frames.{whole}",
         facts=("hardware",),
         columns=part.benchmarks,
         explained={name: f"Seconds per frame on {part.title(name)}." for name in part.benchmarks},
