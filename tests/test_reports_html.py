@@ -78,7 +78,7 @@ def test_decided_claims_come_first_and_the_others_are_folded(page: str) -> None:
     claims = page[page.index('<section id="claims">') :]
     claims = claims[: claims.index("</section>")]
     decided, folded = claims.split('<details id="table-claims-undecided">')
-    assert decided.count('<td class="fact"><span class="verdict reproduced">') == 4
+    assert decided.count('<td class="fact"><span class="verdict reproduced">') == 5
     assert "inconclusive</span></td>" not in decided
     assert folded.count("inconclusive</span></td>") == 15
     assert '<span class="verdict inconclusive">15 inconclusive</span>' in decided

@@ -12,6 +12,6 @@ from harness.results.submission import Submission, check_submission, masks_diges
 __all__ = [
     "WHOLE_PROCESS", "CellResult", "Submission", "check_study_files", "check_submission", "collect_results",
     "did_you_mean", "explain", "export", "find_cell", "known_studies", "load_results", "masks_digest", "normalized",
-    "recorded_name", "referenced_stages", "require_studies", "require_usable", "save_plan", "save_results", "save_scores",
-    "study_question",
+    "recorded_name", "referenced_stages", "require_studies", "require_usable", "save_plan", "save_results",
+    "save_scores", "study_question",
 ]  # fmt: skip
