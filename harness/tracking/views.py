@@ -2,8 +2,8 @@
 
 MLflow keeps a saved view as a tag of the experiment. The tag `mlflow.sharedViewState.KEY` is opened by the parameter
 `viewStateShareKey=KEY` of the page of runs. Its value is a JSON object with `name`, `createdAt`, `updatedAt`
-(milliseconds since the epoch) and `state`: the text `deflate;`, followed by the Base64 of the zlib stream of the state's
-JSON. MLflow 3.5 reads the fields of the state from the object itself instead, so they are there too.
+(milliseconds since the epoch) and `state`: the text `deflate;`, followed by the Base64 of the zlib stream of the
+state's JSON. MLflow 3.5 reads the fields of the state from the object itself instead, so they are there too.
 
 Nothing here knows MLflow."""
 
@@ -163,7 +163,7 @@ def _comparison(group: _Group, parent: str, *, named: bool) -> View:
     first = group.cells[0].tags
     wanted = {"role": CELL, "benchmark": first["benchmark"], "protocol": first["protocol"]}
     wanted |= {"scale": group.scale} if group.scale else {}
-    measures = [_card("BAR", metricKey=name) for name in _COLUMNS[:2]]
+    bars = [_card("BAR", metricKey=name) for name in ("J_mean", "F_mean", "seconds_per_frame")]
     speed = _card("SCATTER", xaxis=_axis("seconds_per_frame"), yaxis=_axis("J_mean"))
     options = _options(group.cells)
     parallel = _card("PARALLEL", selectedParams=options, selectedMetrics=["J_mean"], showAllRuns=True)
@@ -178,7 +178,7 @@ def _comparison(group: _Group, parent: str, *, named: bool) -> View:
     words = [first["scale"] or group.scale, first["data_kind"]] if named else []
     title = first["benchmark_title"] + (f" ({', '.join(word for word in words if word)})" if words else "")
     key = "-".join(word for word in (first["benchmark"], first["protocol"][:6], group.scale) if word)
-    sections = {"Comparison": [*measures, speed], "Options": [*([parallel] if options else []), differences]}
+    sections = {"Comparison": [*bars, speed], "Options": [*([parallel] if options else []), differences]}
     return _view(parent, key, title, "CHART", wanted, _charts(sections))
 
 
