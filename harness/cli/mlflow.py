@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from harness import tracking
 from harness.cli.arguments import add_home, add_subcommands, whole_number
 from harness.console import command_line
-from harness.errors import StudyError
+from harness.errors import StoreError, StudyError
 from harness.planning import study_name
 from harness.results import require_studies
 
@@ -58,7 +59,9 @@ def open_ui(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port)]
     print(f"MLflow's UI: http://127.0.0.1:{options.port}")
     for study in tracking.recorded_studies(home):
-        print("\n".join([f"{study}:", *links(home, study, options.port)]), flush=True)
+        with suppress(StoreError):  # of another version, whose runs MLflow shows as well
+            print("\n".join([f"{study}:", *links(home, study, options.port)]))
+    sys.stdout.flush()
     # The URI may hold a password, which does not belong into the list of processes.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     os.execve(sys.executable, [*command, "--workers", "1"], environment)
@@ -88,7 +91,8 @@ def resynchronize(options: argparse.Namespace) -> int:
         try:
             written, runs = tracking.resync(home, study), len(tracking.load_runs(home, study))
             print(f"{study}: {runs} runs in MLflow at {tracking.shown_uri(home)}, {written} written")
-            print("\n".join(links(home, study)))
+            for line in links(home, study):
+                print(line)
             if (home / "reports" / study).is_dir():
                 tracking.log_report(home, study, home / "reports" / study)
         except tracking.errors() as error:
