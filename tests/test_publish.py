@@ -73,7 +73,7 @@ def test_processes_racing_to_rebuild_a_database_make_no_duplicates(
     racers = [resync_in_a_process(home) for _ in range(2)]
     printed = sorted(racer.communicate()[0] for racer in racers)
     assert [racer.returncode for racer in racers] == [0, 0]
-    assert [line.rpartition(", ")[2].strip() for line in printed] == ["0 written", "5 written"]
+    assert [text.splitlines()[0].rpartition(", ")[2] for text in printed] == ["0 written", "5 written"]
     # Under another name, for this process may still have the deleted one open.
     (home / "mlflow.db").rename(home / "rebuilt.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'rebuilt.db'}")

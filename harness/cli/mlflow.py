@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from harness import tracking
 from harness.cli.arguments import add_home, add_subcommands, whole_number
 from harness.console import command_line
-from harness.errors import StudyError
+from harness.errors import StoreError, StudyError
 from harness.planning import study_name
 from harness.results import require_studies
 
@@ -18,6 +19,9 @@ EPILOG = """\
 examples:
   %(prog)s ui --home runs
   %(prog)s resync --all"""
+
+PORT = 5000
+"""Port of MLflow's UI unless another is given."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port",
         metavar="N",
         type=whole_number(1, 65535),
-        default=5000,
+        default=PORT,
         help="port to listen at (default: %(default)s)",
     )
     add_home(ui)
@@ -53,15 +57,26 @@ def open_ui(options: argparse.Namespace) -> int:
     if not tracking.is_remote():
         tracking.follow_home(home)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(options.port)]
-    print(f"MLflow's UI: http://127.0.0.1:{options.port}", flush=True)
+    print(f"MLflow's UI: http://127.0.0.1:{options.port}")
+    for study in tracking.recorded_studies(home):
+        with suppress(StoreError):  # of another version, whose runs MLflow shows as well
+            print("\n".join([f"{study}:", *links(home, study, options.port)]))
+    sys.stdout.flush()
     # The URI may hold a password, which does not belong into the list of processes.
-    os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    os.execve(sys.executable, [*command, "--workers", "1"], environment)
 
 
 def ui_command(home: Path) -> str:
     """Return the command that opens MLflow's UI for a home, or the address of a tracking server."""
     uri = tracking.shown_uri(home)
     return uri if uri.startswith("http") else command_line("mlflow", "ui", "--home", home)
+
+
+def links(home: Path, study: str, port: int = PORT) -> list[str]:
+    """Return a line for each view of a study: its title and its address, which works while MLflow's UI runs."""
+    address = tracking.ui_address(home, port)
+    return [f"  {title}: {address}/{page}" for title, page in tracking.study_pages(home, study).items()]
 
 
 def resynchronize(options: argparse.Namespace) -> int:
@@ -76,6 +91,8 @@ def resynchronize(options: argparse.Namespace) -> int:
         try:
             written, runs = tracking.resync(home, study), len(tracking.load_runs(home, study))
             print(f"{study}: {runs} runs in MLflow at {tracking.shown_uri(home)}, {written} written")
+            for line in links(home, study):
+                print(line)
             if (home / "reports" / study).is_dir():
                 tracking.log_report(home, study, home / "reports" / study)
         except tracking.errors() as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.cli.arguments import add_compare, add_home, add_options, finite_number, whole_number
 from harness.cli.main import INTERRUPTED
-from harness.cli.mlflow import ui_command
+from harness.cli.mlflow import links, ui_command
 from harness.console import command_line, note, outlive_stdout, say
 from harness.datasets import Protocol, embedded_data, load_protocols
 from harness.errors import DataError, DiskFullError, HarnessError, StudyError
@@ -260,5 +260,5 @@ def print_results(plan: Plan, store: Store, results: list[CellResult], seconds: 
     for one in unfilled:
         print(f"  {one.status}: {one.variant} × {one.benchmark} × seed {one.seed}: {one.reason}")
     print(f"tables: {store.home / 'reports' / plan.study.name / 'index.md'}")
-    print(f"MLflow: {ui_command(store.home)}")
+    print("\n".join([f"MLflow: {ui_command(store.home)}", *links(store.home, plan.study.name)]))
     return not unfilled

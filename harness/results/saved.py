@@ -43,7 +43,8 @@ def load_results(home: Path, study: str, *, from_store: bool = False) -> list[Ce
 def save_facts(home: Path, study: str, **facts: str) -> None:
     """Save facts that hold until the results change.
 
-    `recorded_at`: the tracking server that shows them; `report`: digest of the report that it holds."""
+    `recorded_at`: the tracking server that shows them; `report`: digest of the report that it holds; `pages`: addresses
+    of its views."""
     StudyFile(home, FOLDER, study).update(lambda content: content | facts)
 
 

@@ -20,6 +20,7 @@ from harness.results.saved import load_fact, save_facts
 from harness.stage import Stage
 from harness.store.local import Store
 from harness.tracking.connection import errors
+from harness.tracking.records import load_runs
 from harness.tracking.run_spec import RunSpec, describe_cells, describe_study, describe_training
 from harness.tracking.sync import failure_message
 from harness.tracking.writer import Publisher
@@ -83,6 +84,7 @@ class Recorder:
         pending: dict[str, RunSpec] = {}
         home, study = self._store.home, self._plan.study.name
         publisher: Publisher | None = None
+        has_views = False
         retry = _FIRST_RETRY
         while not self._closed.wait(PAUSE):
             cells = list(self._drain(pending))
@@ -99,6 +101,9 @@ class Recorder:
                     if load_fact(home, study, "recorded_at"):  # by another run of this study, which has ended
                         save_facts(home, study, recorded_at="")
                     publisher.publish([parent, *pending.values()])
+                    if not has_views:
+                        publisher.open_on([*load_runs(home, study), parent, *describe_cells(self._plan, self._store)])
+                        has_views = True
                 pending.clear()
                 retry = _FIRST_RETRY
             except errors(StoreError) as error:

@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from harness.console import redacted
 from harness.errors import StoreError, StudyError
@@ -94,6 +95,19 @@ def tracking_uri(home: Path) -> str:
 def shown_uri(home: Path) -> str:
     """Return the tracking URI without its password."""
     return redacted(tracking_uri(home))
+
+
+def ui_address(home: Path, port: int) -> str:
+    """Return the address of MLflow's UI: on this machine at that port, or that of the user's own server.
+
+    It is empty for a server on another machine, so that its name is in no link."""
+    uri = tracking_uri(home)
+    if not uri.startswith("http"):
+        return f"http://127.0.0.1:{port}"
+    server = urlsplit(uri)
+    if server.hostname not in ("127.0.0.1", "localhost"):
+        return ""
+    return f"{server.scheme}://{server.netloc.rpartition('@')[2]}{server.path.rstrip('/')}"
 
 
 def errors(*further: type[Exception]) -> tuple[type[Exception], ...]:

@@ -5,6 +5,7 @@ reached, the study goes on, and what MLflow missed is recorded later."""
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +43,9 @@ CHECK = 10.0
 
 TIMEOUT = 60.0
 """Seconds that the end of a study waits for a tracking server. What is not recorded by then is recorded later."""
+
+_VERSION = "2"
+"""Version of what is written to MLflow besides the runs; a new one makes the next run of a study write it."""
 
 T = TypeVar("T")
 
@@ -93,8 +97,15 @@ def resync(home: Path, study: str) -> int:
     with publisher.locked():
         runs = load_runs(home, study)  # here, or the runs that others have saved and written meanwhile are deleted
         written = publisher.publish(runs, everything=True)
-        save_facts(home, study, recorded_at=_state(home, runs))
+        pages = {view.title: view.page(publisher.experiment) for view in publisher.open_on(runs)}
+        save_facts(home, study, recorded_at=_state(home, runs), pages=json.dumps(pages))
     return written
+
+
+def study_pages(home: Path, study: str) -> dict[str, str]:
+    """Return title → address of the views of a study, below the address of MLflow's UI; none if MLflow lacks them."""
+    is_current = load_fact(home, study, "recorded_at").startswith(f"{_place(home)} ")
+    return dict(json.loads(load_fact(home, study, "pages") or "{}")) if is_current else {}
 
 
 def read_results(home: Path, study: str, *, from_store: bool = False, tracking: str = "") -> list[CellResult]:
@@ -191,7 +202,7 @@ def _fetch_from(tracking: str, home: Path, study: str) -> list[CellResult]:
 
 
 def _state(home: Path, runs: Sequence[RunSpec]) -> str:
-    return f"{_place(home)} {digest_of([run.digest(home) for run in runs])}"
+    return f"{_place(home)} {digest_of([_VERSION, *(run.digest(home) for run in runs)])}"
 
 
 def _place(home: Path) -> str:

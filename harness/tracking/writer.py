@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.files import locked
+from harness.fingerprint import digest_of
 from harness.memory import collector_paused
 from harness.report import LOCAL
 from harness.store.home_id import store_id
-from harness.tracking.connection import connect, is_database, tracking_uri
+from harness.tracking.connection import connect, first_line, is_database, tracking_uri
 from harness.tracking.run_spec import CELL, PARENT, PLACES, TRAINING, RunSpec
+from harness.tracking.views import KIND, NOTE, PREFIX, View, describe_note, describe_views, parent_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,11 +28,19 @@ if TYPE_CHECKING:
 _INCOMPLETE = "incomplete"
 """Role of a run whose writing has not ended."""
 
+_NOTE_DIGEST = "mlflow.vos-harness.note"
+"""Tag of an experiment: digest of the note that was written here. Another note is a user's own, and is kept."""
+
 _DIGEST = 36
 """Longest digest of an MLflow dataset, characters."""
 
 _FEW = 20
 """Most runs that are looked up one by one; for more, all are read."""
+
+_without_views: set[str] = set()
+"""Studies whose views were refused in this process."""
+
+_log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -64,8 +75,9 @@ class Publisher:
             if old is not None and old.data.tags.get("digest") == run.digest(self.home):
                 if "model" in old.data.tags:
                     self.models[run.id] = old.data.tags["model"]
-                moved = {name: run.tags[name] for name in PLACES if run.tags.get(name) != old.data.tags.get(name)}
-                if moved:
+                now = {name: run.tags[name] for name in PLACES if name in run.tags}
+                now |= self._nesting(run)
+                if moved := {name: value for name, value in now.items() if value != old.data.tags.get(name)}:
                     self._log(old.info.run_id, {}, {}, moved)
                 continue
             if run.role == PARENT:
@@ -79,6 +91,37 @@ class Publisher:
                 self._delete(old)
             self._delete_orphans()
         return written
+
+    def open_on(self, runs: Sequence[RunSpec]) -> list[View]:
+        """Make MLflow open the study on the views of these runs, which are those that it shows; return the views.
+
+        Views of parent runs that are gone are deleted. A server that refuses that costs one warning, and has no views.
+        Call it after `publish`."""
+        from mlflow.exceptions import MlflowException
+
+        views = describe_views(runs, self.root)
+        try:
+            experiment = self.client.get_experiment(self.experiment)
+            shown = dict(experiment.tags)
+            tags = {f"{PREFIX}{view.key}": view.value(self.root, experiment.creation_time or 0) for view in views}
+            note = describe_note(runs, views, self.experiment)
+            tags |= KIND | {_NOTE_DIGEST: digest_of(note)}
+            if not shown.get(NOTE) or digest_of(shown[NOTE]) == shown.get(_NOTE_DIGEST):
+                tags[NOTE] = note
+            for name, value in tags.items():
+                if shown.get(name) != value:
+                    self.client.set_experiment_tag(self.experiment, name, value)
+            parents = {name: parent_of(name, value) for name, value in shown.items() if name not in tags}
+            others = {run.info.run_id for run in search_runs(self.client, self.experiment, f"tags.role = '{PARENT}'")}
+            for name, parent in parents.items():
+                if parent and (parent == self.root or parent not in others):
+                    self.client.delete_experiment_tag(self.experiment, name)
+        except MlflowException as error:
+            if self.study not in _without_views:
+                _without_views.add(self.study)
+                _log.warning("warning: MLflow has no views of %s: %s", self.study, first_line(error))
+            return []
+        return views
 
     def log_report(self, folder: Path) -> None:
         """Put the files of a report into the artifacts of the parent run."""
@@ -99,7 +142,7 @@ class Publisher:
 
     def _write(self, run: RunSpec) -> None:
         """Write a new run; until it is complete, its role says so."""
-        tags = {**run.tags, "id": run.id, "store": self.store, "mlflow.parentRunId": self.root}
+        tags = {**run.tags, "id": run.id, "store": self.store, **self._nesting(run)}
         made = self.client.create_run(
             self.experiment, _milliseconds(run.started), {**tags, "role": _INCOMPLETE}, run_name=run.name
         )
@@ -117,6 +160,12 @@ class Publisher:
             done["model"] = self.models[run.id] = self._log_model(new, run.id, run.model)
         self.client.set_terminated(new, run.status, _milliseconds(run.ended))
         self._log(new, {}, {}, done)
+
+    def _nesting(self, run: RunSpec) -> dict[str, str]:
+        """Return the tags that show a run below the parent run, and unfold that, which MLflow does for evaluations."""
+        if run.role == PARENT:
+            return {}
+        return {"mlflow.parentRunId": self.root} | ({"mlflow.runType": "evaluation"} if run.role == CELL else {})
 
     def _log(
         self, run: str, numbers: Mapping[str, float], params: Mapping[str, str], tags: Mapping[str, str] | None = None
