@@ -196,7 +196,7 @@ def test_a_matlab_file_that_inflates_too_much_is_an_error() -> None:
         read_instances(head + struct.pack("<II", 15, len(packed)) + packed)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_damaged_matlab_file_gives_instances_or_a_named_error(content: bytes, data: st.DataObject) -> None:
     if data.draw(st.booleans()):

@@ -270,7 +270,7 @@ def dressed(
     return look, dress
 
 
-@settings(max_examples=DRESSES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=DRESSES, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=st.sampled_from([*WRITERS, "davis17-foreground"]),
     look=LOOKS,

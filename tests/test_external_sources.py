@@ -207,7 +207,8 @@ def test_verifying_a_file_notes_a_change_that_keeps_size_and_time(tmp_path: Path
 def test_an_interpreter_is_known_by_version_and_packages_not_by_place(tmp_path: Path) -> None:
     for name in "ab":
         venv.create(tmp_path / name, symlinks=True)
-    one, other = (find_runner(find(python=tmp_path / name / "bin" / "python"), "{python} x", "here") for name in "ab")
+    programs = [find(python=tmp_path / name / "bin" / "python") for name in "ab"]
+    one, other = (find_runner(program, "{python} x", "here", "command") for program in programs)
     assert one.digest == other.digest
     assert one.about.startswith(f"Python {sys.version.split()[0]} with")
     one.verify()
@@ -227,13 +228,13 @@ def test_an_interpreter_is_known_by_version_and_packages_not_by_place(tmp_path: 
         ({"conda": "absent"}, "{python} x", "here.conda: no environment 'absent'"),
         ({"conda": "/usr"}, "{python} x", "here.conda: /usr is no conda environment"),
         ({"container": "absent.sif"}, "x", "here.container: no file absent.sif"),
-        ({}, "absent-program {masks}", "here: no program 'absent-program' is installed"),
-        ({}, "/absent/program {masks}", "here: no program /absent/program"),
-        ({"folder": Path("/usr")}, "./absent.sh {masks}", "here: no program /usr/absent.sh"),
+        ({}, "absent-program {masks}", "here.command: no program 'absent-program' is installed"),
+        ({}, "/absent/program {masks}", "here.command: no program /absent/program"),
+        ({"folder": Path("/usr")}, "./absent.sh {masks}", "here.command: no program /usr/absent.sh"),
         (
             {"python": Path(sys.executable), "folder": Path("/usr")},
             "{python} absent.py",
-            "here: no file absent.py in /usr",
+            "here.command: no file absent.py in /usr",
         ),
     ],
 )
@@ -241,14 +242,14 @@ def test_what_runs_a_command_and_is_not_there_is_a_named_error(
     keys: dict[str, object], template: str, words: str
 ) -> None:
     with pytest.raises(CommandError) as error:
-        find_runner(find(**keys), template, "here")
+        find_runner(find(**keys), template, "here", "command")
     assert words in str(error.value)
 
 
 def test_a_container_without_an_engine_is_a_named_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CommandError, match="neither docker nor podman is installed"):
-        find_runner(find(container="lab/net:1"), "x", "here")
+        find_runner(find(container="lab/net:1"), "x", "here", "command")
 
 
 def test_an_image_is_known_by_its_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -257,7 +258,7 @@ def test_an_image_is_known_by_its_digest(monkeypatch: pytest.MonkeyPatch, tmp_pa
     (tmp_path / "image").write_text("sha256:0123456789abcdef")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("IMAGE", str(tmp_path / "image"))
-    found = find_runner(find(container="lab/net:1"), "x", "here")
+    found = find_runner(find(container="lab/net:1"), "x", "here", "command")
     assert (found.engine, found.about, found.python) == (tmp_path / "docker", "image 0123456789ab", Path("python"))
     found.verify()
     (tmp_path / "image").write_text("sha256:fedcba")
@@ -275,7 +276,7 @@ def test_a_conda_environment_is_found_by_name_and_known_by_packages(
     (tmp_path / ".conda" / "environments.txt").write_text(f"{prefix}\n/absent\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    found = find_runner(find(conda="cutie"), "{python} x", "here")
+    found = find_runner(find(conda="cutie"), "{python} x", "here", "command")
     assert (found.kind, found.prefix, found.python) == ("conda", prefix, prefix / "bin" / "python")
     (prefix / "conda-meta" / "cuda-12.1-0.json").write_text("{}")
     with pytest.raises(CommandError, match="changed since the plan"):
@@ -286,7 +287,7 @@ def test_a_program_given_by_its_path_is_known_by_its_content(tmp_path: Path) -> 
     program = tmp_path / "track"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    found = find_runner(find(folder=tmp_path), "./track {masks}", "here")
+    found = find_runner(find(folder=tmp_path), "./track {masks}", "here", "command")
     found.verify()
     program.write_text("#!/bin/sh\necho\n")
     with pytest.raises(CommandError, match="track: changed since the plan"):

@@ -295,7 +295,7 @@ def test_without_its_training_data_a_trained_method_is_skipped(place: Place) -> 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (f"python: {sys.executable}", "python: absent/python", "methods.copy.command.python: no program"),
+        (f"python: {sys.executable}", "python: absent/python", "methods.copy.python: no program"),
         ("folder: code", "folder: absent", "methods.copy.folder: no folder"),
         ("[weights.pth]", "[absent.pth]", "methods.copy.files: no file"),
         (f"python: {sys.executable}", "conda: no-such-name", "no environment 'no-such-name'"),

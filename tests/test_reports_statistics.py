@@ -103,7 +103,7 @@ def test_one_seed_gives_the_t_test_of_the_jackknife() -> None:
     assert found.p == pytest.approx(2 * stats.t.sf(t, 6))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(DIFFERENCES, st.lists(st.floats(-0.1, 0.1), min_size=1, max_size=3), st.sampled_from([0.0, 0.01, -0.01]))
 def test_p_is_below_the_level_exactly_if_the_interval_excludes(
     values: list[float], seeds: list[float], tested: float
@@ -115,7 +115,7 @@ def test_p_is_below_the_level_exactly_if_the_interval_excludes(
     assert (p < ALPHA) == excludes(found, tested)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SHARES, st.floats(0, 0.3), st.floats(0.1, 0.9))
 def test_p_is_the_level_at_which_the_interval_ends(shares: list[float], shift: float, share: float) -> None:
     values = np.array([*shares, 0.0, 1.0])
@@ -149,14 +149,14 @@ def test_equal_differences_have_the_p_of_the_sign_test() -> None:
     assert found.detectable is None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SHARES, st.randoms())
 def test_an_interval_does_not_depend_on_sequence_order(shares: list[float], random: Any) -> None:
     shuffled = random.sample(shares, len(shares))
     assert interval(np.array([shares]), np.ones(len(shares))) == interval(np.array([shuffled]), np.ones(len(shares)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SHARES)
 def test_an_interval_contains_its_estimate(shares: list[float]) -> None:
     found = interval(np.array([shares]), np.ones(len(shares)))
@@ -243,7 +243,7 @@ def test_too_few_sequences_are_always_inconclusive(tmp_path: Path) -> None:
     assert (found.verdict, found.why) == ("inconclusive", f"{MIN_SEQUENCES - 1} sequences are too few")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(DIFFERENCES, st.booleans())
 def test_a_single_claim_is_decided_exactly_if_its_interval_excludes(
     tmp_path: Path, differences: list[float], similar: bool

@@ -55,6 +55,15 @@ def test_a_method_trained_here_stands_above_its_masks_and_its_published_row() ->
     assert "0.4" not in beside
 
 
+def test_a_method_of_the_users_is_not_taken_for_ours() -> None:
+    cells = [
+        cell("osvos", 0.5, method="osvos"),
+        cell("stcn", 0.6, method="their-stcn"),
+        cell("mine", 0.7, method="mine"),
+    ]
+    assert [one.variant for one in order_cells(cells, TABLES.variants)] == ["osvos", "mine", "stcn-as-defined"]
+
+
 def test_submitted_masks_join_the_tables_of_every_scale() -> None:
     light = [replace(one, scale="light") for one in OURS]
     made = tables(*OURS, *light, THEIRS)

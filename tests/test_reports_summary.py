@@ -108,7 +108,7 @@ def test_seeds_that_differ_more_than_the_mean_need_more_seeds() -> None:
     assert of([0.1] * 5, seeds=2).needed() == Needed(sequences=MIN_SEQUENCES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=12), st.sampled_from([0.05, 0.01, 0.0025]))
 def test_one_video_less_than_needed_does_not_decide(values: list[float], level: float) -> None:
     found = of(values)
@@ -127,7 +127,7 @@ def test_one_video_less_than_needed_does_not_decide(values: list[float], level: 
         assert count == MIN_SEQUENCES or p(count - 1) >= level
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(-0.5, 0.5), min_size=MIN_SEQUENCES, max_size=12))
 def test_what_is_not_decided_needs_more_videos_than_there_are(values: list[float]) -> None:
     found = of(values)
@@ -255,8 +255,7 @@ def test_partial_data_needs_the_whole_benchmark(tmp_path: Path) -> None:
     made = cells(tmp_path, {"full": shifted(0.1), "no-crop": EVEN}, extent="8 of 20 sequences")
     found = sentences(made, claims)
     assert found["Undecided"] == (
-        "The only claim measured here is not decided. 1 would need the whole benchmark (8 of 20 sequences "
-        "here)."
+        "The only claim measured here is not decided. 1 would need the whole benchmark (8 of 20 sequences here)."
     )
     assert "DAVIS16 val (8 of 20 sequences)" in found["Best"]
     assert "Not the published whole: DAVIS16 val (8 of 20 sequences); not a benchmark result" in found["limits"]

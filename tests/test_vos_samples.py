@@ -39,7 +39,7 @@ def dilate(mask: np.ndarray) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), RIM) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([32, 48]))
 def test_mask_and_image_move_together(seed: int, size: int) -> None:
     mask = np.zeros((size, size), np.uint8)
@@ -53,7 +53,7 @@ def test_mask_and_image_move_together(seed: int, size: int) -> None:
     assert set(np.unique(view.mask)) <= {0, 1}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_masks_of_samples_hold_background_object_and_void_only(seed: int) -> None:
     config = TrainingConfig(augmentation=STRONG)
@@ -113,7 +113,7 @@ def test_the_foreground_is_drawn_with_its_probability() -> None:
     assert 400 < merged < 600
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seed=st.integers(0, 2**32), kernel=st.integers(0, 16))
 def test_a_coarse_mask_differs_from_the_mask_by_its_kernel_at_most(seed: int, kernel: int) -> None:
     mask = Squares().mask(0)
@@ -158,7 +158,7 @@ def test_a_crop_of_a_pair_holds_the_object_in_both_frames() -> None:
         assert all((view.mask == 1).mean() == pytest.approx(10 * 10 / (60 * 16), rel=0.1) for view in pair)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), length=st.sampled_from([1, 6]))
 def test_a_pair_shows_one_and_the_same_object_in_both_frames(seed: int, length: int) -> None:
     config = TrainingConfig(foreground=0.0, augmentation=AugmentationConfig(crop=0.5, rotation=20, scale=(0.8, 1.2)))
@@ -169,7 +169,7 @@ def test_a_pair_shows_one_and_the_same_object_in_both_frames(seed: int, length: 
     assert len(colors[0] | colors[1]) <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), length=st.sampled_from([1, 6]))
 @example(seed=2**32, length=1)
 def test_masks_of_whole_samples_lie_on_their_objects(seed: int, length: int) -> None:
@@ -203,7 +203,7 @@ def test_a_sample_has_so_many_objects_at_most_in_the_order_of_their_ids() -> Non
     assert numbered(ids, [(5,), (3, 9)]).tolist() == [[2, 1, 2, 255, 0]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), length=st.sampled_from([1, 6]))
 def test_objects_keep_their_numbers_through_a_clip(seed: int, length: int) -> None:
     config = TrainingConfig(augmentation=AugmentationConfig(crop=0.5, rotation=20, scale=(0.8, 1.2)))

@@ -43,11 +43,13 @@ def find_files(definition: Definition, origin: str) -> Files:
     return Files(paths=definition.files, digests=tuple(file_digest(path) for path in definition.files))
 
 
-def find_runner(definition: Definition, template: str, origin: str) -> Runner:
-    """Return what runs a command of this text. Raises CommandError if it, or the command's program, is not there."""
+def find_runner(definition: Definition, template: str, origin: str, key: str) -> Runner:
+    """Return what runs a command of this text, which stands under `key` of the definition at `origin`.
+
+    Raises CommandError if it, or the command's program, is not there."""
     runner = _runner(definition, origin)
     if runner.kind != "container" and not definition.shell:
-        runner = replace(runner, program=_program(template, runner, definition, origin))
+        runner = replace(runner, program=_program(template, runner, definition, f"{origin}.{key}"))
     digest, about = runner.identity()
     return replace(runner, digest=digest, about=about)
 

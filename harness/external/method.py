@@ -89,7 +89,7 @@ class ExternalMethod:
         found = {}
         for key, template in (("command", definition.command), ("train", definition.train)):
             if template:
-                runner = find_runner(definition, template, f"{origin}.{key}")
+                runner = find_runner(definition, template, origin, key)
                 found[key] = {"runner": Data(name=runner.about, digest=runner.digest, value=runner), **common}
         return found
 

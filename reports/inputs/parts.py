@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.errors import HarnessError
+from harness.method import method_names
 from harness.results import CellResult
 
 
@@ -89,14 +90,19 @@ def order_cells(cells: Collection[CellResult], variants: Iterable[str] = ()) -> 
     """Return the cells in an order that does not depend on the given one.
 
     Measured cells come first, then scale, data kind, variant (those in `variants` first), benchmark and seed decide.
-    Submitted masks of a method that is also a variant get a name of their own. Raises ReportError if a cell occurs
-    twice."""
-    measured = {cell.variant for cell in cells if not cell.submitted}
-    cells = [
-        replace(cell, variant=f"{cell.variant}-masks") if cell.submitted and cell.variant in measured else cell
-        for cell in cells
-    ]
+    Submitted masks of a method that is also a variant get a name of their own, and so does a method that a study
+    defines under the name of one of `variants`: its row must not be taken for ours. Raises ReportError if a cell
+    occurs twice."""
+    measured, installed = {cell.variant for cell in cells if not cell.submitted}, {"", *method_names()}
     rank = {variant: place for place, variant in enumerate(variants)}
+
+    def distinct(cell: CellResult) -> CellResult:
+        if cell.submitted:
+            return replace(cell, variant=f"{cell.variant}-masks") if cell.variant in measured else cell
+        defined = cell.method not in installed and cell.variant in rank
+        return replace(cell, variant=f"{cell.variant}-as-defined") if defined else cell
+
+    cells = list(map(distinct, cells))
 
     def key(cell: CellResult) -> tuple[object, ...]:
         place = (rank.get(cell.variant, len(rank)), natural(cell.variant))
