@@ -19,7 +19,7 @@ WIDTH = 960
 WARNING = "Filled: embedded miniature, not a benchmark result. Hollow: quoted for real DAVIS 2016."
 """Stamped on the figure, so that it is not misread where the caption is missing."""
 
-ASPECT = 96 / 160
+ASPECT = 80 / 128
 """Height of an embedded frame over its width."""
 
 
