@@ -43,7 +43,8 @@ _DYNAMIC: dict[str, Dynamic] = {
     **dict.fromkeys(("inspect.signature", "inspect.get_annotations", "inspect.getfullargspec"), "hints"),
     **dict.fromkeys(("typing.get_type_hints", "typing_extensions.get_type_hints"), "hints"),
     **dict.fromkeys(("subprocess", "os.system", "os.popen", "os.execv", "os.spawnv", "ctypes"), "outside"),
-    **dict.fromkeys(("torch.hub", "torch.ops.load_library", "torch.utils.cpp_extension"), "outside"),
+    **dict.fromkeys(("torch.hub.load", "torch.hub.load_state_dict_from_url"), "outside"),
+    **dict.fromkeys(("torch.ops.load_library", "torch.utils.cpp_extension"), "outside"),
 }
 """Dotted name of what a statement uses → what that may reach."""
 

@@ -337,3 +337,8 @@ def test_libraries_are_those_that_the_reached_code_imports(tmp_path: Path, text:
 def test_comments_and_docstrings_do_not_count_where_code_is_dynamic(tmp_path: Path) -> None:
     files = {**DECORATED, "plug/stages.py": COMPUTED["import_module(computed)"][0]}
     assert not differs(tmp_path, files, "plug/models.py", "def net():\n", 'def net():\n    """Net."""  # new\n')
+
+
+def test_a_download_whose_address_is_in_the_code_is_covered(tmp_path: Path) -> None:
+    text = "import torch\ndef train(task):\n    torch.hub.download_url_to_file('https://a.b/c-1234.pth', 'c', '1234')\n"
+    assert reached(tmp_path, {"plug/stages.py": text})["notes"] == []
