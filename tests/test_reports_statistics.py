@@ -26,7 +26,7 @@ from reports.inputs import (
     split,
 )
 from reports.statistics import ALPHA, MIN_SEQUENCES, Interval, holm, interval
-from reports.tables.claims import Verdict, judge, judge_all
+from reports.tables.claims import Verdict, claims_tables, judge, judge_all
 from reports.tables.values import p_value
 from tests.report_cells import cell, with_scores
 
@@ -230,6 +230,15 @@ def test_a_difference_in_all_sequences_is_reproduced(tmp_path: Path) -> None:
 
 def test_the_opposite_difference_is_contradicted(tmp_path: Path) -> None:
     assert verdict(tmp_path, [value - 0.02 for value in EVEN], EVEN).verdict == "contradicted"
+
+
+def test_a_contradiction_on_the_miniature_says_what_is_different_about_it(tmp_path: Path) -> None:
+    worse = verdict(tmp_path, [value - 0.02 for value in EVEN], EVEN)
+    for kind, said in (("embedded", True), ("real", False)):
+        (part,) = split([cell("full", 0.5, data_kind=kind)])
+        decided, _, _ = claims_tables([worse], 0.01, part)
+        assert decided is not None
+        assert ("look like the videos" in decided.caption) == said
 
 
 def test_an_interval_over_zero_is_inconclusive(tmp_path: Path) -> None:

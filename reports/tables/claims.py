@@ -42,6 +42,12 @@ NUMBERS = ("paper", "ours", "from", "to", "p", "p (Holm)")
 
 VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_MEASURED)
 
+MINIATURE = (
+    "A contradiction on the miniature says little about the paper: its videos are 16 frames of simple rendered shapes, "
+    "its stills look like the videos, and its networks are small and start from no ImageNet weights."
+)
+"""What is different about the embedded data, for a claim that it contradicts."""
+
 ANYTHING = "*"
 """Factor of a claim whose two variants may differ in all options."""
 
@@ -184,10 +190,11 @@ def claims_tables(
         f"±{format_number(margin)}); p (Holm): corrected for all claims that this report judges. Reproduced or "
         "contradicted: p (Holm) is below .05."
     )
+    contradicted = part.data_kind == "embedded" and any(one.verdict == CONTRADICTED for one in decided)
     top = Table(
         name=f"claims{part.suffix}",
         title="The paper's claims",
-        caption=f"{summary(verdicts)} {numbers} {describe(part)}",
+        caption=" ".join([summary(verdicts), numbers, *([MINIATURE] if contradicted else []), describe(part)]),
         method=method,
         facts=("verdict", *FACTS),
         columns=NUMBERS,
