@@ -45,7 +45,9 @@ def trained(
     publish(store, "segment", f"{variant}-segment", "segment", needs=needs)
     score = publish(store, "score", f"{variant}-score", "score", needs={"a": f"{variant}-segment"})
     made = with_scores(
-        store / "scores", cell(variant, 0.5, method=variant, method_label=variant), [0.1 * i for i in range(8)]
+        store / "scores",
+        cell(variant, 0.5, method="dipnet" if variant == "full" else variant, method_label=variant),
+        [0.1 * i for i in range(8)],
     )
     for file in Path(made.score_folder).iterdir():
         file.rename(score / file.name)
