@@ -30,7 +30,7 @@ def test_the_smoke_study_fills_every_cell_and_runs_nothing_again(tmp_path: Path)
     assert results["full"].values["J_mean"] != results["first-mask"].values["J_mean"]
     index = (tmp_path / "reports" / "smoke" / "index.md").read_text()
     assert "not a benchmark result" in index
-    assert len(list((tmp_path / "reports" / "smoke" / "sheets" / "davis16-val").glob("*.png"))) == 20
+    assert len(list((tmp_path / "reports" / "smoke" / "sheets" / "segtrack-v2").glob("*.png"))) == 4
     again = smoke(tmp_path)
     assert "starting Ray" not in again
     assert "2/2 cells filled" in again
