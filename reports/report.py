@@ -33,7 +33,7 @@ from reports.inputs import (
     order_cells,
     read_scorebook,
 )
-from reports.media import draw_sheets, draw_strip, draw_videos, highlights
+from reports.media import draw_sheets, draw_strip, highlights
 from reports.tables import Content, compose
 from reports.viewer import write_viewer
 
@@ -93,7 +93,6 @@ def write_report(
         with atomic_folder(folder) as draft:
             sheets, missing_sheets = draw_sheets(content.parts, scores, tables.baseline, draft)
             chosen = highlights(content.parts, sheets, scores, tables.baseline)
-            videos, missing_videos = draw_videos(content.parts, tables.baseline, chosen.values(), draft)
             viewer = write_viewer(study, content.parts, scores, tables.baseline, draft) if compare else []
             figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
             speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
@@ -110,8 +109,6 @@ def write_report(
                 sheets=sheets,
                 highlights=chosen,
                 missing_sheets=missing_sheets,
-                videos=videos,
-                missing_videos=missing_videos,
                 viewer=viewer[0] if viewer else "",
             )
             texts = {"index.md": index_page(content, pictures), "speed.md": speed_page(content, published, pictures)}
@@ -122,14 +119,7 @@ def write_report(
             (draft / "tables").mkdir()
             for name, text in texts.items():
                 (draft / name).write_text(text, encoding="utf-8", newline="\n")
-            names = [
-                *texts,
-                *(f"figures/{path.name}" for path in images),
-                *strip.values(),
-                *sheets.values(),
-                *videos.values(),
-                *viewer,
-            ]
+            names = [*texts, *(f"figures/{path.name}" for path in images), *strip.values(), *sheets.values(), *viewer]
             stamp = {
                 "made_from": made_from(cells, question, compare),
                 "files": names,

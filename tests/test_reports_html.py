@@ -55,7 +55,7 @@ def test_the_page_fetches_nothing_and_forbids_it(page: str) -> None:
     assert not re.search(r"@import|url\(|fetch\(|XMLHttp", page)
     policies = [given["content"] for _, given in tags.seen if given.get("http-equiv") == "Content-Security-Policy"]
     assert len(policies) == 1
-    assert str(policies[0]).startswith("default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline';")
+    assert str(policies[0]).startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline';")
 
 
 def test_only_the_pages_own_script_may_run(page: str) -> None:

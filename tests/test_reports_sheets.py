@@ -1,6 +1,5 @@
-"""Contact sheets and videos show the truth and every variant, and never stop a report."""
+"""Contact sheets show the truth and every variant, and never stop a report."""
 
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,9 @@ from PIL import Image
 from harness.datasets import load_benchmark, load_protocols
 from harness.datasets.pixels import write_mask
 from harness.results import CellResult
-from reports.formats.html import embedded
 from reports.inputs import evenly
 from reports.media.sheets import COLORS, FRAMES, LABEL, LINE, TILE, overlay, predicted
 from reports.media.strip import most_different
-from reports.media.videos import HARMLESS, suppress_line
 from reports.report import write_report
 from tests.report_cells import cell, with_named_scores
 
@@ -52,7 +49,7 @@ def with_masks(place: Path) -> list[CellResult]:
 
 
 def scored(place: Path) -> list[CellResult]:
-    """Return the same cells with scores, by which a sequence is chosen for a video."""
+    """Return the same cells with scores, by which a sequence is chosen for the strip."""
     return [with_named_scores(place / "scores", one, {"alpha": 0.6}) for one in with_masks(place)]
 
 
@@ -96,41 +93,6 @@ def test_an_even_choice_keeps_both_ends() -> None:
     assert evenly(2, 6) == [0, 1]
 
 
-def test_the_page_embeds_a_video_of_all_frames(davis: Path) -> None:
-    cells = scored(davis)
-    files = write_report(cells, "s", davis / "report")
-    assert davis / "report/videos/davis16-val/alpha.webm" in files
-    video = cv2.VideoCapture(str(davis / "report/videos/davis16-val/alpha.webm"))
-    count = 0
-    while video.read()[0]:
-        count += 1
-    assert count == 8
-    assert "data:video/webm;base64," in (davis / "report/index.html").read_text()
-    first = video_bytes(davis)
-    write_report(cells, "s", davis / "report")
-    assert video_bytes(davis) == first
-
-
-def test_harmless_messages_of_opencv_are_suppressed(davis: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    write_report(scored(davis), "s", davis / "report")
-    assert video_bytes(davis)
-    assert "VP80" not in capfd.readouterr().err
-    with suppress_line(HARMLESS):
-        os.write(2, HARMLESS + b" with this\nan error\n")
-    assert capfd.readouterr().err == "an error\n"
-
-
-def test_the_worst_video_of_each_benchmark_is_embedded_first(davis: Path) -> None:
-    sizes = {"a/worst": 40, "a/middle": 50, "a/best": 20, "b/worst": 30, "b/best": 60}
-    for name, size in sizes.items():
-        path = davis / "videos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"0" * size)
-    videos = {f"sheets/{name}": f"videos/{name}" for name in sizes}
-    assert embedded(videos, videos, davis, 100) == {"sheets/a/worst", "sheets/b/worst", "sheets/a/best"}
-    assert embedded(videos, {}, davis, 100) == set()
-
-
 def test_the_strip_shows_truth_main_and_most_different_variant(davis: Path) -> None:
     first, full = scored(davis)
     other = with_named_scores(
@@ -164,10 +126,6 @@ def test_the_most_different_variant_differs_most_on_average() -> None:
     values = {"a": {"full": 0.5, "x": 0.9, "y": 0.2}, "b": {"full": 0.5, "x": 0.5, "y": 0.3}}
     assert most_different(values, "full", ["x", "y"]) == ("y", "a")  # .25 against .20 on average
     assert most_different({**values, "c": {"full": 0.7}}, "full", []) == ("", "b")
-
-
-def video_bytes(davis: Path) -> bytes:
-    return (davis / "report/videos/davis16-val/alpha.webm").read_bytes()
 
 
 def test_masks_of_one_folder_per_object_are_shown(davis: Path) -> None:

@@ -1,6 +1,6 @@
 """The whole report as one self-contained HTML page: nothing is fetched, and a content security policy forbids it.
 
-Styles, a script, figures, some contact sheets and up to 6 MB of their videos are embedded. The first screen shows the
+Styles, a script, figures and some contact sheets are embedded. The first screen shows the
 study's question, what it found, a figure and a strip of frames. The page includes measured seconds, so it differs from
 run to run."""
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
@@ -27,7 +26,7 @@ STYLE, SCRIPT = ((Path(__file__).parent / name).read_text(encoding="utf-8") for 
 HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
 
 POLICY = (
-    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     f"script-src 'sha256-{HASH}'; base-uri 'none'; form-action 'none'"
 )
 """No script but the one that has this hash runs, whatever a name in the results contains."""
@@ -42,9 +41,6 @@ FILES = (
     ("figures/", "figures as SVG and PNG"),
 )
 """Files and folders next to the page → text of their links at the top of it."""
-
-EMBEDDED = 6 * 2**20
-"""Bytes of video in the page, so that it can be mailed; further videos are links to files next to it."""
 
 
 def html_page(content: Content, pictures: Pictures, folder: Path) -> str:
@@ -65,7 +61,7 @@ def html_page(content: Content, pictures: Pictures, folder: Path) -> str:
     out += ['<section id="figures"><h2>Figures</h2>', *_figures(pictures.figures, pictures, folder)]
     out += _list("Omitted figures", pictures.missing_figures)
     out += ['</section><section id="sheets"><h2>Contact sheets</h2>', *_sheets(pictures, folder)]
-    out += _list("Not drawn", {**pictures.missing_sheets, **pictures.missing_videos})
+    out += _list("Not drawn", pictures.missing_sheets)
     out += ['</section><section id="speed"><h2>Speed</h2>', *map(table_html, content.seconds)]
     out += _figures(pictures.speed_figures, pictures, folder)
     out += ['</section><section id="columns"><h2>Columns</h2>', *glossary((*content.steady, *content.seconds))]
@@ -118,25 +114,6 @@ def _intro(section: Section, content: Content) -> list[str]:
     return [f'<p class="within">{" · ".join(links)}</p>'] if len(section.tables) > 2 else []
 
 
-def embedded(sheets: Iterable[str], videos: Mapping[str, str], folder: Path, limit: int = EMBEDDED) -> set[str]:
-    """Return the sheets whose videos the page embeds, up to `limit` bytes.
-
-    The first sheet of every benchmark (its worst sequence) has priority, then the second of each, and so on."""
-    turns: Counter[str] = Counter()
-    rank: dict[str, int] = {}
-    for path in filter(videos.__contains__, sheets):
-        benchmark = path.rpartition("/")[0]
-        rank[path] = turns[benchmark]
-        turns[benchmark] += 1
-    inside: set[str] = set()
-    for path in sorted(rank, key=rank.__getitem__):
-        size = (folder / videos[path]).stat().st_size
-        if size <= limit:
-            inside.add(path)
-            limit -= size
-    return inside
-
-
 def _list(title: str, entries: Mapping[str, str]) -> list[str]:
     lines = [f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in entries.items()]
     return [f"<h3>{title}</h3><ul>", *lines, "</ul>"] if lines else []
@@ -156,23 +133,12 @@ def _figure(figure: Figure, folder: Path) -> str:
 
 
 def _sheets(pictures: Pictures, folder: Path) -> list[str]:
-    videos, out = pictures.videos, []
+    out = []
     if pictures.highlights:
-        out.append("<p>The sequences with the worst, the middle and the best score, with their videos.</p>")
-    inside = embedded(pictures.highlights.values(), videos, folder)
+        out.append("<p>The sequences with the worst, the middle and the best score.</p>")
     for title, path in pictures.highlights.items():
         image = f'<img class="sheet" alt="{escape(title)}" src="data:image/jpeg;base64,{_as_jpeg(folder / path)}">'
-        video = link = ""
-        if path in videos:
-            file, size = folder / videos[path], ""
-            if path in inside:
-                source = f"data:video/webm;base64,{_base64(file.read_bytes())}"
-                video = f'<video controls loop muted preload="metadata" src="{source}"></video>'
-            else:
-                size = f", {file.stat().st_size / 1e6:.1f} MB, next to this page"
-            link = f' (<a href="{escape(videos[path])}">video</a>{size})'
-        text = f"<figcaption>{escape(title)}{link}</figcaption>"
-        out.append(f'<figure><div class="wide">{image}</div>{video}{text}</figure>')
+        out.append(f'<figure><div class="wide">{image}</div><figcaption>{escape(title)}</figcaption></figure>')
     if pictures.sheets:
         links = (f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for name, path in pictures.sheets.items())
         out += ["<p>All sheets, as files next to this page:</p>", '<ul class="all">', *links, "</ul>"]

@@ -1,4 +1,4 @@
-"""Figures, contact sheets and videos that the pages show."""
+"""Figures and contact sheets that the pages show."""
 
 from __future__ import annotations
 
@@ -31,14 +31,10 @@ class Pictures:
     highlights: Mapping[str, str]
     """Title → path of the sheets of the worst, the middle and the best sequences."""
 
-    videos: Mapping[str, str]
-    """Path of a sheet → path of its video."""
-
     missing_figures: Mapping[str, str]
-    """Title → reason, as in the next two."""
+    """Title → reason, as in the next one."""
 
     missing_sheets: Mapping[str, str]
-    missing_videos: Mapping[str, str]
 
     viewer: str = ""
     """Path of the page that compares two variants; empty if there is none."""
