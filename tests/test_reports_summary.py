@@ -200,6 +200,12 @@ def test_single_changes_are_listed_decided_first(tmp_path: Path) -> None:
     )
 
 
+def test_an_option_without_any_effect_is_named_as_that(tmp_path: Path) -> None:
+    assert sentences(cells(tmp_path, {"full": MIXED, "no-crop": MIXED}))["Changes"] == (
+        "No difference in any video: full → no-crop."
+    )
+
+
 def test_differences_of_few_videos_are_called_undecided(tmp_path: Path) -> None:
     values = {"full": EVEN[:4], "no-crop": [0.1] * 4}
     assert sentences(cells(tmp_path, values))["Changes"] == (

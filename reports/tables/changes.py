@@ -47,6 +47,11 @@ class Change:
         """Whether the corrected p-value decides the sign of the difference."""
         return self.corrected is not None and self.corrected < ALPHA
 
+    @property
+    def idle(self) -> bool:
+        """Whether no sequence differs: the option has nothing to act on, as `instances` with one object."""
+        return self.found.low == self.found.high == self.found.estimate == 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:

@@ -113,7 +113,8 @@ def ranked(part: Part, benchmark: str) -> tuple[list[tuple[str, float]], int]:
 def changes_sentence(part: Part, benchmark: str, changes: Changes) -> str:
     """Return what each single change does to the main measure, the decided ones first."""
     decided = [_change(one) for one in changes.single if one.decided]
-    others = [_change(one) for one in changes.single if not one.decided]
+    others = [_change(one) for one in changes.single if not one.decided and not one.idle]
+    idle = [f"{one.base} → {one.variant}" for one in changes.single if one.idle]
     title = main_measure().title
     text = ""
     if decided:
@@ -124,6 +125,8 @@ def changes_sentence(part: Part, benchmark: str, changes: Changes) -> str:
     elif others:
         count = max(one.found.sequences for one in changes.single)
         text += f"Changing one option moves {title} on {_videos(count)}, too few to decide: {_some(others)}. "
+    if idle:
+        text += f"No difference in any video: {_some(idle)}. "
     means = dict(ranked(part, benchmark)[0])
     for option, variants in changes.ranges.items():
         known = sorted((means[name], name) for name in variants if name in means)
