@@ -26,7 +26,7 @@ from tests.test_reports_budgets import ALIKE, trained
 STUDY = "{name: try, method: first-mask, benchmarks: [davis16-val], variants: {one: {}}}"
 
 OTHERS = {name: value - 0.1 for name, value in VALUES.items()}
-"""As VALUES, each lower by the same."""
+"""Scores like VALUES, each lower by the same amount."""
 
 
 def test_two_results_that_differ_in_nothing_say_so(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_cell_whose_stages_are_elsewhere_has_no_budget() -> None:
     assert json.dumps(dict(Budgets(Lineage()).of(cell("full", 0.5)).samples)) == "{}"
 
 
-def test_a_table_says_that_its_methods_were_trained_alike(tmp_path: Path) -> None:
+def test_a_table_says_that_its_methods_had_the_same_training(tmp_path: Path) -> None:
     cells = [trained(tmp_path, name, ALIKE) for name in ("full", "osvos", "msk")]
     content = compose(
         "s", tuple(cells), load_tables(), load_published(), load_claims(), read_scorebook(cells), Lineage()

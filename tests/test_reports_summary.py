@@ -37,7 +37,7 @@ from tests.report_cells import cell, submitted, with_scores
 TABLES = load_tables()
 EVEN = [0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75]
 MIXED = [value + 0.1 * (-1) ** place for place, value in enumerate(EVEN)]
-"""Of the same mean as EVEN, far from it in every video."""
+"""Scores with the mean of EVEN, far from it in every video."""
 
 WILD = [value + 0.3 * (-1) ** place for place, value in enumerate(EVEN)]
 
@@ -156,8 +156,8 @@ def test_the_best_variant_is_named_with_what_it_differs_from(tmp_path: Path) -> 
     made = cells(tmp_path, {"first-mask": [0.1] * 8, "full": shifted(0.1), "no-crop": EVEN, "mine": WILD})
     assert sentences(made)["Best"] == (
         "Of 4 variants on DAVIS16 val, DIPNet (full) scores highest: J mean .678, 95 % interval [.567, .790]; next "
-        "DIPNet*, no crop (no-crop), .575. full differs from 2 of the 3 others (p < .05, Holm-corrected), but cannot "
-        "be told apart from mine."
+        "DIPNet*, no crop (no-crop), .575. full differs from 2 of the 3 others (p < .05, Holm-corrected), but does not "
+        "differ significantly from mine."
     )
 
 
@@ -165,14 +165,16 @@ def test_too_few_videos_tell_no_variants_apart(tmp_path: Path) -> None:
     made = cells(tmp_path, {"full": [0.8, 0.9], "no-crop": [0.1, 0.2]})
     assert sentences(made)["Best"] == (
         "Of 2 variants on DAVIS16 val, DIPNet (full) scores highest: J mean .850; next DIPNet*, no crop (no-crop), "
-        ".150. 2 videos are too few to tell them apart."
+        ".150. 2 videos are too few to show a difference."
     )
 
 
 def test_equal_best_variants_are_all_named(tmp_path: Path) -> None:
     text = sentences(cells(tmp_path, {"a": EVEN, "b": EVEN, "c": [0.1] * 8}))["Best"]
     assert text.startswith("Of 3 variants on DAVIS16 val, a, b score highest: J mean .575, 95 % interval [")
-    assert text.endswith("a differs from 1 of the 2 others (p < .05, Holm-corrected), but cannot be told apart from b.")
+    assert text.endswith(
+        "a differs from 1 of the 2 others (p < .05, Holm-corrected), but does not differ significantly from b."
+    )
 
 
 def test_variants_without_a_complete_result_are_counted_apart(tmp_path: Path) -> None:

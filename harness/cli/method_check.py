@@ -37,7 +37,7 @@ FRAMES = 8
 BENCHMARK, BASELINE = "davis17-val", "first-mask"
 
 MARGIN = 0.1
-"""J by which a method may be worse than its copied first mask, before that is told."""
+"""J by which a method may be worse than its copied first mask before a note says so."""
 
 
 def check(file: Path, names: list[str], options: Mapping[str, Any]) -> int:

@@ -133,7 +133,7 @@ def _program(template: str, runner: Runner, definition: Definition, origin: str)
         if not os.access(place, os.X_OK) or not place.is_file():
             raise CommandError(f"{origin}: no program {place}; a file that may be executed expected")
         return place
-    beside = (runner.python.parent / words[0],) if runner.python else ()
-    if not any(place.is_file() for place in beside) and shutil.which(words[0]) is None:
+    neighbors = (runner.python.parent / words[0],) if runner.python else ()
+    if not any(place.is_file() for place in neighbors) and shutil.which(words[0]) is None:
         raise CommandError(f"{origin}: no program {words[0]!r} is installed")
     return None

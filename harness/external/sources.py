@@ -103,7 +103,7 @@ class Runner:
 
     digest: str = ""
     about: str = ""
-    """What it is in a few words, for people. Not in the key."""
+    """Description in a few words, for people. Not in the key."""
 
     def verify(self) -> None:
         """Raise CommandError if it is not what it was when the stage was planned."""

@@ -29,7 +29,7 @@ class Number:
 
     benchmark: str
     facts: tuple[str, ...]
-    """What it is: method, benchmark, scale, data, study; or the place of a published number."""
+    """Description of the side: method, benchmark, scale, data, study; or the place of a published number."""
 
     value: float | None
     why: str = ""

@@ -82,15 +82,19 @@ class Budget:
 
 
 class Budgets:
-    """Budgets of cells, read from the stores on this machine."""
+    """Budgets of cells, read once from the stores on this machine."""
 
     def __init__(self, lineage: Lineage) -> None:
         self._lineage = lineage
+        self._known: dict[str, Budget] = {}
 
     def of(self, cell: CellResult) -> Budget:
         """Return the budget of a cell; without trainings if there were none, or if their stages are not here."""
-        stages = [stage for stage in self._lineage.trainings([cell]) if stage.name == "train"]
-        return Budget(tuple(training for stage in stages if (training := _training(stage))))
+        if cell.score_folder not in self._known:
+            stages = [stage for stage in self._lineage.trainings([cell]) if stage.name == "train"]
+            trainings = (training for stage in stages if (training := _training(stage)))
+            self._known[cell.score_folder] = Budget(tuple(trainings))
+        return self._known[cell.score_folder]
 
 
 def _training(stage: Manifest) -> Training | None:

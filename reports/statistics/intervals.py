@@ -40,7 +40,7 @@ MORE = f"more than {MOST_SEQUENCES:,}"
 
 @dataclass(frozen=True, kw_only=True)
 class Needed:
-    """What it would take to decide whether a value is the true one."""
+    """The number of sequences that would decide whether a value is the true one, or what else would."""
 
     sequences: int | None = None
     instead: str = ""

@@ -48,10 +48,10 @@ def budgets_table(part: Part, benchmark: str, tables: TableSet, budgets: Budgets
     )
 
 
-def trained_alike(
+def same_training(
     variants: Sequence[str], benchmarks: Iterable[str], part: Part, tables: TableSet, budgets: Budgets
 ) -> str:
-    """Return a sentence on whether the methods of a table were trained alike, from the manifests of their stages.
+    """Return a sentence on whether the methods of a table had the same training, from the manifests of their stages.
 
     Every variant is compared with the first one that was trained, on each benchmark. Empty if only one method was
     trained, or if its stages are not on this machine."""

@@ -21,7 +21,7 @@ from reports.inputs import (
     label_of,
     split,
 )
-from reports.tables.budgets import trained_alike
+from reports.tables.budgets import same_training
 from reports.tables.columns import about_measure
 from reports.tables.model import MEASURED, NOTHING, QUOTED, Line, Table, Value, rank
 from reports.tables.rows import own_rows, trained_rows
@@ -104,9 +104,9 @@ def _table(
         variants = [line.variant for line in lines if line.variant]
         cells = [cell for variant in variants for name in spec.benchmarks for cell in part.select(name, variant)]
         ran = list(dict.fromkeys(cell.variant for cell in cells if cell.done and not cell.submitted))
-        alike = trained_alike(ran, spec.benchmarks, part, tables, budgets)
+        training = same_training(ran, spec.benchmarks, part, tables, budgets)
         shown = describe(part, masks=any(line.submitted for line in lines))
-        caption = " ".join(filter(None, (alike, shown, coverage(cells))))
+        caption = " ".join(filter(None, (training, shown, coverage(cells))))
     return Table(
         name=f"{spec.name}{part.suffix}",
         title=spec.title if part.total == 1 else f"{spec.title} (part {part.number} of {part.total})",

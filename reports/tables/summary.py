@@ -94,7 +94,7 @@ def best_sentence(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
     text = f"Of {len(means)} variants on {where}, {_some(same, ', ')} score{'s' if len(same) == 1 else ''} highest: "
     text += f"{title} {top}{f', 95 % interval{ends}' if ends else ''}"
     text += f"; next {shown[1][0]}, {shown[1][1]}. " if len(same) == 1 else ". "
-    apart = _apart([name for name, _ in means], part, benchmark, scores)
+    apart = _compared([name for name, _ in means], part, benchmark, scores)
     return f"{text}{apart}{skipped}{_elsewhere(part, benchmark)}"
 
 
@@ -202,7 +202,7 @@ def _others(count: int) -> str:
     return "another one" if count == 1 else f"{count} others"
 
 
-def _apart(names: Sequence[str], part: Part, benchmark: str, scores: Scorebook) -> str:
+def _compared(names: Sequence[str], part: Part, benchmark: str, scores: Scorebook) -> str:
     """Return from which others the first variant differs, by paired differences corrected for their number."""
     best, *others = names
     cells = part.select(benchmark, best)
@@ -212,16 +212,16 @@ def _apart(names: Sequence[str], part: Part, benchmark: str, scores: Scorebook) 
         return "They have no scores by video in common to compare."
     if all(one.low is None for one in known):
         count = max(one.sequences for one in known)
-        return f"{_videos(count)} {'is' if count == 1 else 'are'} too few to tell them apart."
+        return f"{_videos(count)} {'is' if count == 1 else 'are'} too few to show a difference."
     corrected = holm([one.p if one else None for one in found])
     close = [name for name, p in zip(others, corrected, strict=True) if p is None or p >= ALPHA]
     if not close:
         return f"{best} differs from all others (p < .05, Holm-corrected)."
     if len(close) == len(others):
-        return f"{best} cannot be told apart from any of the others (p < .05 needed, Holm-corrected)."
+        return f"{best} does not differ significantly from any of the others (p < .05 needed, Holm-corrected)."
     return (
         f"{best} differs from {len(others) - len(close)} of the {len(others)} others (p < .05, Holm-corrected), but "
-        f"cannot be told apart from {_some(close, ', ')}."
+        f"does not differ significantly from {_some(close, ', ')}."
     )
 
 

@@ -22,7 +22,7 @@ SEED = 0
 """Seed of the embedded data that studies use."""
 
 EDITION = 1
-"""Number of that data: raised when it changes, so that a home of an older one gets the new one beside it."""
+"""Number of that data: raised when it changes, so that a home of an older one gets the new one next to it."""
 
 STILLS = 72
 STILL_SIZES = ((128, 80), (120, 96), (104, 104))
