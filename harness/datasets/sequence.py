@@ -32,7 +32,15 @@ class Sequence:
     object has its own (SegTrack v2)."""
 
     object_ids: tuple[int, ...]
-    """Ids in the first mask, ascending; (1,) if the truth is binary or merged."""
+    """Ids of the objects, ascending; (1,) if the truth is binary or merged."""
+
+    starts: tuple[int, ...] = ()
+    """Index of the frame whose mask is the first to show each object, in the order of `object_ids`; empty if that is
+    the first frame for all of them. The first frame always shows one."""
+
+    categories: tuple[str, ...] = ()
+    """Class of each object, in the order of `object_ids`, if the benchmark averages over classes of objects (`seen` and
+    `unseen`); else empty."""
 
     binary: bool = False
     """Whether the truth is one object, any value but 0; otherwise values are ids, and 255 is void."""
@@ -56,6 +64,15 @@ class Sequence:
     def values(self) -> Values:
         """What the values of the truth mean."""
         return "binary" if self.binary else "foreground" if self.merged else "ids"
+
+    @property
+    def prompts(self) -> dict[int, tuple[int, ...]]:
+        """Index of a frame → ids of the objects that a method is told of there, in time order; the first index is 0."""
+        starts = self.starts or (0,) * len(self.object_ids)
+        return {
+            index: tuple(one for one, start in zip(self.object_ids, starts, strict=True) if start == index)
+            for index in sorted(set(starts))
+        }
 
     def frame_name(self, index: int) -> str:
         """Return the frame's file name without its ending, such as `00012`."""
