@@ -266,6 +266,17 @@ def test_an_image_is_known_by_its_digest(monkeypatch: pytest.MonkeyPatch, tmp_pa
         found.verify()
 
 
+def test_the_engine_that_has_the_image_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, script in {"docker": "echo no daemon >&2; exit 1", "podman": "echo sha256:0123"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert find_runner(find(container="lab/net:1"), "x", "here", "command").engine == tmp_path / "podman"
+    (tmp_path / "podman").write_text("#!/bin/sh\necho no such image >&2; exit 1\n")
+    with pytest.raises(CommandError, match=r"(?s)`docker pull lab/net:1`.*no daemon.*`podman pull.*no such image"):
+        find_runner(find(container="lab/net:1"), "x", "here", "command")
+
+
 def test_a_conda_environment_is_found_by_name_and_known_by_packages(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

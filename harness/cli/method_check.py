@@ -129,9 +129,11 @@ def _failure(stage: Stage, store: Store) -> Iterator[str]:
     assert failure is not None
     yield f"  {stage.label}: failed"
     yield textwrap.indent(failure.error.strip(), "    ")
-    if log := failure.log.strip():
-        yield "    the end of its log:"
-        yield textwrap.indent(log, "    | ")
+    told = {line.strip() for line in failure.error.splitlines()}
+    log = [line for line in failure.log.strip().splitlines() if line.strip() not in told]
+    if log:
+        yield "    its log, except for the lines above:"
+        yield textwrap.indent("\n".join(log), "    | ")
 
 
 def _numbers(result: CellResult, baseline: CellResult) -> Iterator[str]:

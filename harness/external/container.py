@@ -40,7 +40,8 @@ def in_container(
         ], ()
     name = f"vos-harness-{os.getpid()}-{secrets.token_hex(4)}"
     mounts = [_mount(path) for path in written] + [f"{_mount(path)},readonly" for path in read]
-    user = ["--userns=keep-id"] if kind == "podman" else ["--user", f"{os.getuid()}:{os.getgid()}"]
+    rootless = kind == "podman" and os.getuid() != 0  # whose root inside is the user outside
+    user = ["--userns=keep-id"] if rootless else ["--user", f"{os.getuid()}:{os.getgid()}"]
     started = [
         *(engine, "run", "--rm", "--init", "--name", name, *user, "--shm-size", _SHARED_MEMORY, "-w", str(folder)),
         *(word for mount in mounts for word in ("--mount", mount)),

@@ -73,11 +73,20 @@ def _container(image: str, python: Path, origin: str) -> Runner:
     if is_file and not Path(image).is_file():
         raise CommandError(f"{origin}.container: no file {image}")
     names = _FILE_ENGINES if is_file else _ENGINES
-    engine = next((place for name in names if (place := shutil.which(name))), None)
-    if engine is None:
+    engines = [Path(place).absolute() for name in names if (place := shutil.which(name))]
+    if not engines:
         others = "" if is_file else "; Apptainer takes a file: `apptainer pull NAME.sif docker://IMAGE`"
         raise CommandError(f"{origin}.container: neither {' nor '.join(names)} is installed{others}")
-    return Runner(kind="container", container=image, engine=Path(engine).absolute(), python=python)
+    failures = []
+    for engine in engines:
+        runner = Runner(kind="container", container=image, engine=engine, python=python)
+        try:
+            runner.identity()
+        except CommandError as error:
+            failures.append(str(error))  # docker is often installed without a running daemon, with podman beside it
+        else:
+            return runner
+    raise CommandError(f"{origin}.container: " + "; ".join(failures))
 
 
 def _conda_prefix(name: str, origin: str) -> Path:
