@@ -144,15 +144,16 @@ def read_columns(cell: CellResult, name: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def read_frames(cell: CellResult) -> pd.DataFrame:
-    """Return `frames.csv` of a cell, the largest file: `sequence` (categories), `object`, `J`, `F`.
+    """Return `frames.csv` of a cell, the largest file: `sequence` (categories of text), `object`, `J`, `F`.
 
     Raises ReportError if it cannot be read."""
-    kinds = {"sequence": "category", "object": "int64", "J": "float64", "F": "float64"}
+    kinds = {"sequence": "str", "object": "int64", "J": "float64", "F": "float64"}
     path = Path(cell.score_folder) / "frames.csv"
     try:
-        return pd.read_csv(path, usecols=[*kinds], dtype=kinds, keep_default_na=False, float_precision="round_trip")
+        found = pd.read_csv(path, usecols=[*kinds], dtype=kinds, keep_default_na=False, float_precision="round_trip")
     except (OSError, ValueError) as error:
         raise _unreadable(path, cell, error) from None
+    return found.astype({"sequence": "category"})  # read as categories, names such as 0001 would become numbers
 
 
 def _unreadable(path: Path, cell: CellResult, error: Exception) -> ReportError:
