@@ -12,7 +12,7 @@ from tests.report_cells import cell
 
 
 def test_names_of_digits_stay_text(tmp_path: Path) -> None:
-    names = ("0001", "1", "1e3", "NA")
+    names = ("0001", "1", "10")
     ones = np.ones((1, 3))
     write_scores(
         tmp_path,
