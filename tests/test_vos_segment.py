@@ -65,7 +65,7 @@ def test_masks_are_written_under_the_names_of_their_frames(tmp_path: Path) -> No
     video, said = Squares(objects=2, length=3), []
     inputs = {"config": None, "needs": {}, "data": {"video": video}}
     task = Task(folder=tmp_path, scratch=tmp_path, progress=lambda share, text: said.append((share, text)), **inputs)
-    run_segmenting(task, MovesRight)
+    run_segmenting(task, lambda part: None, lambda networks, _: MovesRight())
     files = sorted((tmp_path / "masks").iterdir())
     assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
     assert np.array_equal(read_mask(files[2]), np.roll(video.mask(0), 2, axis=1))
