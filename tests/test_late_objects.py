@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.config import Config
+from harness.datasets import write_mask
 from harness.datasets.part import Part, given_masks, parts_of, timed_video
 from harness.method import CellRequest
 from harness.stage import Data, Stage, Task
@@ -21,7 +23,7 @@ from vos.segment import segment_video
 class Recorded:
     """Keeps its masks where they were given, with one score for all, and notes each call."""
 
-    def __init__(self, calls: list[tuple[object, ...]], name: str, score: float = 0.9) -> None:
+    def __init__(self, calls: list[tuple[object, ...]], name: object, score: float = 0.9) -> None:
         self.calls, self.name, self.score = calls, name, score
 
     def start(self, frame: np.ndarray, objects: np.ndarray) -> None:
@@ -53,10 +55,14 @@ def test_a_part_is_the_video_from_a_frame_on_with_its_objects_only(tmp_path: Pat
     assert [(index, set(np.unique(mask))) for index, mask in given.items()] == [(0, {0, 1}), (2, {0, 2, 3})]
 
 
-def test_void_is_background_in_what_a_method_is_given() -> None:
-    part = Part(whole=LateSquares(void=True), start=2)  # type: ignore[arg-type]  the same methods
-    assert set(np.unique(part.whole.mask(2))) == {0, 1, 2, 255}
-    assert set(np.unique(part.mask(0))) == {0, 2}
+def test_void_is_background_in_what_a_method_is_given(tmp_path: Path) -> None:
+    video = late_sequence(tmp_path / "video")
+    (file,) = video.files_of_mask(2)
+    mask = video.mask(2)
+    mask[:4] = 255
+    write_mask(file, mask)
+    assert set(np.unique(video.mask(2))) == {0, 1, 2, 255}
+    assert set(np.unique(Part(whole=video, start=2).mask(0))) == {0, 2}
 
 
 def test_each_part_is_segmented_from_its_start_in_one_pass_over_the_frames() -> None:
@@ -95,8 +101,7 @@ def test_a_given_mask_covers_and_later_the_highest_score_wins() -> None:
             return np.minimum(Squares(length=6).drawn(0) * 2, 1 if index < 2 else 2).astype(np.uint8)
 
     for score, winner in ((0.95, 2), (0.85, 1), (0.4, 1)):
-        later = Recorded([], "later", score)
-        masks = list(segment_video(Same(), Recorded([], "first"), lambda start, later=later: later))
+        masks = list(segment_video(Same(), Recorded([], "first"), partial(Recorded, [], score=score)))
         assert [int(mask.max()) for mask in masks] == [1, 1, 2, winner, winner, winner]
 
 
