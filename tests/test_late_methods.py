@@ -56,7 +56,7 @@ def masks_of(folder: Path) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_late_object_is_segmented_as_in_the_video_from_its_start(name: str, tmp_path: Path) -> None:
-    video, done = late_sequence(tmp_path / "late", (0, START), LENGTH), {}
+    video, done = late_sequence(tmp_path / "late", (0, START), LENGTH), dict[str, Path]()
     first, second = (replace(video, name=f"only{i}", object_ids=(i,), starts=()) for i in (1, 2))
     second = replace(second, frames=video.frames[START:], masks=video.masks[START:])
     cell = plan(name, video, first, second)

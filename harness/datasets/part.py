@@ -56,6 +56,10 @@ class Part:
         """Return RGB, height × width × 3, 0..255. Raises DataError naming the file."""
         return self.whole.frame(self.start + index)
 
+    def files_of_mask(self, index: int) -> tuple[Path, ...]:
+        """Return the files that hold the ground truth of one frame."""
+        return self.whole.files_of_mask(self.start + index)
+
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Return ids, height × width: its objects' only. Raises DataError, LookupError without truth."""
         ids = self.whole.mask(self.start + index)
