@@ -78,7 +78,12 @@ def run_segment(task: Task) -> None:
     from dipnet.segmenter import load_networks, make_segmenter
 
     config: InferenceConfig = task.config
-    run_segmenting(task, lambda: make_segmenter(load_networks(task.needs, config, task.device), config, task.device))
+    device = task.device
+    run_segmenting(
+        task,
+        lambda part: load_networks(part.needs, config, device),
+        lambda networks, _: make_segmenter(networks, config, device),
+    )
 
 
 def run_identities(task: Task) -> None:

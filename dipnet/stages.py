@@ -28,6 +28,7 @@ from harness.config import Same
 from harness.method import CellPlan, CellRequest, ServedNetwork
 from harness.stage import Data, Stage
 from vos.config import with_defaults
+from vos.parts import by_part, joined
 from vos.stages import ROLES, initial_weights, mean_frames, relevant, time_stage, train_stages, video_stage
 
 RUNS = "dipnet.stage_runs:run_"
@@ -99,18 +100,19 @@ def _before(config: DIPNetConfig, request: CellRequest) -> _Before:
         networks["propagation"], skipped = _trained("propagation", config, request)
     if config.phases != "propagation":
         networks["segmentation"], skipped = _trained("segmentation", config, request)
-    needs = {}
-    for name, data in request.sequences.items():
+    parts, needs = by_part(request), {}
+    for name, data in parts.sequences.items():
         needs[name] = dict(networks)
         if config.training in ("one-shot", "end-to-end") and "segmentation" in networks:
             if config.training == "end-to-end":
-                needs[name]["propagation"] = tuned = _finetune_both(config, request, name, networks)
+                needs[name]["propagation"] = tuned = _finetune_both(config, parts, name, networks)
             else:
-                tuned = _finetune(config, request, name, networks["segmentation"], "frame")
+                tuned = _finetune(config, parts, name, networks["segmentation"], "frame")
             needs[name]["segmentation"] = tuned
             if config.crop or len(data.value.object_ids) > 1:
-                needs[name]["objects"] = _finetune(config, request, name, tuned, "objects")
-    return _Before(networks=networks, needs=needs, analyses=_analyses(config, request, networks), skipped=skipped)
+                needs[name]["objects"] = _finetune(config, parts, name, tuned, "objects")
+    analyses = _analyses(config, request, networks)
+    return _Before(networks=networks, needs=joined(request, needs), analyses=analyses, skipped=skipped)
 
 
 def _trained(

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from harness.config import Config
-from harness.datasets.pixels import read_mask, write_mask
+from harness.datasets.pixels import read_mask
 from harness.method import CellPlan, CellRequest
 from rivals.msk import METHOD as MSK
 from rivals.msk import InferenceConfig as Refinement
@@ -22,14 +23,14 @@ from rivals.msk import MSKConfig, NetworkConfig, OneShotConfig
 from rivals.osvos import METHOD as OSVOS
 from rivals.osvos import OSVOSConfig
 from vos.config import TimingConfig
-from vos.segment import first_objects, label
+from vos.segment import first_objects
+from vos.stage_runs import run_segmenting
 from vos.stages import mean_frames, time_stage, video_stage
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from harness.stage import Task
+    from rivals.msk_network import MSKNetwork
+    from vos.segment import Segmenter
 
 RUNS = "rivals.cinm:run_"
 
@@ -116,23 +117,25 @@ METHOD = CINM()
 
 
 def run_segment(task: Task) -> None:
-    """Write `masks/<frame>.png` for every frame."""
-    import torch
+    """Write `masks/<frame>.png` for every frame.
 
-    from rivals.cinm_inference import segment_whole
+    Objects that appear later are fused and refined on their own, but from OSVOS's masks of the whole video, which has
+    decided before which object a pixel belongs to."""
+    from rivals.cinm_inference import WholeVideo, segment_whole
     from rivals.msk_network import MSKNetwork
     from vos.one_network_runs import networks_of
 
-    torch.set_num_threads(task.cpus)
-    video, config = task.data["video"], task.config
-    initial = [read_mask(task.needs["initial"] / "masks" / f"{video.frame_name(i)}.png") for i in range(len(video))]
-    networks = networks_of(task, MSKNetwork, task.device)
-    (task.folder / "masks").mkdir()
-    frames = [video.frame(index) for index in range(len(video))]
-    objects = [_objects(mask, video.object_ids) for mask in (video.mask(0), *initial[1:])]
-    for index, found in enumerate(segment_whole(frames, objects, networks, config, task.device)):
-        write_mask(task.folder / "masks" / f"{video.frame_name(index)}.png", label(found, video.object_ids))
-        task.progress((index + 1) / len(video), video.frame_name(index))
+    config, initial = task.config, task.needs["initial"] / "masks"
+
+    def make(networks: list[MSKNetwork], part: Task) -> Segmenter:
+        video = part.data["video"]
+        names = [video.frame_name(index) for index in range(len(video))]
+        masks = [video.mask(0), *(read_mask(initial / f"{name}.png") for name in names[1:])]
+        objects = [np.stack([mask == i for i in video.object_ids]) for mask in masks]
+        frames = [video.frame(index) for index in range(len(video))]
+        return WholeVideo(segment_whole(frames, objects, networks, config, task.device))
+
+    run_segmenting(task, lambda part: networks_of(part, MSKNetwork, task.device), make)
 
 
 def run_time(task: Task) -> None:
@@ -168,10 +171,3 @@ def run_time(task: Task) -> None:
     per_video = result["one_shot_seconds_per_video"]
     result["seconds_per_frame"] = result["inference_seconds_per_frame"] + per_video / config.mean_frames
     (task.folder / "timing.json").write_text(json.dumps(result, indent=1, sort_keys=True), encoding="utf-8")
-
-
-def _objects(mask: NDArray[np.uint8], ids: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the mask of each object."""
-    import numpy as np
-
-    return np.stack([mask == i for i in ids])

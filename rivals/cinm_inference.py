@@ -49,6 +49,21 @@ def segment_whole(
         yield whole.placed(np.stack([found[index] for found in scores]), frames[0])
 
 
+class WholeVideo:
+    """Scores that are known of all frames, as the segmenter that yields them frame by frame."""
+
+    def __init__(self, scores: Iterator[Float[np.ndarray, "objects height width"]]) -> None:
+        self.scores = scores
+
+    def start(self, frame: Image, objects: Bool[np.ndarray, "objects height width"]) -> None:  # noqa: ARG002  protocol
+        """Pass over the scores of the given frame."""
+        next(self.scores)
+
+    def step(self, frame: Image) -> Float[np.ndarray, "objects height width"]:  # noqa: ARG002  protocol
+        """Return the scores of the next frame."""
+        return next(self.scores)
+
+
 def fuse(
     masks: Sequence[Scores], own: Sequence[Scores], flows: dict[tuple[int, int], tuple[Flow, Scores]], temporal: float
 ) -> list[Scores]:

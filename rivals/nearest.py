@@ -18,6 +18,7 @@ from vos.stages import initial_weights, mean_frames, time_stage, video_stage
 
 if TYPE_CHECKING:
     from harness.stage import Task
+    from vos.backbone import Backbone
     from vos.segment import Segmenter
 
 RUNS = "rivals.nearest:run_"
@@ -109,17 +110,23 @@ METHOD = Nearest()
 
 def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    run_segmenting(task, lambda: _segmenter(task))
+    run_segmenting(task, _backbone, lambda backbone, part: _segmenter(part, backbone))
 
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame."""
-    run_timing(task, _segmenter(task))
+    run_timing(task, _segmenter(task, _backbone(task)))
 
 
-def _segmenter(task: Task) -> Segmenter:
-    from rivals.nearest_segmenter import NearestSegmenter, new_backbone
+def _backbone(task: Task) -> Backbone:
+    from rivals.nearest_segmenter import new_backbone
 
     config: SegmentConfig = task.config
-    backbone = new_backbone(config.backbone, weights_of(task), config.seed)
+    return new_backbone(config.backbone, weights_of(task), config.seed)
+
+
+def _segmenter(task: Task, backbone: Backbone) -> Segmenter:
+    from rivals.nearest_segmenter import NearestSegmenter
+
+    config: SegmentConfig = task.config
     return NearestSegmenter(backbone, config.size, config.block, config.upsampling, config.neighbors, task.device)

@@ -134,7 +134,7 @@ def run_tune(task: Task) -> None:
 
 
 def run_segment(task: Task) -> None:
-    run_segmenting(task, lambda: LearningSegmenter(loaded(task)))
+    run_segmenting(task, loaded, lambda network, _: LearningSegmenter(network))
 
 
 def run_time(task: Task) -> None:

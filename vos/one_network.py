@@ -23,6 +23,7 @@ from vos.config import (
     TrainStageConfig,
     with_defaults,
 )
+from vos.parts import by_part, joined
 from vos.stages import ROLES, mean_frames, relevant, time_stage, train_stages, video_stage
 
 CLIP_OPTIONS = ("clip_window", "clip_shift", "clip_rotation")
@@ -181,22 +182,19 @@ class OneNetworkMethod:
             read = type(one_shot).model_fields
             one_shot = with_defaults(one_shot, [name for name in self.unread(one_shot) if name in read])
         segmenting: dict[str, Any] = {"network": config.network, "inference": config.inference, "amp": config.amp}
-        segment = {}
-        for name in request.sequences:
+        parts, needs = by_part(request), {}
+        for name in parts.sequences:
             network = trained
             if one_shot is not None:
                 settings = FineTuneConfig(network=config.network, one_shot=one_shot, seed=request.seed, amp=config.amp)
-                label, needs = f"one-shot {self.label} on {name}", {"network": trained}
-                network = video_stage(request, "finetune", label, f"{self.runs}finetune", settings, name, needs)
-            segment[name] = video_stage(
-                request,
-                "segment",
-                f"segment {name}",
-                f"{self.runs}segment",
-                SegmentConfig(**segmenting),
-                name,
-                {"network": network},
-            )
+                label, before = f"one-shot {self.label} on {name}", {"network": trained}
+                network = video_stage(parts, "finetune", label, f"{self.runs}finetune", settings, name, before)
+            needs[name] = {"network": network}
+        run, inference = f"{self.runs}segment", SegmentConfig(**segmenting)
+        segment = {
+            name: video_stage(request, "segment", f"segment {name}", run, inference, name, own)
+            for name, own in joined(request, needs).items()
+        }
         timing = TimeConfig(**segmenting, one_shot=one_shot, mean_frames=mean_frames(request))
         return CellPlan(
             segment=segment,

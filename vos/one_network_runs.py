@@ -46,8 +46,12 @@ def finetune(task: Task, new: Callable[..., N], tune: Tune[N], *, together: bool
 
 def segment(task: Task, new: Callable[..., N], make: MakeSegmenter[N]) -> None:
     """Write `masks/<frame>.png` for every frame."""
-    config = task.config
-    run_segmenting(task, lambda: make(networks_of(task, new, task.device), config.inference, task.device, config.amp))
+    config, device = task.config, task.device
+    run_segmenting(
+        task,
+        lambda part: networks_of(part, new, device),
+        lambda networks, _: make(networks, config.inference, device, config.amp),
+    )
 
 
 def time(

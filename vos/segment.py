@@ -1,13 +1,14 @@
-"""The loop that every method segments a video with: the first mask goes in, and each frame's scores come out."""
+"""The loop that every method segments a video with: given masks go in, and each frame's scores come out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from harness.datasets.part import prompts_of
 from vos.geometry import Image
 from vos.video import Video
 
@@ -27,17 +28,39 @@ class Segmenter(Protocol):
         """Return the score of each object at each pixel of the next frame, in 0..1."""
 
 
-def segment_video(video: Video, segmenter: Segmenter) -> Iterator[Image]:
-    """Yield a mask of object ids (height × width) for every frame; the first is the given one without its void."""
-    objects = first_objects(video)
-    yield label(objects.astype(np.float32), video.object_ids)
-    segmenter.start(video.frame(0), objects)
-    for index in range(1, len(video)):
-        yield label(segmenter.step(video.frame(index)), video.object_ids)
+def segment_video(
+    video: Video, segmenter: Segmenter, later: Callable[[int], Segmenter] | None = None
+) -> Iterator[Image]:
+    """Yield a mask of object ids (height × width) for every frame; the first is the given one without its void.
+
+    Objects that start in a later frame (`prompts_of`) have a segmenter of their own from there on: `later` makes it,
+    from the index of that frame. A pixel belongs to the object with the highest score; in the frame where objects
+    start, their given mask comes first. Raises ValueError if objects start later and there is no `later`."""
+    prompts = prompts_of(video)
+    if len(prompts) > 1 and later is None:
+        raise ValueError(f"objects start in the frames {[*prompts]}: give `later`, which makes a segmenter for each")
+    running: list[Segmenter] = []
+    shown: tuple[int, ...] = ()
+    for index in range(len(video)):
+        frame = video.frame(index)
+        scores = [one.step(frame) for one in running]
+        ids = np.zeros(frame.shape[:2], np.uint8)
+        if scores:
+            ids = label(scores[0] if len(scores) == 1 else np.concatenate(scores), shown)
+        if index not in prompts:
+            yield ids
+            continue
+        mask = video.mask(index)
+        objects = np.stack([mask == i for i in prompts[index]])
+        given = label(objects.astype(np.float32), prompts[index])
+        yield np.where(given, given, ids)
+        running.append(segmenter if later is None or not index else later(index))
+        running[-1].start(frame, objects)
+        shown += prompts[index]
 
 
 def first_objects(video: Video) -> Bool[np.ndarray, "objects height width"]:
-    """Return the first frame's mask of each object."""
+    """Return the first frame's mask of each object, which all start there: a later part is a video of its own."""
     ids = video.mask(0)
     return np.stack([ids == i for i in video.object_ids])
 

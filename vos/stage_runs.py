@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.datasets.pixels import write_mask
 from vos.config import TrainStageConfig
+from vos.parts import part_task
 from vos.segment import segment_video
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from vos.segment import Segmenter
     from vos.timing import FineTuning
     from vos.video import Video
+
+T = TypeVar("T")
 
 
 def run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[..., None]) -> None:
@@ -63,15 +67,28 @@ def fine_tuning_run(task: Task) -> TrainingRun:
     )
 
 
-def run_segmenting(task: Task, load: Callable[[], Segmenter]) -> None:
-    """Write `masks/<frame>.png` for every frame of the video, object ids as palette indices."""
+def run_segmenting(task: Task, load: Callable[[Task], T], make: Callable[[T, Task], Segmenter]) -> None:
+    """Write `masks/<frame>.png` for every frame of the video, object ids as palette indices.
+
+    `load` returns networks from the folders that a task needs, and `make` a segmenter of them: for this task, or if
+    objects appear later for that of each part (`part_task`). Parts that need the same folders share the networks, so a
+    segmenter must not change them."""
     import torch
 
     torch.set_num_threads(task.cpus)
     video: Video = task.data["video"]
-    segmenter = load()
+    loaded: dict[tuple[tuple[str, Path], ...], T] = {}
+
+    def segmenter(start: int) -> Segmenter:
+        part = part_task(task, start)
+        folders = tuple(sorted(part.needs.items()))
+        if folders not in loaded:
+            loaded[folders] = load(part)
+        return make(loaded[folders], part)
+
+    masks = segment_video(video, segmenter(0), segmenter)
     (task.folder / "masks").mkdir()
-    for index, mask in enumerate(segment_video(video, segmenter)):
+    for index, mask in enumerate(masks):
         write_mask(task.folder / "masks" / f"{video.frame_name(index)}.png", mask)
         task.progress((index + 1) / len(video), video.frame_name(index))
 

@@ -17,6 +17,7 @@ from harness.files import sha256_of
 from harness.method import CellRequest
 from harness.stage import Data, Resources, Stage
 from vos.config import TrainingConfig, with_defaults
+from vos.parts import timed_part
 from vos.weights import IMAGENET, WeightsError, WeightsFile, imagenet_file, require_tensors
 
 T = TypeVar("T", bound=TrainingConfig)
@@ -121,16 +122,18 @@ def mean_frames(request: CellRequest) -> float:
 
 
 def time_stage(request: CellRequest, run: str, config: BaseModel, needs: Mapping[str, Stage], **data: Data) -> Stage:
-    """Return the stage that times the method on the video of median length, with no other stage on its machine."""
-    lengths = {name: len(data.value) for name, data in request.sequences.items()}
-    median = sorted(lengths, key=lambda name: (lengths[name], name))[len(lengths) // 2]
+    """Return the stage that times the method on the video of median length, with no other stage on its machine.
+
+    Videos with objects that appear later are timed only if there are no others, and then with the objects of their
+    first frame alone: nothing is counted for the later ones."""
+    name, video = timed_part(request)
     return Stage(
         name="time",
-        label=f"time {median}",
+        label=f"time {name}",
         run=run,
         config=config,
         needs=needs,
-        data={"video": request.sequences[median], **data},
+        data={"video": video, **data},
         resources=resources_of(min(request.gpus, 1), exclusive=True),
         machine=request.machine,
     )

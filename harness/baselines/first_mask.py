@@ -1,16 +1,20 @@
-"""The trivial baseline: the first mask is copied to every frame."""
+"""The trivial baseline: the first mask of each object is copied to every later frame.
+
+An object that appears later covers earlier ones where they overlap."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import Config
-from harness.datasets import VOID, Sequence, write_mask
+from harness.datasets import Sequence, write_mask
+from harness.datasets.part import parts_of
 from harness.method import CellPlan, CellRequest
 from harness.stage import Resources, Stage, Task
 
@@ -54,17 +58,16 @@ METHOD = FirstMask()
 def segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
     video: Sequence = task.data["video"]
-    mask = _first(video)
     folder = task.folder / "masks"
     folder.mkdir()
-    for index in range(len(video)):
+    for index, mask in enumerate(_copies(video)):
         write_mask(folder / f"{video.frame_name(index)}.png", mask)
 
 
 def measure(task: Task) -> None:
     """Write `timing.json`: seconds per frame to copy the mask, without decoding and writing files."""
     video: Sequence = task.data["video"]
-    mask = _first(video)
+    mask = next(_copies(video))
     start = time.perf_counter()
     for _ in range(len(video)):
         mask.copy()
@@ -72,7 +75,12 @@ def measure(task: Task) -> None:
     (task.folder / "timing.json").write_text(json.dumps({"seconds_per_frame": seconds, "video": video.name}), "utf-8")
 
 
-def _first(video: Sequence) -> NDArray[np.uint8]:
-    """Return the ids of the first frame, with background for void pixels."""
-    mask = video.mask(0)
-    return np.where(mask == VOID, 0, mask).astype(np.uint8)
+def _copies(video: Sequence) -> Iterator[NDArray[np.uint8]]:
+    """Yield the ids of every frame."""
+    parts = parts_of(video)
+    ids = parts[0].mask(0)
+    for index in range(len(video)):
+        if index and index in parts:
+            later = parts[index].mask(0)
+            ids = np.where(later, later, ids)
+        yield ids

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.datasets import MaskFile, Sequence, describe, predicted_masks, read_predicted, write_mask
+from harness.datasets import MaskFile, Sequence, describe, predicted_masks, read_mask, read_predicted, write_mask
+from harness.datasets.part import Part
 from harness.errors import CommandError
-from harness.external.layout import first_mask, frame_names
+from harness.external.layout import frame_names
 
 
-def collect(video: Sequence, written: Path, folder: Path) -> None:
+def collect(video: Sequence | Part, written: Path, folder: Path) -> None:
     """Read the masks of one sequence in `written`, and write them as palette PNGs of ids, `<folder>/<frame>.png`.
 
     The first mask may be missing: it is the given one then. If there is one object, 255 is read as its id. Raises
-    CommandError if masks are missing, belong to no frame, or have another size or other ids than the first mask, and
-    DataError naming a file that cannot be read."""
-    given = first_mask(video)
+    CommandError if masks are missing, belong to no frame, have another size than the first mask, or have ids of no
+    object or of one that starts later, and DataError naming a file that cannot be read."""
+    given = (video if isinstance(video, Part) else Part(whole=video, start=0)).mask(0)
+    starts = {one: start for start, ids in video.prompts.items() for one in ids}
     masks = _masks_of_frames(video, written)
     folder.mkdir(parents=True)
     for index, name in enumerate(frame_names(video)):
-        ids = _ids(video, masks[name], given.shape) if name in masks else given
+        ids = _ids(video, index, masks[name], given.shape, starts) if name in masks else given
         write_mask(folder / f"{video.frame_name(index)}.png", ids)
 
 
-def _masks_of_frames(video: Sequence, written: Path) -> dict[str, MaskFile]:
+def merge(video: Sequence, folders: Mapping[int, Path], folder: Path) -> None:
+    """Write the masks of a video from those of its parts, by the index of their first frame.
+
+    As in the copied first masks, a pixel of two parts belongs to the later one."""
+    folder.mkdir(parents=True)
+    for index in range(len(video)):
+        name = f"{video.frame_name(index)}.png"
+        ids = read_mask(folders[0] / name)
+        for start, masks in folders.items():
+            if 0 < start <= index:
+                later = read_mask(masks / name)
+                ids = np.where(later, later, ids)
+        write_mask(folder / name, ids)
+
+
+def _masks_of_frames(video: Sequence | Part, written: Path) -> dict[str, MaskFile]:
     """Return frame → mask, by the names that the command was given.
 
     Raises CommandError unless the masks belong to the frames, one each."""
@@ -51,8 +68,12 @@ def _masks_of_frames(video: Sequence, written: Path) -> dict[str, MaskFile]:
     return found
 
 
-def _ids(video: Sequence, mask: MaskFile, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return the ids of one frame. Raises CommandError if they or the size are not those of the first mask."""
+def _ids(
+    video: Sequence | Part, index: int, mask: MaskFile, shape: tuple[int, ...], starts: Mapping[int, int]
+) -> NDArray[np.uint8]:
+    """Return the ids of one frame. `starts`: id → index of the frame in which the object starts.
+
+    Raises CommandError if ids or size are not those of the given masks, or an object starts later."""
     ids = read_predicted(mask)
     path = mask if isinstance(mask, Path) else next(iter(mask.values()))
     if ids.shape != shape:
@@ -67,6 +88,12 @@ def _ids(video: Sequence, mask: MaskFile, shape: tuple[int, ...]) -> NDArray[np.
         raise CommandError(
             f"{path}: ids {_list(others)} found, but the first mask of {video.name} has {_list(video.object_ids)}; "
             "write each object with its id of the first mask, and 0 for the background"
+        )
+    if early := [one for one in sorted(used) if starts[one] > index]:
+        start = frame_names(video)[starts[early[0]]]
+        raise CommandError(
+            f"{path}: id {early[0]} found, an object that starts in frame {start} of {video.name}; write each object "
+            "from the frame on whose given mask shows it first"
         )
     return ids
 

@@ -23,6 +23,11 @@ Frames = Literal["stored", "jpg", "png"]
 """Format of the frames that the command gets: as the dataset stores them, or all as JPEG or PNG."""
 
 
+LateObjects = Literal["separate", "given"]
+"""How objects that appear later are segmented: by a call for each group that starts in one frame, on the frames from
+there on, or by one call that is given their masks too."""
+
+
 class Program(Config):
     """A command and what is filled into it."""
 
@@ -51,6 +56,9 @@ class SegmentConfig(Config):
     program: Program
     per: Per = "sequence"
     frames: Frames = "stored"
+    late_objects: LateObjects = "separate"
+    """`separate` where no object appears later, so that it makes no difference there."""
+
     seed: int | None = None
     """Value of `{seed}`; None if the template does not name it, so that all seeds share one result."""
 

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, create_model
 
 from harness.config import Config, resolve
 from harness.errors import StudyError
-from harness.external.config import Frames, Per, Scalar
+from harness.external.config import Frames, LateObjects, Per, Scalar
 from harness.external.template import known_names, names_in, require_unquoted
 
 _OPTION = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
@@ -64,6 +64,9 @@ class Definition(Config):
 
     per: Per = "sequence"
     frames: Frames = "stored"
+    late_objects: LateObjects = "separate"
+    """`given` if the command takes up objects that appear later; else it is called for each group of them."""
+
     shell: bool = False
     """Whether a shell runs the commands."""
 
@@ -145,6 +148,13 @@ def _check_commands(found: Definition, origin: str) -> None:
     _require_known(of_command, known, found, f"{origin}.command")
     if not {"masks", "output"} & of_command:
         raise StudyError(f"{origin}.command: {{masks}} is not in it; expected, since the masks are to be written there")
+    shows = {"prompts", "root", "flat", *(() if per_sequence else ("first_mask",))}
+    if found.late_objects == "given" and not shows & of_command:
+        names = " or ".join(f"{{{name}}}" for name in sorted(shows))
+        raise StudyError(
+            f"{origin}: late_objects is given, but the command sees the first masks only; name {names} in it, or set "
+            "late_objects to separate"
+        )
     if found.train is not None:
         _require_known(of_train, known_names(training=True, files=files), found, f"{origin}.train")
         if "output" not in of_train:

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Run a tracker on videos: a class with `initialize(frame, mask)` and `track(frame) -> mask`.
 
-    harness-worker.py FILE.py:Class --frames FOLDER --first-mask FILE --output FOLDER [--option NAME=VALUE ...]
+    harness-worker.py FILE.py:Class --frames FOLDER --first-mask PLACE --output FOLDER [--option NAME=VALUE ...]
     harness-worker.py package.module:Class --root FOLDER --list FILE --output FOLDER [--option NAME=VALUE ...]
 
-The second form segments all sequences of a list with one tracker: `JPEGImages/480p/<sequence>/` and the first mask in
+The second form segments all sequences of a list with one tracker: `JPEGImages/480p/<sequence>/` and the masks in
 `Annotations/480p/<sequence>/` below the root; it writes `<output>/<sequence>/`. Frames are RGB, height × width × 3,
 uint8. Masks are object ids, height × width, uint8, and 0 is the background. `initialize` begins a sequence. The class,
 or any function that returns a tracker, is called with the options; numbers, true and false are converted.
 
+PLACE is the file of the first mask, or a folder of masks that are named as their frames: that of the first frame, and
+those of later frames in which objects appear. Of a later mask, only objects count that no earlier mask shows. A tracker
+with a method `add(frame, mask)` gets them after it has tracked that frame. Without `add`, each group of objects is
+tracked by itself, from its frame on, and later ones cover earlier ones.
+
 Standard output gets a line `harness-start SEQUENCE` before `initialize` and `harness-frame SEQUENCE FRAME` after every
-frame. What the tracker itself prints there goes to standard error.
+frame, unless groups are tracked one after the other. What the tracker itself prints there goes to standard error.
 
 This file needs Python 3.8, NumPy and Pillow, and nothing else. It may be copied anywhere."""
 
@@ -21,7 +26,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tracker", help="FILE.py:Class or package.module:Class")
     parser.add_argument("--frames", type=Path, help="folder of the frames of one sequence")
-    parser.add_argument("--first-mask", type=Path, help="mask of its first frame")
+    parser.add_argument("--first-mask", type=Path, help="mask of its first frame, or folder of masks")
     parser.add_argument("--root", type=Path, help="folder with JPEGImages/480p and Annotations/480p")
     parser.add_argument("--list", type=Path, help="file with a sequence per line")
     parser.add_argument("--output", type=Path, required=True, help="folder for the masks")
@@ -57,35 +62,74 @@ def main() -> None:
         jobs = [(given.frames, given.first_mask, given.output)]
     elif given.root and given.list:
         jobs = [
-            (given.root / "JPEGImages/480p" / name, first_mask(given.root, name), given.output / name)
+            (given.root / "JPEGImages/480p" / name, given.root / "Annotations/480p" / name, given.output / name)
             for name in given.list.read_text(encoding="utf-8").split("\n")
             if name.strip()
         ]
     else:
         parser.error("--frames and --first-mask, or --root and --list expected")
     if given.warm_up:
-        folder, mask, _ = jobs[0]
-        tracker.initialize(read_frame(frames_in(folder)[0]), read_mask(mask))
-        tracker.track(read_frame(frames_in(folder)[:2][-1]))
-    for folder, mask, output in jobs:
-        segment(tracker, folder, mask, output, report)
+        folder, place, _ = jobs[0]
+        files = frames_in(folder)
+        tracker.initialize(read_frame(files[0]), given_masks(place, files)[0])
+        tracker.track(read_frame(files[:2][-1]))
+    for folder, place, output in jobs:
+        segment(tracker, folder, place, output, report)
 
 
-def segment(tracker: Any, folder: Path, mask_file: Path, output: Path, report: Callable[[str], None]) -> None:
+def segment(tracker: Any, folder: Path, place: Path, output: Path, report: Callable[[str], None]) -> None:
     """Write the masks of one sequence; `report` is called with each line of the protocol."""
     files = frames_in(folder)
-    if not files:
-        raise SystemExit(f"{folder}: no frames found")
     output.mkdir(parents=True, exist_ok=True)
-    mask, frame = read_mask(mask_file), read_frame(files[0])
-    report(f"harness-start {folder.name}")
-    tracker.initialize(frame, mask.copy())
-    report(f"harness-frame {folder.name} {files[0].stem}")
-    write_mask(output / f"{files[0].stem}.png", mask)
-    for file in files[1:]:
-        found = ids(tracker.track(read_frame(file)), mask.shape, file)
-        write_mask(output / f"{file.stem}.png", found)
-        report(f"harness-frame {folder.name} {file.stem}")
+    given = given_masks(place, files)
+    groups = [given] if hasattr(tracker, "add") else [{start: mask} for start, mask in given.items()]
+    say = report if len(groups) == 1 else lambda line: None
+    say(f"harness-start {folder.name}")
+    for group in groups:
+        start = min(group)
+        for file, found in masks_of(tracker, files[start:], start, group):
+            target = output / f"{file.stem}.png"
+            write_mask(target, np.where(found, found, read_mask(target)) if start else found)
+            say(f"harness-frame {folder.name} {file.stem}")
+
+
+def masks_of(tracker: Any, files: list[Path], start: int, given: dict[int, Array]) -> Iterator[tuple[Path, Array]]:
+    """Yield frames with their object ids; the first of them has the index `start` and a given mask."""
+    for index, file in enumerate(files, start):
+        frame = read_frame(file)
+        if index == start:
+            found = given[start]
+            tracker.initialize(frame, found.copy())
+        else:
+            found = ids(tracker.track(frame), given[start].shape, file)
+            if index in given:
+                found = np.where(given[index], given[index], found)
+                tracker.add(frame, given[index].copy())
+        yield file, found
+
+
+def given_masks(place: Path, files: list[Path]) -> dict[int, Array]:
+    """Return index of a frame → ids of the objects that appear there, from a file or a folder of masks."""
+    indices = {file.stem: index for index, file in enumerate(files)}
+    masks = sorted(place.glob("*.png")) if place.is_dir() else [place]
+    if not files or not masks:
+        raise SystemExit(f"{place}: frames and a mask expected, {len(files)} frames and {len(masks)} masks found")
+    found: dict[int, Array] = {}
+    for file in masks:
+        index = indices.get(file.stem, -1) if place.is_dir() else 0
+        if index < 0:
+            raise SystemExit(f"{file}: no frame has this name; expected the names of frames, such as {files[0].stem}")
+        found[index] = read_mask(file)
+    if 0 not in found:
+        raise SystemExit(f"{place}: no mask of the first frame, {files[0].stem}")
+    shown: set[int] = set()
+    given: dict[int, Array] = {}
+    for index, mask in sorted(found.items()):
+        new = set(np.unique(mask).tolist()) - shown - {0}
+        if new or not given:
+            given[index] = np.where(np.isin(mask, list(new)), mask, 0).astype(np.uint8)
+        shown |= new
+    return given
 
 
 def load(place: str) -> Any:
@@ -127,11 +171,6 @@ def frames_in(folder: Path) -> list[Path]:
     return sorted(
         found, key=lambda file: [int(part) if part.isdigit() else part for part in re.split("([0-9]+)", file.stem)]
     )
-
-
-def first_mask(root: Path, name: str) -> Path:
-    """Return the file of the first mask of a sequence."""
-    return min((root / "Annotations/480p" / name).glob("*.png"))
 
 
 def read_frame(file: Path) -> Array:

@@ -1,4 +1,8 @@
-"""Input for a command, in the layout of DAVIS: frames, first masks and a list, and nothing of the truth that follows.
+"""Input for a command, in the layout of DAVIS: frames, given masks and a list, and nothing more of the truth.
+
+The mask of a frame in which objects appear shows these and no others, as YouTube-VOS distributes them and as the public
+codes of STCN (dataset/generic_test_dataset.py), XMem (its MaskMapper refuses ids that it knows) and Cutie
+(inference/data/video_reader.py, use_all_masks) expect it.
 
 All files are copies: through a hard link, a command could change the user's dataset, since a link has the rights of
 the file, and a symbolic link would lead to the truth. The only links are those of `FLAT`, which stay inside."""
@@ -8,12 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence as Several
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from harness.datasets import VOID, Sequence, write_mask
+from harness.datasets import Sequence, write_mask
 from harness.datasets.files import read_file
 from harness.datasets.layouts.base import make_folders, write_list
+from harness.datasets.part import Part, given_masks
 from harness.datasets.pixels import write_frame
 from harness.errors import DataError
 from harness.external.config import Frames
@@ -28,17 +30,18 @@ FLAT = Path("flat")
 _JPEG = (".jpg", ".jpeg")
 
 
-def lay_out(root: Path, videos: Several[Sequence], split: str, *, frames: Frames, truth: bool = False) -> None:
+def lay_out(root: Path, videos: Several[Sequence | Part], split: str, *, frames: Frames, truth: bool = False) -> None:
     """Write videos under `root` as a split of DAVIS 2017.
 
-    Without `truth`, only the first mask of each is there, in which void pixels are background; with it, all masks are,
-    and 255 is void. Raises DataError naming a file that cannot be read."""
+    Without `truth`, only the given masks of each are there, in which void pixels are background; with it, all masks
+    are, and 255 is void. Raises DataError naming a file that cannot be read."""
     for video in videos:
         images, masks = make_folders(root / FRAMES / video.name, root / MASKS / video.name)
+        given = {} if truth else given_masks(video)
         for index, name in enumerate(frame_names(video)):
             _write_frame(images, name, video, index, frames)
-            if not truth and index == 0:
-                write_mask(masks / f"{name}.png", first_mask(video))
+            if index in given:
+                write_mask(masks / f"{name}.png", given[index])
             elif truth and video.files_of_mask(index):
                 write_mask(masks / f"{name}.png", video.mask(index))
     (flat,) = make_folders(root / FLAT)
@@ -48,7 +51,7 @@ def lay_out(root: Path, videos: Several[Sequence], split: str, *, frames: Frames
         write_list(root / folder / f"{split}.txt", [video.name for video in videos])
 
 
-def frame_names(video: Sequence) -> list[str]:
+def frame_names(video: Sequence | Part) -> list[str]:
     """Return the names of the frames for a command, in time order: their own if they are numbers in order of the text.
 
     Otherwise 00000, 00001, …: many codes turn names into numbers, or sort them as texts."""
@@ -57,13 +60,7 @@ def frame_names(video: Sequence) -> list[str]:
     return names if plain else [f"{index:05d}" for index in range(len(video))]
 
 
-def first_mask(video: Sequence) -> NDArray[np.uint8]:
-    """Return the ids of the first frame, height × width, with background for void pixels."""
-    mask = video.mask(0)
-    return np.where(mask == VOID, 0, mask).astype(np.uint8)
-
-
-def _write_frame(folder: Path, name: str, video: Sequence, index: int, frames: Frames) -> None:
+def _write_frame(folder: Path, name: str, video: Sequence | Part, index: int, frames: Frames) -> None:
     source = video.frames[index]
     ending = source.suffix.lower()
     stored = ".jpg" if ending in _JPEG else ending

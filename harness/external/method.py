@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from harness.datasets.part import timed_video
 from harness.errors import DataUnavailableError
 from harness.external.config import PickConfig, Program, SegmentConfig, TrainConfig, worker_file
 from harness.external.definition import Definition, options_type, read_definition
@@ -41,10 +42,12 @@ class ExternalMethod:
         definition = self.definition
         needs = {"trained": self._training(request)} if definition.train else {}
         of_command, _ = self._names
+        late = any(len(data.value.prompts) > 1 for data in request.sequences.values())
         config = SegmentConfig(
             program=self._program(definition.command, of_command, request.config),
             per=definition.per,
             frames=definition.frames,
+            late_objects=definition.late_objects if late else "separate",  # nothing reads it without late objects
             seed=request.seed if "seed" in of_command else None,
         )
         common: dict[str, Any] = {"config": config, "needs": needs, "resources": self._resources(request)}
@@ -156,9 +159,8 @@ class ExternalMethod:
         }
 
     def _timing(self, request: CellRequest, common: Mapping[str, Any]) -> Stage:
-        """Return the stage that times a call on the sequence of median length, with no other stage on its machine."""
-        lengths = {name: len(data.value) for name, data in request.sequences.items()}
-        median = sorted(lengths, key=lambda name: (lengths[name], name))[len(lengths) // 2]
+        """Return the stage that times a call on one sequence (`timed_video`), with no other stage on its machine."""
+        median = timed_video({name: data.value for name, data in request.sequences.items()})
         return Stage(
             name="time",
             label=f"time {self.name} on {median}",

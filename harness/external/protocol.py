@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from harness.datasets import Sequence
+from harness.datasets.part import Part
 from harness.external.layout import frame_names
 
 START, FRAME = "harness-start", "harness-frame"
@@ -19,7 +20,7 @@ START, FRAME = "harness-start", "harness-frame"
 class Reports:
     """What a command has reported, each with the reading of the monotonic clock when its line came."""
 
-    def __init__(self, videos: Iterable[Sequence], progress: Callable[[float, str], None]) -> None:
+    def __init__(self, videos: Iterable[Sequence | Part], progress: Callable[[float, str], None]) -> None:
         self._places = {
             f"{FRAME} {one.name} {name}": (one.name, index)
             for one in videos
@@ -49,7 +50,7 @@ class Reports:
             self.unknown = self.unknown or text[:200]
 
 
-def timing(video: Sequence, reports: Reports, process_seconds: float) -> dict[str, Any]:
+def timing(video: Sequence | Part, reports: Reports, process_seconds: float) -> dict[str, Any]:
     """Return the content of `timing.json` for a command that has segmented one video.
 
     If every frame after the first was reported, in order and one by one, `seconds_per_frame` is the mean time from line
@@ -75,7 +76,7 @@ def timing(video: Sequence, reports: Reports, process_seconds: float) -> dict[st
     }
 
 
-def _unusable(video: Sequence, tracked: list[tuple[int, float]], unknown: str) -> str:
+def _unusable(video: Sequence | Part, tracked: list[tuple[int, float]], unknown: str) -> str:
     """Return why the lines say nothing of the time per frame; empty if they do."""
     if not tracked:
         return f"no frame was reported{f', but {unknown!r}, which names none' if unknown else ''}"

@@ -7,13 +7,14 @@ import shlex
 import shutil
 import time
 from collections.abc import Sequence as Several
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.datasets import Sequence
 from harness.datasets.layouts.base import make_folders
+from harness.datasets.part import Part, parts_of
 from harness.errors import CommandError
-from harness.external.collect import collect
+from harness.external.collect import collect, merge
 from harness.external.config import Program, SegmentConfig, TrainConfig, worker_file
 from harness.external.container import in_container
 from harness.external.environment import GPU_SWITCHES, command_environment, own_settings
@@ -47,24 +48,24 @@ def train(task: Task) -> None:
     _resolve_links(output)
     if not any(path.is_file() for path in output.rglob("*")):
         raise CommandError("the training command wrote nothing to {output}; write there what {trained} is to hold")
-    write_json(task.folder / "run.json", _record(call))
+    write_json(task.folder / "run.json", _record([call]))
 
 
 def segment(task: Task) -> None:
     """Segment the role `video` into `masks/<frame>.png`. Raises CommandError, or DataError naming a mask."""
     video: Sequence = task.data["video"]
-    call = _segment(task, [video])
-    collect(video, call.output / video.name, task.folder / "masks")
-    write_json(task.folder / "run.json", _record(call))
+    calls = _segment(task, _told(task, video))
+    _collect(task, video, task.folder / "masks")
+    write_json(task.folder / "run.json", _record(calls))
 
 
 def segment_all(task: Task) -> None:
     """Segment all of the role `videos` in one call, into `<sequence>/masks/<frame>.png`. Raises as `segment` does."""
     videos: tuple[Sequence, ...] = task.data["videos"]
-    call = _segment(task, videos)
+    calls = _segment(task, [part for video in videos for part in _told(task, video)])
     for video in videos:
-        collect(video, call.output / video.name, task.folder / video.name / "masks")
-    write_json(task.folder / "run.json", _record(call))
+        _collect(task, video, task.folder / video.name / "masks")
+    write_json(task.folder / "run.json", _record(calls))
 
 
 def pick(task: Task) -> None:
@@ -78,35 +79,84 @@ def pick(task: Task) -> None:
 
 
 def measure(task: Task) -> None:
-    """Write `timing.json` for the role `video`: what `harness.external.protocol.timing` says. Raises as `segment`."""
-    video: Sequence = task.data["video"]
-    call = _segment(task, [video])
-    checked = task.scratch / "checked"
-    shutil.rmtree(checked, ignore_errors=True)
+    """Write `timing.json` for the role `video`: what `harness.external.protocol.timing` says. Raises as `segment`.
+
+    If the command is called for each group of objects, the first call is timed."""
+    video = _told(task, task.data["video"])[0]
+    (call,) = _segment(task, [video])
+    checked = _emptied(task.scratch / "checked")
     collect(video, call.output / video.name, checked)
     write_json(task.folder / "timing.json", timing(video, call.reports, call.run.seconds))
-    write_json(task.folder / "run.json", _record(call))
+    write_json(task.folder / "run.json", _record([call]))
 
 
-def _segment(task: Task, videos: Several[Sequence]) -> _Call:
-    """Run the command that segments. Its masks are in `<output>/<sequence>/` then, and not checked yet."""
+def _told(task: Task, video: Sequence) -> list[Sequence | Part]:
+    """Return what the command is called on: the video, or its parts if it cannot take up objects that appear later."""
+    parts = parts_of(video)
+    return [video] if len(parts) == 1 or task.config.late_objects == "given" else [*parts.values()]
+
+
+def _collect(task: Task, video: Sequence, folder: Path) -> None:
+    """Write the checked masks of a sequence from what the command has written on it, or on its parts."""
+    output, told = task.scratch / "output", _told(task, video)
+    if len(told) == 1:
+        return collect(video, output / video.name, folder)
+    checked = _emptied(task.scratch / "checked")
+    parts = parts_of(video)
+    for start, part in parts.items():
+        collect(part, output / part.name, checked / str(start))
+    return merge(video, {start: checked / str(start) for start in parts}, folder)
+
+
+def _segment(task: Task, videos: Several[Sequence | Part]) -> list[_Call]:
+    """Run the command that segments: on each video, or on all at once.
+
+    Its masks are in `<output>/<sequence>/` then, and not checked yet."""
     config: SegmentConfig = task.config
-    root, output = task.scratch / "input", task.scratch / "output"
-    shutil.rmtree(output, ignore_errors=True)
+    root, output = task.scratch / "input", _emptied(task.scratch / "output")
     make_folders(*[output / video.name for video in videos])
-    values = {"first_mask": root / MASKS, "masks": output}
-    if config.per == "sequence":
-        name, first = videos[0].name, frame_names(videos[0])[0]
-        values = {"first_mask": root / MASKS / name / f"{first}.png", "masks": output / name, "sequence": Path(name)}
-    if "trained" in task.needs:
-        values["trained"] = task.needs["trained"] / "trained"
-    what = f"the command on {videos[0].name if len(videos) == 1 else f'{len(videos)} sequences'}"
-    texts = {name: str(value) for name, value in values.items()}
-    return _call(task, what, videos, "val", output, texts, config.seed)
+    calls: list[_Call] = []
+    together = [[video] for video in videos] if config.per == "sequence" else [videos]
+    begin = time.monotonic()
+    for number, some in enumerate(together):
+        values = {"first_mask": root / MASKS, "prompts": root / MASKS, "masks": output}
+        if config.per == "sequence":
+            name, first = some[0].name, frame_names(some[0])[0]
+            masks = root / MASKS / name
+            values = {"first_mask": masks / f"{first}.png", "prompts": masks, "masks": output / name}
+            values["sequence"] = Path(name)
+        if "trained" in task.needs:
+            values["trained"] = task.needs["trained"] / "trained"
+        what = f"the command on {some[0].name if len(some) == 1 else f'{len(some)} sequences'}"
+        texts = {name: str(value) for name, value in values.items()}
+        calls.append(_call(_share(task, begin, number, len(together)), what, some, "val", output, texts, config.seed))
+    return calls
+
+
+def _share(task: Task, begin: float, number: int, count: int) -> Task:
+    """Return the task of one of several calls: what is left of the time limit, and a share of the progress."""
+    left = None if task.time_limit is None else task.time_limit - (time.monotonic() - begin)
+
+    def progress(share: float, text: str) -> None:
+        task.progress((number + share) / count, text)
+
+    return replace(task, time_limit=left, progress=progress)
+
+
+def _emptied(folder: Path) -> Path:
+    """Remove what an earlier attempt or call has left in a folder, and the folder; return its path."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _call(
-    task: Task, what: str, videos: Several[Sequence], split: str, output: Path, more: dict[str, str], seed: int | None
+    task: Task,
+    what: str,
+    videos: Several[Sequence | Part],
+    split: str,
+    output: Path,
+    more: dict[str, str],
+    seed: int | None,
 ) -> _Call:
     """Lay out the videos, run the command on them and remove what was laid out.
 
@@ -187,14 +237,13 @@ def _resolve_links(output: Path) -> None:
         shutil.copyfile(target, path)
 
 
-def _record(call: _Call) -> dict[str, object]:
-    """Return the content of `run.json`: seconds from the start of the process to its end and to each reported frame."""
-    began = call.run.began
+def _record(calls: Several[_Call]) -> dict[str, object]:
+    """Return the content of `run.json`: seconds of all calls, and from the start of each to its reported frames."""
     return {
         "status": 0,
-        "seconds": call.run.seconds,
-        "left": call.run.left,
-        "starts": {name: when - began for name, when in call.reports.starts.items()},
-        "frames": {name: [[index, when - began] for index, when in frames.items()]
-                   for name, frames in call.reports.frames.items()},
+        "seconds": sum(call.run.seconds for call in calls),
+        "left": sum(call.run.left for call in calls),
+        "starts": {name: when - call.run.began for call in calls for name, when in call.reports.starts.items()},
+        "frames": {name: [[index, when - call.run.began] for index, when in frames.items()]
+                   for call in calls for name, frames in call.reports.frames.items()},
     }  # fmt: skip

@@ -28,7 +28,7 @@ def known_names(*, training: bool, per_sequence: bool = False, trained: bool = F
     names = _COMMON | {f"file{number}" for number in range(files)}
     if training:
         return names | {"annotations"}
-    names |= {"first_mask", "masks"}
+    names |= {"first_mask", "prompts", "masks"}
     return names | ({"sequence"} if per_sequence else set()) | ({"trained"} if trained else set())
 
 
