@@ -59,11 +59,13 @@ class Budget:
     def difference(self, other: Budget) -> str:
         """Return what makes a comparison with another budget unequal, as text; empty if nothing does.
 
-        Several networks of a method are trained each by itself: what counts is the one with the most samples."""
+        Several networks of a method are trained each by itself: what counts is the one with the most samples, and
+        that each size of input on one side is on the other, or the other way round."""
         ours, theirs = self.samples, other.samples
         if not ours or not theirs:
             return "no training on one side" if ours or theirs else ""
         most, others = max(ours.values()), max(theirs.values())
+        sizes, other_sizes = self._all("size"), other._all("size")
         found = [
             f"training {what}"
             for what, differs in (
@@ -71,7 +73,7 @@ class Budget:
                 (f"samples ({most:,} and {others:,})", abs(most - others) > TOLERANCE * max(most, others)),
                 ("backbones", self._all("backbone") != other._all("backbone")),
                 ("weights", self._all("weights") != other._all("weights")),
-                ("input sizes", self._all("size") != other._all("size")),
+                ("input sizes", not (sizes <= other_sizes or other_sizes <= sizes)),
             )
             if differs
         ]
