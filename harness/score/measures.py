@@ -189,25 +189,20 @@ def _clips(visible: NDArray[np.bool_], *, shown: bool) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges) if start and bool(visible[start]) == shown]
 
 
-def _of_category(category: str) -> Iterable[Measure]:
-    title = category.capitalize()
-    for source in ("J", "F"):
-        yield Measure(
-            name=f"{source}_{category}",
-            title=f"{source} {title.lower()}",
-            source=source,
-            statistic=mean,
-            category=category,
-            headline=True,
-        )
+def _of_category(name: str) -> Iterable[Measure]:
+    for source in _REGION_AND_BOUNDARY:
+        label = f"{source} {name}"
+        yield Measure(name=f"{source}_{name}", title=label, source=source, statistic=mean, category=name, headline=True)
+    yield Measure(
+        name=f"V_{name}", title=f"V {name}", source="JF", statistic=deviation, category=name, higher_is_better=False
+    )
 
 
 def _of_clips(name: str, title: str, clips: Callable[[NDArray[np.bool_]], list[slice]]) -> Iterable[Measure]:
-    parts = {"Js": f"J_{name}", "Fa": f"Fa_{name}"}
-    for source, part in parts.items():
-        label = f"{'J' if source == 'J+1' else 'Ḟ'} {title}"
-        yield Measure(name=part, title=label, source=source, statistic=mean, clips=clips)  # type: ignore[arg-type]
-    yield Measure(name=f"JFa_{name}", title=f"J&Ḟ {title}", mean_of=tuple(parts.values()), headline=True)
+    region, boundary = f"Js_{name}", f"Fa_{name}"
+    yield Measure(name=region, title=f"J (+1) {title}", source="Js", statistic=mean, clips=clips)
+    yield Measure(name=boundary, title=f"Ḟ {title}", source="Fa", statistic=mean, clips=clips)
+    yield Measure(name=f"JFa_{name}", title=f"J&Ḟ {title}", mean_of=(region, boundary), headline=True)
 
 
 MEASURES = {
