@@ -1,6 +1,6 @@
 """Scores of made masks against the values of the published evaluators of other benchmarks (tests/golden/score).
 
-The repository and commit of each are in the file. They were run with NumPy 2.4, OpenCV 5.0 and scikit-image 0.26; LVOS's
+The repository and commit of each are in the file. They ran with NumPy 2.4, OpenCV 5.0 and scikit-image 0.26, LVOS's
 with its one-element arrays turned into numbers, which NumPy 2.4 no longer does itself. The server of YouTube-VOS is not
 public: visionml/pytracking's evaluation of a split of its training set is compared instead."""
 
@@ -40,7 +40,7 @@ def scores_of(name: str, rules: Rules) -> SequenceScores:
 
 def rows_of(evaluator: str, rules: Rules) -> list[tuple[dict[str, float], list[float | None]]]:
     """Return our measures of each object that the evaluator scores, with its values; both score the same objects."""
-    found = []
+    found: list[tuple[dict[str, float], list[float | None]]] = []
     for name, objects in OFFICIAL[evaluator]["values"].items():
         ours = scores_of(name, rules)
         assert [str(number) for number in ours.object_ids] == list(objects)

@@ -60,6 +60,9 @@ class CellResult:
     """How the data differs from the published benchmark, such as `2 of 20 sequences`; empty if it does not. Its numbers
     are then not the benchmark's, and stand next to no published ones."""
 
+    measures: tuple[str, ...] = ()
+    """Names of the measures that the benchmark reports, the most important one first; empty for those of DAVIS."""
+
     values: Mapping[str, float] = field(default_factory=dict)
     """Measure → value, for those of `harness.score.MEASURES` that are known."""
 
@@ -130,15 +133,18 @@ class CellResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a value that JSON can hold."""
-        return {**asdict(self), "omitted": list(self.omitted)}
+        return {**asdict(self), "omitted": list(self.omitted), "measures": list(self.measures)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> CellResult:
-        """Return the result that `to_dict` wrote. Raises StoreError if fields are missing or unknown."""
+        """Return the result that `to_dict` wrote, perhaps before there were `measures`.
+
+        Raises StoreError if fields are missing or unknown."""
+        document = {"measures": [], **document}
         known = {one.name for one in fields(cls)}
         if wrong := sorted(known ^ document.keys()):
             raise StoreError(f"not a cell result of this version: {', '.join(wrong)} missing or unknown")
-        return cls(**{**document, "omitted": tuple(document["omitted"])})
+        return cls(**{**document, "omitted": tuple(document["omitted"]), "measures": tuple(document["measures"])})
 
 
 def normalized(method: str) -> str:

@@ -105,6 +105,7 @@ def save_scores(submission: Submission, scores: Sequence[SequenceScores], predic
         status="done",
         sequences=len(scores),
         extent=submission.extent,
+        measures=protocol.measures,
         values=values,
         score_folder=str(folder),
         masks=masks,
