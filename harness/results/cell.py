@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from harness.datasets.protocol import DAVIS
 from harness.errors import StoreError
+from harness.score import MEASURES, headlines
 
 Origin = Literal["measured", "submitted"]
 """`measured`: the harness ran the method. `submitted`: it scored masks that someone else made, at an unknown scale."""
@@ -145,6 +147,13 @@ class CellResult:
         if wrong := sorted(known ^ document.keys()):
             raise StoreError(f"not a cell result of this version: {', '.join(wrong)} missing or unknown")
         return cls(**{**document, "omitted": tuple(document["omitted"]), "measures": tuple(document["measures"])})
+
+
+def shown_measures(names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of a benchmark's measures that tables with few columns show, the most important one first.
+
+    `names`: as in `CellResult.measures`; those that this version does not know are left out."""
+    return headlines(name for name in tuple(names) or DAVIS if name in MEASURES)
 
 
 def normalized(method: str) -> str:
