@@ -147,8 +147,9 @@ def _table(cells: Sequence[RunSpec], parent: str) -> View:
     names = ["benchmark", *(name for name in ("scale", "data_kind") if len(_values(cells, name) - {""}) > 1)]
     groups = dict.fromkeys(tuple(cell.tags[name] for name in names) for cell in cells)
     shown = ["variant", "benchmark", *(["seed"] if len(_values(cells, "seed")) > 1 else [])]
-    reported = {name for cell in cells for name in _measures(cell) or _MORE_COLUMNS}
-    first = dict.fromkeys(name for cell in cells for name in _leading(cell))
+    known = [cell for cell in cells if _measures(cell)] or cells[:1]
+    reported = {name for cell in known for name in _measures(cell) or _MORE_COLUMNS}
+    first = dict.fromkeys(name for cell in known for name in _leading(cell))
     metrics = [*first, *(name for name in _MORE_COLUMNS if name in reported), _SECONDS]
     columns = [*(_column("params", name) for name in shown), *(_column("metrics", name) for name in metrics)]
     state = {
@@ -262,7 +263,7 @@ def _card(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def _measures(cell: RunSpec) -> list[str]:
-    """Return the measures that the benchmark of a cell reports; none for a cell of an earlier version."""
+    """Return the measures that the benchmark of a cell reports; none if its data is missing."""
     found: list[str] = json.loads(cell.tags.get("measures", "[]"))
     return found
 
