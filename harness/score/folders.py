@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.datasets import (
+    VOID,
     Located,
     MaskFile,
     Protocol,
@@ -26,7 +30,6 @@ from harness.datasets.layouts.base import first_ids
 from harness.datasets.order import in_order, numbering
 from harness.datasets.predictions import MASK_ENDINGS
 from harness.errors import DataError, StudyError
-from harness.score.counts import Counts
 from harness.score.measures import MEASURES, with_parts
 from harness.score.png import read_raster
 from harness.score.raster import Raster, from_array
@@ -84,8 +87,10 @@ class Video:
         """The ids that are scored."""
         return scored_ids(self.sequence.object_ids, self.rules) if self.sequence.values == "ids" else (1,)
 
-    def scores(self, counts: list[list[Counts]]) -> SequenceScores:
-        """Return the scores from the counts of all scored frames. Raises DataError if none counts for any object."""
+    def scores(self, counts: NDArray[np.int64]) -> SequenceScores:
+        """Return the scores from the counts of all scored frames, frames × objects × 6 or 9.
+
+        Raises DataError if no frame counts for any object."""
         one = self.sequence
         starts, categories = ((), ()) if one.values != "ids" else (one.starts, one.categories)
         known = dict(zip(one.object_ids, categories, strict=False))
@@ -102,8 +107,8 @@ class Video:
         )
 
 
-def count_frames(video: Video, start: int, stop: int) -> list[list[Counts]]:
-    """Return the counts of each object in the scored frames `start` to `stop`.
+def count_frames(video: Video, start: int, stop: int) -> NDArray[np.int64]:
+    """Return the counts of each object in the scored frames `start` to `stop`: frames × objects × 6 or 9.
 
     Raises DataError naming a file that is missing, damaged or does not fit."""
     counts = []
@@ -114,7 +119,7 @@ def count_frames(video: Video, start: int, stop: int) -> list[list[Counts]]:
         truth = _truth(sequence, index)
         more = video.rules.more
         counts.append(count_frame(truth, prediction, video.ids, values=sequence.values, origin=str(path), more=more))
-    return counts
+    return np.array(counts, np.int64)
 
 
 def score_video(sequence: Sequence, folder: Path, rules: Rules | None = None) -> SequenceScores:
@@ -244,8 +249,9 @@ def _read_plain(folder: Path, protocol: Protocol) -> Sequence:
         return Sequence(name=folder.name, frames=masks, masks=masks, object_ids=ids, binary=binary)
     starts: dict[int, int] = {}
     for index, mask in enumerate(masks):
-        for number in first_ids(mask):
-            starts.setdefault(number, index)
+        values = np.bincount(read_raster(mask).flat(), minlength=VOID + 1)
+        for number in np.flatnonzero(values[1:VOID]).tolist():
+            starts.setdefault(number + 1, index)
     ids, first = tuple(sorted(starts)), min(starts.values(), default=0)
     masks, places = masks[first:], tuple(starts[number] - first for number in ids)
     return Sequence(name=folder.name, frames=masks, masks=masks, object_ids=ids, starts=places)
@@ -275,8 +281,8 @@ def _refuse_lost_truth(folder: Path, sequence: Sequence, predicted: Collection[s
     found, known = numbering({*names, *predicted}, folder), numbering(names, folder)
     if found is None or known is None:
         return
-    lost = [name for number, name in found.names.items() if min(known.names) < number < max(known.names)]
-    lost = [name for name in lost if name not in names]
+    first, last = min(known.names), max(known.names)
+    lost = [name for number, name in found.names.items() if first < number < last and name not in names]
     if 0 < len(lost) < len(names):
         raise DataError(f"{folder / lost[0]}.png: predicted, but its truth is missing; restore it from the dataset")
 

@@ -134,7 +134,9 @@ def score_sequence(
     if found == {False}:
         raise DataError(f"{name}: 255 is the only value of the truth but 0; if it is the object, values are 'binary'")
     places = range(len(counts)) if rules.counting == "after-first-mask" and starts else ()
-    return from_counts(counts, ids, rules, places, starts, name=name, frames=names, categories=categories)
+    return from_counts(
+        np.array(counts, np.int64), ids, rules, places, starts, name=name, frames=names, categories=categories
+    )
 
 
 def scored_ids(object_ids: Iterable[int], rules: Rules) -> tuple[int, ...]:
@@ -179,7 +181,7 @@ def _require_known(prediction: NDArray[np.uint8], ids: tuple[int, ...], origin: 
 
 
 def from_counts(
-    counts: list[list[Counts]],
+    counts: NDArray[np.int64],
     ids: tuple[int, ...],
     rules: Rules,
     places: Sequence[int] = (),
@@ -190,16 +192,16 @@ def from_counts(
     categories: tuple[str, ...] = (),
     group: str = "",
 ) -> SequenceScores:
-    """Return the scores from the counts of every frame and object.
+    """Return the scores from the counts, frames × objects × 6 or 9.
 
     `places`: index of each scored frame in the video, `starts`: of the frame with each object's first mask. Objects for
     which no frame counts are left out. Raises DataError if there is no frame, or none that counts for any object."""
-    if not counts:
+    if not len(counts):
         raise DataError(f"{name}: no frame to score; it needs one more than those that the protocol skips")
     names = tuple(f"{index:05d}" for index in range(len(counts))) if frames is None else frames
     if len(names) != len(counts):
         raise DataError(f"{name}: {len(counts)} masks, but {len(names)} frame names; give one name for every mask")
-    stacked = np.array(counts, np.int64).swapaxes(0, 1)
+    stacked = counts.swapaxes(0, 1)
     counted = _counted(stacked, rules, np.asarray(places), np.asarray(starts))
     if counted is not None:
         kept = [bool(row.any()) for row in counted]
