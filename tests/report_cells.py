@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.datasets.protocol import DAVIS
 from harness.results import CellResult
-from harness.score import MEASURES
 
 
 def cell(variant: str, score: float | None = None, **change: Any) -> CellResult:
@@ -25,7 +25,7 @@ def cell(variant: str, score: float | None = None, **change: Any) -> CellResult:
         protocol="p" * 64,
         status="failed" if score is None else "done",
         sequences=0 if score is None else 2,
-        values={} if score is None else dict.fromkeys(MEASURES, score),
+        values={} if score is None else dict.fromkeys(DAVIS, score),
     )
     return replace(made, **change)
 

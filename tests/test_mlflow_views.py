@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from harness.cli.mlflow import links
 from harness.cli.run import print_results
+from harness.datasets import load_protocols
 from harness.execution.queue import ReadyQueue
 from harness.tracking import read_results, record, recording, resync, tracking_uri, ui_address
 from harness.tracking.run_spec import CELL, TRAINING, RunSpec
@@ -93,6 +94,22 @@ def test_each_benchmark_with_scores_has_charts_of_its_cells(home: Path, data: Pa
     assert [(one["type"], one.get("metricKey")) for one in charts[:2]] == [("BAR", "J_mean"), ("BAR", "F_mean")]
     sections = {one["uuid"] for one in views["DAVIS16 val"]["compareRunSections"]}
     assert {one["metricSectionId"] for one in charts} <= sections
+
+
+def test_charts_show_the_measures_that_the_benchmark_names_first(
+    home: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measures = ("JF_mean", "J_decay", "J_last")
+    changed = {name: one.model_copy(update={"measures": measures}) for name, one in load_protocols().items()}
+    monkeypatch.setattr("tests.finished.load_protocols", lambda: changed)
+    record(*make(home, data))
+    views = saved_views(home)
+    charts = views["DAVIS16 val"]["compareRunCharts"]
+    assert [one.get("metricKey") for one in charts[:3]] == ["JF_mean", "J_last", "seconds_per_frame"]
+    for state in views.values():
+        assert state["orderByKey"] == "metrics.`JF_mean`"
+    shown = [f"metrics.`{name}`" for name in ("JF_mean", "J_last", "seconds_per_frame")]
+    assert views["All cells"]["selectedColumns"][2:] == shown
 
 
 def test_versions_without_saved_views_read_the_same_state(home: Path, data: Path) -> None:

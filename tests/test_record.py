@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from harness.datasets import load_protocols
+from harness.datasets.protocol import DAVIS
 from harness.errors import ResourceError, StoreError, StudyError
 from harness.planning.plan import Item
 from harness.results import CellResult, check_study_files
@@ -67,12 +69,17 @@ def test_an_added_measure_is_in_results_and_in_mlflow(
 ) -> None:
     worst = Measure(name="J_worst", title="worst J", source="J", statistic=lambda values: float(values.min()))
     monkeypatch.setitem(MEASURES, worst.name, worst)
+    protocols = load_protocols()
+    measures = (worst.name, *DAVIS)
+    changed = {name: one.model_copy(update={"measures": measures}) for name, one in protocols.items()}
+    monkeypatch.setattr("tests.finished.load_protocols", lambda: changed)
     home = finish(tmp_path / "home", data)
     record(*make(home, data))
     one = result_of(home, "one", "davis16-val")
     assert one.values["J_worst"] == json.loads((Path(one.score_folder) / "total.json").read_text())["J_worst"]
     run = next(run for run in recorded(home, "cell") if run.data.tags["variant"] == "one" and run.data.metrics)
     assert run.data.metrics["J_worst"] == one.values["J_worst"]
+    assert one.measures == measures
 
 
 def test_saved_results_of_another_version_are_a_named_error(home: Path, data: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.datasets.protocol import DAVIS
 from harness.results import CellResult
-from harness.score import MEASURES
 from reports.report import STAMP, write_report
 
 GOLDEN = Path(__file__).with_name("golden") / "reports"
@@ -61,7 +61,7 @@ def frozen_cells(folder: Path) -> list[CellResult]:
 
 def frozen_cell(row: dict[str, str], index: int, folder: Path) -> CellResult:
     """Return the cell of one row of cells.csv, with its score files in `folder`."""
-    values = {name: float(text) for name in MEASURES if (text := row.pop(name))}
+    values = {name: float(text) for name in DAVIS if (text := row.pop(name))}
     numbers = {"seed": int(row.pop("seed")), "sequences": int(row.pop("sequences"))}
     seconds, objects = row.pop("seconds_per_frame"), row.pop("timed_objects")
     omitted, options = row.pop("omitted"), row.pop("options")
@@ -72,7 +72,7 @@ def frozen_cell(row: dict[str, str], index: int, folder: Path) -> CellResult:
         row["score_folder"] = str(scores)
         names = CLASSES.get(row["benchmark"], {name: name for name in OFFSETS})
         several = row["benchmark"] in SEVERAL
-        lines = [",".join(["sequence", "objects", *MEASURES])]
+        lines = [",".join(["sequence", "objects", *DAVIS])]
         for name, offset in OFFSETS.items():
             texts = (f"{value + offset * (1 + index % 5):.6f}" for value in values.values())
             lines.append(",".join([names[name], "2" if several else "1", *texts]))

@@ -88,7 +88,7 @@ def random_pair(rng, height, width, objects):
 
 
 def assert_equals_plain(truth, prediction, objects):
-    found = count_objects(from_array(truth), from_array(prediction), objects)
+    found = count_objects(from_array(truth), from_array(prediction), range(1, objects + 1))
     assert found == [plain_counts(truth == index, prediction == index) for index in range(1, objects + 1)]
 
 
@@ -121,7 +121,7 @@ def test_the_bytes_between_rows_of_a_decoded_png_do_not_count():
     truth, prediction = (rng.integers(0, 3, (50, 33)).astype(np.uint8) for _ in range(2))
     padded = [np.pad(mask, ((0, 0), (1, 6))) for mask in (truth, prediction)]
     rasters = [Raster(mask.tobytes(), 50, 33, 40, offset=1) for mask in padded]
-    assert count_objects(*rasters, 2) == count_objects(from_array(truth), from_array(prediction), 2)
+    assert count_objects(*rasters, (1, 2)) == count_objects(from_array(truth), from_array(prediction), (1, 2))
 
 
 @pytest.mark.parametrize(("size", "pixels"), [((480, 854), 8), ((1080, 1920), 18), ((1, 1), 1), ((75, 100), 1)])

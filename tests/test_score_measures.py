@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from harness.datasets.protocol import DAVIS
 from harness.errors import DataError
 from harness.score import (
     SequenceScores,
@@ -153,21 +154,21 @@ def test_written_numbers_are_read_back_exactly(tmp_path):
     result = write_scores(tmp_path / "new" / "folder", [scores], "objects")
     files = tmp_path / "new" / "folder"
     assert json.loads((files / "total.json").read_text()) == result
-    assert list(result) == list(MEASURES)
+    assert list(result) == list(DAVIS)
     with (files / "frames.csv").open(newline="") as file:
         frames = list(csv.DictReader(file))
     assert [float(row["J"]) for row in frames] == values.ravel().tolist()
     assert list(frames[0]) == ["sequence", "object", "frame", "J", "F"]
     with (files / "objects.csv").open(newline="") as file:
         objects = list(csv.DictReader(file))
-    assert list(objects[0]) == ["sequence", "object", *(name for name in MEASURES if name != "JF_mean")]
+    assert list(objects[0]) == ["sequence", "object", *(name for name in DAVIS if name != "JF_mean")]
     assert [float(row["J_mean"]) for row in objects] == values.mean(axis=1).tolist()
 
 
-def test_an_added_measure_is_in_every_score_file(tmp_path, monkeypatch):
+def test_an_added_measure_of_a_benchmark_is_in_every_score_file(tmp_path, monkeypatch):
     worst = Measure(name="J_worst", title="worst J", source="J", statistic=lambda values: float(values.min()))
     monkeypatch.setitem(MEASURES, worst.name, worst)
-    result = write_scores(tmp_path, [scores_of("dog", [[0.25, 0.75], [0.5, 1.0]])], "objects")
+    result = write_scores(tmp_path, [scores_of("dog", [[0.25, 0.75], [0.5, 1.0]])], "objects", (*DAVIS, "J_worst"))
     assert result["J_worst"] == json.loads((tmp_path / "total.json").read_text())["J_worst"] == 0.375
     for name, expected in (("objects.csv", ["0.25", "0.5"]), ("sequences.csv", ["0.375"])):
         with (tmp_path / name).open(newline="") as file:

@@ -1,8 +1,9 @@
-"""`vos-harness score`: J and F of a folder of masks, exactly as the official DAVIS evaluator computes them."""
+"""`vos-harness score`: the scores of a folder of masks, exactly as a benchmark's official evaluator computes them."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,13 +83,15 @@ def execute(options: argparse.Namespace) -> int:
                 options.out,
                 scores,
                 protocol.averaging,
+                protocol.measures,
                 alternative=protocol.alternative,
                 problems=problems,
                 extent=truth.extent,
             )
         except OSError as error:
             raise StoreError(f"{options.out}: cannot be written ({error.strerror}); choose another folder") from None
-    _show(protocol, scores, {} if problems else total(scores, protocol.averaging), problems, truth.extent)
+    whole = {} if problems else total(scores, protocol.averaging, protocol.measures)
+    _show(protocol, scores, whole, problems, truth.extent)
     if submission is not None and problems:
         print("not recorded: a result needs every sequence", file=sys.stderr)
     elif submission is not None:
@@ -121,13 +124,18 @@ def _problem_lines(problems: Mapping[str, str]) -> str:
     return "\n".join(lines[:SHOWN] + more)
 
 
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
 def _show(
     protocol: Protocol, scores: list[SequenceScores], whole: Row, problems: Mapping[str, str], extent: str
 ) -> None:
-    columns = sorted(MEASURES, key=lambda name: not MEASURES[name].mean_of)
-    rows = [(score.name, *(f"{sequence_row(score)[column]:.3f}" for column in columns)) for score in scores]
+    columns = sorted(protocol.measures, key=lambda name: not MEASURES[name].mean_of)
+    found = {score.name: sequence_row(score, protocol.measures) for score in scores}
+    rows = [(name, *(_number(row[column]) for column in columns)) for name, row in found.items()]
     name = f"mean over {protocol.averaging}" + (f" ({extent})" if extent else "")
-    last = (name, *(f"{whole[column]:.3f}" if whole else "–" for column in columns))
+    last = (name, *(_number(whole.get(column, math.nan)) for column in columns))
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
@@ -144,7 +152,10 @@ def _show(
     else:
         width = max(len(row[0]) for row in [*rows, last])
         for row in [("sequence", *columns), *rows, last]:
-            print(row[0].ljust(width), *(cell.rjust(8) for cell in row[1:]))
+            print(
+                row[0].ljust(width),
+                *(cell.rjust(max(8, len(name))) for name, cell in zip(columns, row[1:], strict=True)),
+            )
     if extent and whole:
         print(f"{extent}: not the result of {protocol.title}, and not comparable with published ones")
     if problems:

@@ -16,10 +16,20 @@ from harness.errors import StudyError
 from harness.fingerprint import digest_of
 from harness.yaml_file import read_yaml
 
-_NOT_A_RULE = {"name", "title", "dataset", "extent", "offline", "pretraining", "sparse"}
+_NOT_A_RULE = {"name", "title", "dataset", "extent", "offline", "pretraining", "sparse", "measures"}
 """Fields that change no score; the truth itself shows which videos count."""
 
 Averaging = Literal["sequences", "objects", "classes"]
+
+Counting = Literal["first-frame", "all-frames", "after-first-mask", "since-shown"]
+"""Which objects are scored in which of the scored frames (docs/scoring.md says which evaluator does what).
+`first-frame`: the ids 1 to the highest of the first mask, in all frames; an id that is missing counts as an empty
+object. The others score exactly the objects of the truth. `all-frames`: in all frames. `after-first-mask`: in the
+frames after the one that first shows the object. `since-shown`: from the first scored frame in which truth or
+prediction shows the object."""
+
+DAVIS = ("J_mean", "J_recall", "J_decay", "F_mean", "F_recall", "F_decay", "JF_mean")
+"""The measures of the DAVIS evaluator."""
 
 TRAINING_ROLES = ("pretraining", "offline")
 """Trainings for which a benchmark names a training set."""
@@ -86,6 +96,12 @@ class Protocol(Split):
     alternative: Averaging | None = None
     """A second mean to report, if scorers differ."""
 
+    counting: Counting = "first-frame"
+
+    measures: tuple[str, ...] = DAVIS
+    """Names of the measures that it reports (`harness.score.MEASURES`), the most important one first: tables are sorted
+    by it, and details are shown in it."""
+
     boundary_tolerance: float = 0.008
     """Tolerance of F as a share of the frame's diagonal (official evaluator)."""
 
@@ -105,6 +121,8 @@ class Protocol(Split):
         That is dataset, split, scored frames, boundary tolerance, averaging and the truth itself, but not titles,
         folders and training sets. Raises DataError naming a mask that cannot be read."""
         rules = self.model_dump(mode="json", exclude=_NOT_A_RULE)
+        if self.counting == "first-frame":  # the only rule there was; old fingerprints stay valid
+            del rules["counting"]
         identity = {"rules": rules, "dataset": self.dataset.name, "truth": annotation_digest(sequences, cache)}
         return digest_of(identity)
 

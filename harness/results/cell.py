@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from harness.datasets.protocol import DAVIS
 from harness.errors import StoreError
+from harness.score import MEASURES, headlines
 
 Origin = Literal["measured", "submitted"]
 """`measured`: the harness ran the method. `submitted`: it scored masks that someone else made, at an unknown scale."""
@@ -59,6 +61,9 @@ class CellResult:
     extent: str = ""
     """How the data differs from the published benchmark, such as `2 of 20 sequences`; empty if it does not. Its numbers
     are then not the benchmark's, and stand next to no published ones."""
+
+    measures: tuple[str, ...] = ()
+    """Names of the measures that the benchmark reports, the most important one first; empty for those of DAVIS."""
 
     values: Mapping[str, float] = field(default_factory=dict)
     """Measure → value, for those of `harness.score.MEASURES` that are known."""
@@ -130,15 +135,25 @@ class CellResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a value that JSON can hold."""
-        return {**asdict(self), "omitted": list(self.omitted)}
+        return {**asdict(self), "omitted": list(self.omitted), "measures": list(self.measures)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> CellResult:
-        """Return the result that `to_dict` wrote. Raises StoreError if fields are missing or unknown."""
+        """Return the result that `to_dict` wrote, perhaps before there were `measures`.
+
+        Raises StoreError if fields are missing or unknown."""
+        document = {"measures": [], **document}
         known = {one.name for one in fields(cls)}
         if wrong := sorted(known ^ document.keys()):
             raise StoreError(f"not a cell result of this version: {', '.join(wrong)} missing or unknown")
-        return cls(**{**document, "omitted": tuple(document["omitted"])})
+        return cls(**{**document, "omitted": tuple(document["omitted"]), "measures": tuple(document["measures"])})
+
+
+def shown_measures(names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of a benchmark's measures that tables with few columns show, the most important one first.
+
+    `names`: as in `CellResult.measures`; those that this version does not know are left out."""
+    return headlines(name for name in tuple(names) or DAVIS if name in MEASURES)
 
 
 def normalized(method: str) -> str:

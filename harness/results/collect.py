@@ -55,6 +55,7 @@ def _result(cell: Cell, plan: Plan, published: Mapping[str, Path], errors: Mappi
         options=cell.variant.options,
         sequences=len(inputs.sequences) if inputs else 0,
         extent=inputs.extent if inputs else "",
+        measures=inputs.protocol.measures if inputs else (),
         data_root=str(plan.inputs.root),
     )
     if not cell.segment:

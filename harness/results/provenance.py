@@ -18,10 +18,11 @@ from harness.console import command_line
 from harness.errors import StudyError
 from harness.planning.invalidation import flatten
 from harness.planning.study import study_name
-from harness.results.cell import CellResult
+from harness.results.cell import CellResult, shown_measures
 from harness.results.plan_record import PlanRecord, load_plans
 from harness.results.saved import load_results
 from harness.results.study_file import require_studies
+from harness.score import MEASURES
 from harness.stage import Identity
 from harness.store.local import Store
 from harness.store.manifest import Manifest
@@ -133,9 +134,9 @@ def _sequences(stages: Mapping[str, Manifest], targets: Mapping[str, Any]) -> It
     for name, key in targets["segment"].items():
         stage = stages[key]
         digests = [digest[:16] for digest in stage.identity.data.values()]
-        facts = [
-            f"{measure[0]} {float(scores[name][measure]):.4f}" for measure in ("J_mean", "F_mean") if name in scores
-        ]
+        row = scores.get(name, {})
+        shown = [measure for measure in shown_measures(row)[:2] if row.get(measure)]
+        facts = [f"{MEASURES[one].title.removesuffix(' mean')} {float(row[one]):.4f}" for one in shown]
         facts += [f"data {' '.join(digests)}"] if digests else []
         place = stage.folder / "masks" if stage.folder.name else "not segmented yet"
         yield f"  {name}: {', '.join(facts)}{'; ' if facts else ''}{place}"

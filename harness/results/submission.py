@@ -86,7 +86,9 @@ def save_scores(submission: Submission, scores: Sequence[SequenceScores], predic
     folder = submission.home / "submitted" / submission.study / name / f"{protocol.name}-{submission.data_kind}"
     try:
         with atomic_folder(folder) as draft:
-            values = write_scores(draft, scores, protocol.averaging, alternative=protocol.alternative)
+            values = write_scores(
+                draft, scores, protocol.averaging, protocol.measures, alternative=protocol.alternative
+            )
             write_json(draft / MASKS, {name: _relative(path, folder) for name, path in masks.items()}, indent=1)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); give another --home") from None
@@ -103,6 +105,7 @@ def save_scores(submission: Submission, scores: Sequence[SequenceScores], predic
         status="done",
         sequences=len(scores),
         extent=submission.extent,
+        measures=protocol.measures,
         values=values,
         score_folder=str(folder),
         masks=masks,

@@ -1,9 +1,9 @@
-"""J and F exactly as the official DAVIS evaluator counts them (docs/scoring.md lists the conventions).
+"""J, F and what benchmarks make of them, as their official evaluators count (docs/scoring.md lists the conventions).
 
 Masks that a method has written, `<folder>/<frame name>.png`, against a sequence of harness.datasets:
 
-    scores = [score_video(sequence, folder / sequence.name) for sequence in sequences]
-    write_scores(out, scores, protocol.averaging)  # frames.csv, objects.csv, sequences.csv, total.json
+    scores = [score_video(sequence, folder / sequence.name, rules_of(protocol)) for sequence in sequences]
+    write_scores(out, scores, protocol.averaging, protocol.measures)  # frames, objects, sequences .csv, total.json
 
 Masks in memory, those of the scored frames only, without decoding:
 
@@ -11,12 +11,12 @@ Masks in memory, those of the scored frames only, without decoding:
 
 from harness.score.folders import score_video
 from harness.score.further import over_length, read_attributes
-from harness.score.measures import MEASURES, Measure, boundary_measure, region_similarity
-from harness.score.sequence import SequenceScores, score_sequence
+from harness.score.measures import MEASURES, Measure, boundary_measure, headlines, region_similarity
+from harness.score.sequence import Rules, SequenceScores, rules_of, score_sequence
 from harness.score.tables import object_rows, sequence_row, total, write_scores
 
 __all__ = [
-    "MEASURES", "Measure", "SequenceScores", "boundary_measure", "object_rows", "over_length",
-    "read_attributes", "region_similarity", "score_sequence", "score_video", "sequence_row", "total",
+    "MEASURES", "Measure", "Rules", "SequenceScores", "boundary_measure", "headlines", "object_rows", "over_length",
+    "read_attributes", "region_similarity", "rules_of", "score_sequence", "score_video", "sequence_row", "total",
     "write_scores",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ object's bytes. Halo rows above and below carry the ends of the neighboring bloc
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 TOLERANCE = 0.008
 """Distance at which boundary pixels still match, as a share of the image diagonal (DAVIS)."""
+
+ADAPTIVE = 0.1
+"""The same for MOSE v2's Ḟ, as a share of the root of the object's area."""
 
 LANES = 4
 TRUTH, PREDICTION = 0x0F, 0xF0
@@ -60,10 +64,18 @@ def boundary(seg: Bytes, rows: int, columns: int, stride: int, *, height: int, r
     return edge
 
 
-def dilate(edge: Bytes, rows: int, stride: int, size: int) -> Bytes:
-    """Return all pixels within `size` of a boundary pixel, separately for each mask; `rows` × `stride`, flat.
+def adaptive_radius(height: int, width: int, area: int) -> float:
+    """Return the tolerance of MOSE v2's Ḟ in pixels for a true mask of `area` pixels.
 
-    `rows` ≥ `size`, and the last `size` columns of `edge` are 0; those of the result are undefined."""
+    It is the smaller of ⌈0.1 · √area⌉ and 0.008 · √(h² + w²), the latter not rounded, as in the evaluator
+    (henghuiding/MOSE-api, MOSEv2/sam2_rcms/tools/metricsv2.py, `f_measure_adaptive`)."""
+    return min(TOLERANCE * math.sqrt(height * height + width * width), math.ceil(ADAPTIVE * math.sqrt(area)))
+
+
+def dilate(edge: Bytes, rows: int, stride: int, size: int, distance: float) -> Bytes:
+    """Return all pixels within `distance` of a boundary pixel, separately for each mask; `rows` × `stride`, flat.
+
+    `rows` ≥ `size` ≥ `distance`, and the last `size` columns of `edge` are 0; those of the result are undefined."""
     halo = size * stride
     length = rows * stride
     whole = length + 2 * halo
@@ -75,35 +87,55 @@ def dilate(edge: Bytes, rows: int, stride: int, size: int) -> Bytes:
     np.bitwise_and(edge[:halo] >> 1, UP, out=now[start + length : start + length + halo])
     result = np.zeros(length, np.uint8)
     bitwise_or: Any = np.bitwise_or
-    for step, covered, shifts in _disk(size):
-        if step:
+    for left, right, covered, places in _disk(distance):
+        if left or right:
             middle = then[size : size + whole]
-            bitwise_or(now[size - step : size - step + whole], now[size + step : size + step + whole], out=middle)
+            bitwise_or(now[size - left : size - left + whole], now[size + right : size + right + whole], out=middle)
             if not covered:
                 bitwise_or(middle, now[size : size + whole], out=middle)
             now, then = then, now
-        for shift in shifts:
-            place = start + shift * stride
+        for row, column in places:
+            place = start + row * stride + column
             bitwise_or(result, now[place : place + length], out=result)
     return result
 
 
+Step = tuple[int, int, bool, tuple[tuple[int, int], ...]]
+
+
 @cache
-def _disk(size: int) -> tuple[tuple[int, bool, tuple[int, ...]], ...]:
+def _disk(distance: float) -> tuple[Step, ...]:
     """Return the steps that grow the rows of a full disk.
 
-    Each has the pixels by which to widen a run on both sides, whether its two shifted copies cover the run itself, and
-    the heights at which the disk has a row of the width reached."""
-    rows: dict[int, list[int]] = {}
-    for shift in range(-size, size + 1):
-        rows.setdefault(math.isqrt(size * size - shift * shift), []).append(shift)
-    steps = []
-    width = 0
-    for goal in sorted(rows):
-        while width < goal:
-            step = min(goal - width, 2 * width + 1)
-            steps.append((step, step <= width, () if width + step < goal else tuple(rows[goal])))
-            width += step
-        if goal == 0:
-            steps.append((0, False, tuple(rows[goal])))
+    Each has the pixels by which to widen a run to the left and to the right, whether its two shifted copies cover the
+    run itself, and where the disk has a row of the run reached: its height, and the column of the run's origin."""
+    rows: dict[tuple[int, int], list[int]] = {}
+    for row, first, last in _rows(distance):
+        rows.setdefault((first, last), []).append(row)
+    steps: list[Step] = []
+    goals = sorted(rows, key=lambda run: run[1] - run[0])
+    origin = first = last = goals[0][0]
+    for goal in goals:
+        found = tuple((row, origin) for row in rows[goal])
+        if goal == (first, last):
+            steps.append((0, 0, False, found))
+        while goal != (first, last):
+            length = last - first + 1
+            left, right = min(first - goal[0], length), min(goal[1] - last, length)
+            first, last = first - left, last + right
+            steps.append((left, right, left + right <= length, found if goal == (first, last) else ()))
     return tuple(steps)
+
+
+def _rows(distance: float) -> Iterator[tuple[int, int, int]]:
+    """Yield row, first and last column of a full disk around a pixel.
+
+    If the distance is not whole, the disk lies a fraction of a pixel off the center, as that of scikit-image does,
+    whose grid begins at −`distance`, when its middle column is the anchor (`cv2.dilate`)."""
+    grid = np.arange(-distance, distance + 1)
+    inside = grid[None, :] ** 2 + grid[:, None] ** 2 <= distance**2
+    middle = len(grid) // 2
+    for row, columns in enumerate(inside):
+        if columns.any():
+            found = np.flatnonzero(columns)
+            yield row - middle, int(found[0]) - middle, int(found[-1]) - middle

@@ -1,28 +1,32 @@
-"""The six integers behind J and F (harness.score.measures.COUNTS) for all objects of one frame."""
+"""The integers behind J and F (harness.score.measures.COUNTS) for all objects of one frame."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.score.boundary import LANES, PREDICTION, TRUTH, boundary, dilate, radius
+from harness.score.boundary import LANES, PREDICTION, TRUTH, adaptive_radius, boundary, dilate, radius
 from harness.score.raster import Raster
 
-Counts = tuple[int, int, int, int, int, int]
+Counts = tuple[int, ...]
+"""Six integers, or nine with the further ones."""
 
 
-def count_objects(truth: Raster, prediction: Raster, objects: int) -> list[Counts]:
-    """Return the counts of the ids 1..`objects`. Both masks have equal height, width, stride and offset."""
-    return [_count(truth, prediction, index) for index in range(1, objects + 1)]
+def count_objects(truth: Raster, prediction: Raster, ids: Iterable[int], *, more: bool = False) -> list[Counts]:
+    """Return the counts of these ids; with `more`, MORE_COUNTS too.
+
+    Both masks have equal height, width, stride and offset."""
+    return [_count(truth, prediction, index, more=more) for index in ids]
 
 
-def _count(truth: Raster, prediction: Raster, index: int) -> Counts:
+def _count(truth: Raster, prediction: Raster, index: int, *, more: bool) -> Counts:
     stride, value = truth.stride, bytes((index,))
     places = [raster.data.find(value) for raster in (truth, prediction)]
     if max(places) < 0:
-        return 0, 0, 0, 0, 0, 0
+        return (0,) * (9 if more else 6)
     first = min(place for place in places if place >= 0) // stride
     last = max(raster.data.rfind(value) for raster in (truth, prediction)) // stride
     # The pixels above and left of the object are boundary too.
@@ -59,11 +63,22 @@ def _count(truth: Raster, prediction: Raster, index: int) -> Counts:
     if min(places) < 0:  # one mask lacks the object: nothing can match
         words[5:] = 0
     else:
-        near = dilate(edge, rows, narrow, size).view(np.uint64)
-        np.bitwise_and(words[3], near >> LANES, out=words[5])
-        np.bitwise_and(words[4], near << LANES, out=words[6])
+        _match(words, dilate(edge, rows, narrow, size, size))
     in_truth, in_prediction, inter, n_gt, n_fg, match_gt, match_fg = _count_bits(words)
-    return inter, in_truth + in_prediction - inter, n_fg, n_gt, match_fg, match_gt
+    counts = inter, in_truth + in_prediction - inter, n_fg, n_gt, match_fg, match_gt
+    if not more:
+        return counts
+    if min(places) >= 0:
+        _match(words, dilate(edge, rows, narrow, size, adaptive_radius(truth.height, truth.width, in_truth)))
+    *_, near_gt, near_fg = _count_bits(words[5:])
+    return *counts, in_truth, near_fg, near_gt
+
+
+def _match(words: NDArray[np.uint64], dilated: NDArray[np.uint8]) -> None:
+    """Put the boundary pixels that the other boundary, dilated, covers into the last two rows."""
+    near = dilated.view(np.uint64)
+    np.bitwise_and(words[3], near >> LANES, out=words[5])
+    np.bitwise_and(words[4], near << LANES, out=words[6])
 
 
 def _pack(truth: Raster, prediction: Raster, index: int, top: int, height: int, rows: int) -> NDArray[np.uint8]:

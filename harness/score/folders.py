@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.datasets import (
+    VOID,
     Located,
     MaskFile,
     Protocol,
@@ -25,10 +30,10 @@ from harness.datasets.layouts.base import first_ids
 from harness.datasets.order import in_order, numbering
 from harness.datasets.predictions import MASK_ENDINGS
 from harness.errors import DataError, StudyError
-from harness.score.counts import Counts
+from harness.score.measures import MEASURES, with_parts
 from harness.score.png import read_raster
 from harness.score.raster import Raster, from_array
-from harness.score.sequence import SequenceScores, count_frame, from_counts
+from harness.score.sequence import Rules, SequenceScores, count_frame, from_counts, rules_of, scored_ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,8 @@ class Video:
     masks: tuple[MaskFile, ...]
     """Predictions of the scored frames, in time order."""
 
+    rules: Rules = field(default_factory=Rules)
+
     @property
     def name(self) -> str:
         """The sequence's name."""
@@ -75,19 +82,33 @@ class Video:
         """Names of the scored frames, in time order."""
         return tuple(self.sequence.frame_name(index) for index in self.sequence.scored)
 
-    @property
-    def objects(self) -> int:
-        """The highest object id."""
-        return max(self.sequence.object_ids) if self.sequence.values == "ids" else 1
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """The ids that are scored."""
+        return scored_ids(self.sequence.object_ids, self.rules) if self.sequence.values == "ids" else (1,)
 
-    def scores(self, counts: list[list[Counts]]) -> SequenceScores:
-        """Return the scores from the counts of all scored frames."""
-        ids = tuple(range(1, self.objects + 1))
-        return from_counts(counts, ids, name=self.name, frames=self.frames, group=self.sequence.group)
+    def scores(self, counts: NDArray[np.int64]) -> SequenceScores:
+        """Return the scores from the counts of all scored frames, frames × objects × 6 or 9.
+
+        Raises DataError if no frame counts for any object."""
+        one = self.sequence
+        starts, categories = ((), ()) if one.values != "ids" else (one.starts, one.categories)
+        known = dict(zip(one.object_ids, categories, strict=False))
+        return from_counts(
+            counts,
+            self.ids,
+            self.rules,
+            one.scored,
+            starts or (0,) * len(self.ids),
+            name=self.name,
+            frames=self.frames,
+            categories=tuple(known.get(index, "") for index in self.ids) if known else (),
+            group=one.group,
+        )
 
 
-def count_frames(video: Video, start: int, stop: int) -> list[list[Counts]]:
-    """Return the counts of each object in the scored frames `start` to `stop`.
+def count_frames(video: Video, start: int, stop: int) -> NDArray[np.int64]:
+    """Return the counts of each object in the scored frames `start` to `stop`: frames × objects × 6 or 9.
 
     Raises DataError naming a file that is missing, damaged or does not fit."""
     counts = []
@@ -96,15 +117,16 @@ def count_frames(video: Video, start: int, stop: int) -> list[list[Counts]]:
         path = mask if isinstance(mask, Path) else next(iter(mask.values()))
         prediction = read_raster(path) if isinstance(mask, Path) else from_array(read_predicted(mask))
         truth = _truth(sequence, index)
-        counts.append(count_frame(truth, prediction, video.objects, values=sequence.values, origin=str(path)))
-    return counts
+        more = video.rules.more
+        counts.append(count_frame(truth, prediction, video.ids, values=sequence.values, origin=str(path), more=more))
+    return np.array(counts, np.int64)
 
 
-def score_video(sequence: Sequence, folder: Path) -> SequenceScores:
+def score_video(sequence: Sequence, folder: Path, rules: Rules | None = None) -> SequenceScores:
     """Return the scores of a benchmark's sequence whose masks a method has written to `<folder>/<frame name>.png`.
 
-    Raises DataError naming a file that is missing, damaged or does not fit."""
-    video = find_video(sequence, folder)
+    `rules`: by default those of DAVIS. Raises DataError naming a file that is missing, damaged or does not fit."""
+    video = find_video(sequence, folder, rules)
     return video.scores(count_frames(video, 0, len(video.masks)))
 
 
@@ -114,6 +136,7 @@ def find_truth(folder: Path, protocol: Protocol) -> Truth:
     Any other folder holds `<sequence>/<frame>.png`: of the split, if a dataset around it has the list, or else of all
     sequences there are. Raises DataError if it cannot be listed or the list cannot be read, StudyError if the benchmark
     averages over classes, which such a folder does not name."""
+    rules_of(protocol)
     folder = Path(os.path.normpath(folder.absolute()))
     located = locate_around(folder, protocol)
     unread: dict[str, str] = {}
@@ -123,7 +146,8 @@ def find_truth(folder: Path, protocol: Protocol) -> Truth:
         if sequences and all(path.is_relative_to(folder) for one in sequences for path in one.mask_files):
             known = {sequence.name: sequence for sequence in sequences}
             return Truth(folder=folder, protocol=protocol, sequences=known, problems=unread, located=located)
-    if protocol.averaging == "classes":
+    by_category = any(MEASURES[name].category for name in with_parts(protocol.measures))
+    if protocol.averaging == "classes" or by_category:
         raise StudyError(
             f"--truth {folder}: not {protocol.dataset.title} as distributed; {protocol.title} averages over classes, "
             f"which folders of masks do not name, so give the folder that has {protocol.marker}"
@@ -168,6 +192,7 @@ def find_videos(truth: Truth, prediction: Path) -> tuple[list[Video], dict[str, 
     frames without truth are ignored. Raises DataError if the folder is missing or holds no folder."""
     videos: list[Video] = []
     problems = dict(truth.problems)
+    rules = rules_of(truth.protocol)
     present = _folders(prediction, junk=True)
     for name, sequence in sorted(truth.sequences.items()):
         if name not in present:
@@ -177,7 +202,7 @@ def find_videos(truth: Truth, prediction: Path) -> tuple[list[Video], dict[str, 
         try:
             if truth.located is None:
                 _refuse_lost_truth(truth.folder / name, sequence, predicted_masks(prediction / name))
-            videos.append(find_video(sequence, prediction / name))
+            videos.append(find_video(sequence, prediction / name, rules))
         except DataError as error:
             problems[name] = str(error)
     others = [name for name in present if name not in truth.sequences and name not in truth.problems]
@@ -188,7 +213,7 @@ def find_videos(truth: Truth, prediction: Path) -> tuple[list[Video], dict[str, 
     return videos, problems, others
 
 
-def find_video(sequence: Sequence, folder: Path) -> Video:
+def find_video(sequence: Sequence, folder: Path, rules: Rules | None = None) -> Video:
     """Return a sequence with the masks in `folder`. Raises DataError if some are missing or named for other frames."""
     found = predicted_masks(folder)
     names = [sequence.frame_name(index) for index in range(len(sequence))]
@@ -201,7 +226,7 @@ def find_video(sequence: Sequence, folder: Path) -> Video:
             f"{folder / missing[0]}.png: mask missing{more}; one PNG for every scored frame expected, "
             f"{describe(folder)} found"
         )
-    return Video(sequence=sequence, masks=tuple(found[name] for name in scored))
+    return Video(sequence=sequence, masks=tuple(found[name] for name in scored), rules=rules or Rules())
 
 
 def _truth(sequence: Sequence, index: int) -> Raster:
@@ -219,8 +244,17 @@ def _read_plain(folder: Path, protocol: Protocol) -> Sequence:
         raise DataError(f"{folder}: no PNG masks found, but {describe(folder)}; restore the truth from the dataset")
     masks = tuple(files[name] for name in in_order(files, folder))
     binary = not (protocol.multi_object or protocol.merge_objects)
-    ids = (1,) if binary else first_ids(masks[0])
-    return Sequence(name=folder.name, frames=masks, masks=masks, object_ids=ids, binary=binary)
+    if binary or protocol.counting == "first-frame":
+        ids = (1,) if binary else first_ids(masks[0])
+        return Sequence(name=folder.name, frames=masks, masks=masks, object_ids=ids, binary=binary)
+    starts: dict[int, int] = {}
+    for index, mask in enumerate(masks):
+        values = np.bincount(read_raster(mask).flat(), minlength=VOID + 1)
+        for number in np.flatnonzero(values[1:VOID]).tolist():
+            starts.setdefault(number + 1, index)
+    ids, first = tuple(sorted(starts)), min(starts.values(), default=0)
+    masks, places = masks[first:], tuple(starts[number] - first for number in ids)
+    return Sequence(name=folder.name, frames=masks, masks=masks, object_ids=ids, starts=places)
 
 
 def _refuse_shift(folder: Path, names: list[str], predicted: Collection[str]) -> None:
@@ -247,8 +281,8 @@ def _refuse_lost_truth(folder: Path, sequence: Sequence, predicted: Collection[s
     found, known = numbering({*names, *predicted}, folder), numbering(names, folder)
     if found is None or known is None:
         return
-    lost = [name for number, name in found.names.items() if min(known.names) < number < max(known.names)]
-    lost = [name for name in lost if name not in names]
+    first, last = min(known.names), max(known.names)
+    lost = [name for number, name in found.names.items() if first < number < last and name not in names]
     if 0 < len(lost) < len(names):
         raise DataError(f"{folder / lost[0]}.png: predicted, but its truth is missing; restore it from the dataset")
 

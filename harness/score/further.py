@@ -21,15 +21,15 @@ def over_length(
 ) -> NDArray[np.float64]:
     """Return the mean of a measure over all objects at each share of the video's length (paper, figure 5).
 
-    Returns `bins` values in 0..1. The scored frames of a video share its length equally, and a bin weights each frame
+    Returns `bins` values in 0..1. The frames that count for an object share the length equally, and a bin weights each
     by the part of the bin that it fills: short and long videos weigh the same, and the mean of the bins is the mean
     over the frames. Raises DataError if there is no sequence."""
     edges = np.linspace(0, 1, bins + 1)
     curves = []
     for one in scores:
-        values = (one.J + one.F) / 2 if measure == "JF" else one.J if measure == "J" else one.F
-        frames = values.shape[1]
+        values = one.values(measure)
         for row in values:
+            frames = len(row)
             integral = np.concatenate([[0.0], np.cumsum(row)]) / frames
             curves.append(np.diff(np.interp(edges, np.arange(frames + 1) / frames, integral)) * bins)
     if not curves:

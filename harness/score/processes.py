@@ -11,8 +11,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.errors import HarnessError
-from harness.score.counts import Counts
 from harness.score.folders import Video, count_frames
 from harness.score.sequence import SequenceScores
 
@@ -21,7 +23,7 @@ FRAMES = 16
 
 DIED = "a scoring process died before it was finished (out of memory?); use fewer --jobs"
 
-Outcome = list[list[Counts]] | str
+Outcome = NDArray[np.int64] | str
 """Counts of every frame and object of a piece, or an error message."""
 
 
@@ -63,7 +65,7 @@ def score_all(
             if not keep_going:
                 break
         else:
-            scores.append(video.scores([frame for one in found if not isinstance(one, str) for frame in one]))
+            scores.append(video.scores(np.concatenate([one for one in found if not isinstance(one, str)])))
     return scores, problems
 
 

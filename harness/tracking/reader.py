@@ -25,7 +25,7 @@ from harness.tracking.connection import connect
 from harness.tracking.run_spec import CELL, GROUP, NUMBERS, TAGS, TRAINING, TRAININGS, metrics_of, tags_of
 from harness.tracking.writer import search_runs
 
-_JSON = {"seed", "omitted", "options", "sequences"}
+_JSON = {"seed", "omitted", "options", "sequences", "measures"}
 """Tags that hold JSON; the others are texts."""
 
 
@@ -57,7 +57,7 @@ def _order(run: Any) -> tuple[list[str], int]:
 
 
 def _result(run: Any, files: _Files) -> CellResult:
-    tags, metrics = run.data.tags, run.data.metrics
+    tags, metrics = {"measures": "[]", **run.data.tags}, run.data.metrics
     try:
         document = {name: json.loads(tags[name]) if name in _JSON else tags[name] for name in TAGS}
         document |= {name: metrics.get(name) for name in NUMBERS}

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from harness.planning.invalidation import flatten
+from harness.results.cell import shown_measures
 from harness.tracking.run_spec import CELL, PARENT, TRAINING, RunSpec
 
 PREFIX = "mlflow.sharedViewState."
@@ -28,7 +29,12 @@ NOTE = "mlflow.note.content"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Tag by which MLflow 3.5 opens an experiment as model training; 3.17 decides by a link's parameter `workflowType`."""
 
-_COLUMNS = ("J_mean", "F_mean", "J_recall", "F_recall", "seconds_per_frame")
+_MORE_COLUMNS = ("J_recall", "F_recall")
+"""Further columns of the table, if a benchmark has them."""
+
+_SECONDS = "seconds_per_frame"
+
+_LEADING = shown_measures(())[:2]
 
 _MOST_OPTIONS = 6
 """Most options in one chart; more axes are too close together to be read."""
@@ -141,7 +147,11 @@ def _table(cells: Sequence[RunSpec], parent: str) -> View:
     names = ["benchmark", *(name for name in ("scale", "data_kind") if len(_values(cells, name) - {""}) > 1)]
     groups = dict.fromkeys(tuple(cell.tags[name] for name in names) for cell in cells)
     shown = ["variant", "benchmark", *(["seed"] if len(_values(cells, "seed")) > 1 else [])]
-    columns = [*(_column("params", name) for name in shown), *(_column("metrics", name) for name in _COLUMNS)]
+    known = [cell for cell in cells if _measures(cell)] or cells[:1]
+    reported = {name for cell in known for name in _measures(cell) or _MORE_COLUMNS}
+    first = dict.fromkeys(name for cell in known for name in _leading(cell))
+    metrics = [*first, *(name for name in _MORE_COLUMNS if name in reported), _SECONDS]
+    columns = [*(_column("params", name) for name in shown), *(_column("metrics", name) for name in metrics)]
     state = {
         "selectedColumns": columns,
         "columnOrder": columns,
@@ -155,7 +165,7 @@ def _table(cells: Sequence[RunSpec], parent: str) -> View:
             for values in groups
         },
     }
-    return _view(parent, "cells", "All cells", "TABLE", {"role": CELL}, state)
+    return _view(parent, "cells", "All cells", "TABLE", {"role": CELL}, state, tuple(first))
 
 
 def _comparison(group: _Group, parent: str, *, named: bool) -> View:
@@ -163,10 +173,11 @@ def _comparison(group: _Group, parent: str, *, named: bool) -> View:
     first = group.cells[0].tags
     wanted = {"role": CELL, "benchmark": first["benchmark"], "protocol": first["protocol"]}
     wanted |= {"scale": group.scale} if group.scale else {}
-    bars = [_card("BAR", metricKey=name) for name in ("J_mean", "F_mean", "seconds_per_frame")]
-    speed = _card("SCATTER", xaxis=_axis("seconds_per_frame"), yaxis=_axis("J_mean"))
+    leading = _leading(group.cells[0])
+    bars = [_card("BAR", metricKey=name) for name in (*leading, _SECONDS)]
+    speed = _card("SCATTER", xaxis=_axis(_SECONDS), yaxis=_axis(leading[0]))
     options = _options(group.cells)
-    parallel = _card("PARALLEL", selectedParams=options, selectedMetrics=["J_mean"], showAllRuns=True)
+    parallel = _card("PARALLEL", selectedParams=options, selectedMetrics=[leading[0]], showAllRuns=True)
     differences = _card(
         "DIFFERENCE",
         compareGroups=["Parameters"],
@@ -179,7 +190,7 @@ def _comparison(group: _Group, parent: str, *, named: bool) -> View:
     title = first["benchmark_title"] + (f" ({', '.join(word for word in words if word)})" if words else "")
     key = "-".join(word for word in (first["benchmark"], first["protocol"][:6], group.scale) if word)
     sections = {"Comparison": [*bars, speed], "Options": [*([parallel] if options else []), differences]}
-    return _view(parent, key, title, "CHART", wanted, _charts(sections))
+    return _view(parent, key, title, "CHART", wanted, _charts(sections), leading)
 
 
 def _losses(parent: str) -> View:
@@ -203,13 +214,21 @@ def _losses(parent: str) -> View:
     return _view(parent, "losses", "Losses", "CHART", {"role": TRAINING}, _charts({"Losses": [loss]}))
 
 
-def _view(parent: str, key: str, title: str, mode: str, wanted: Mapping[str, str], state: Mapping[str, Any]) -> View:
+def _view(
+    parent: str,
+    key: str,
+    title: str,
+    mode: str,
+    wanted: Mapping[str, str],
+    state: Mapping[str, Any],
+    leading: Sequence[str] = _LEADING,
+) -> View:
     conditions = {"mlflow.parentRunId": parent, **wanted}
     fields = {
         **_DEFAULTS,
         "searchFilter": " and ".join(f"tags.`{name}` = '{value}'" for name, value in conditions.items()),
-        "orderByKey": _column("metrics", "J_mean"),
-        "selectedColumns": [_column("params", "variant"), *(_column("metrics", name) for name in _COLUMNS[:2])],
+        "orderByKey": _column("metrics", leading[0]),
+        "selectedColumns": [_column("params", "variant"), *(_column("metrics", name) for name in leading[:2])],
         **state,
     }
     return View(key=f"{parent[:8]}-{re.sub(r'[^A-Za-z0-9.-]+', '-', key)}", title=title, mode=mode, state=fields)
@@ -241,6 +260,17 @@ def _charts(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, An
 
 def _card(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": kind, "deleted": False, "isGenerated": False, "runsCountToCompare": 100, **fields}
+
+
+def _measures(cell: RunSpec) -> list[str]:
+    """Return the measures that the benchmark of a cell reports; none if its data is missing."""
+    found: list[str] = json.loads(cell.tags.get("measures", "[]"))
+    return found
+
+
+def _leading(cell: RunSpec) -> tuple[str, ...]:
+    """Return the measures of a cell's benchmark that its charts show, the most important one first."""
+    return shown_measures(_measures(cell))[:2]
 
 
 def _axis(metric: str) -> dict[str, str]:

@@ -25,7 +25,6 @@ SCHEMA = 1
 class Compared:
     """All pairs of two sides."""
 
-    measure: Measure
     pairs: tuple[Pair, ...]
     only: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     """`variant/benchmark` that one side alone has, for each side."""
@@ -45,7 +44,7 @@ class Compared:
         """Return it as JSON."""
         return {
             "schema": SCHEMA,
-            "measure": self.measure.name,
+            "measure": self.pairs[0].measure.name,
             "pairs": [pair.to_dict() for pair in self.pairs],
             "only_first": list(self.only[0]),
             "only_second": list(self.only[1]),
@@ -60,7 +59,7 @@ class ResultComparer:
         if measure and measure not in MEASURES:
             meant = did_you_mean(measure, MEASURES)
             raise StudyError(f"--measure: no measure {measure!r}{meant}; there are {', '.join(MEASURES)}")
-        rule = MEASURES[measure] if measure else main_measure()
+        rule = MEASURES[measure] if measure else None
         tables, published = load_tables(), load_published()
         homes = Homes(tables)
         names = parse(first, home), parse(second, home)
@@ -77,7 +76,7 @@ class ResultComparer:
 COMPARER = ResultComparer()
 
 
-def _two_sides(names: tuple[Name, Name], benchmark: str, measure: Measure, homes: Homes) -> Compared:
+def _two_sides(names: tuple[Name, Name], benchmark: str, measure: Measure | None, homes: Homes) -> Compared:
     first, second = (homes.select(_on(name, benchmark)) for name in homes.settle(*names))
     if (first.home.absolute(), first.cells) == (second.home.absolute(), second.cells):
         raise StudyError(f"{names[0].text}, {names[1].text}: both are the same result; nothing to compare")
@@ -89,8 +88,8 @@ def _two_sides(names: tuple[Name, Name], benchmark: str, measure: Measure, homes
             "benchmark on each side to compare them nevertheless, as in full/davis16-val"
         )
     sources = _sources(results for pair in pairs for results in pair)
-    compared = (compare_results(a, b, measure, sources) for a, b in pairs)
-    return Compared(measure=measure, pairs=tuple(compared), only=only)
+    compared = (compare_results(a, b, measure or main_measure(a.cells), sources) for a, b in pairs)
+    return Compared(pairs=tuple(compared), only=only)
 
 
 def _on(name: Name, benchmark: str) -> Name:
@@ -115,7 +114,12 @@ def _pair_up(one: Side, other: Side) -> tuple[list[tuple[Results, Results]], tup
 
 
 def _with_published(
-    names: tuple[Name, Name], benchmark: str, measure: Measure, homes: Homes, tables: TableSet, published: Published
+    names: tuple[Name, Name],
+    benchmark: str,
+    measure: Measure | None,
+    homes: Homes,
+    tables: TableSet,
+    published: Published,
 ) -> Compared:
     quoted_first = names[0].paper
     paper, name = names if quoted_first else names[::-1]
@@ -132,7 +136,7 @@ def _with_published(
         compare_quote(
             results,
             quote,
-            measure,
+            measure or main_measure(results.cells),
             sources,
             tables,
             published,
@@ -141,7 +145,7 @@ def _with_published(
         )
         for results, quote in quotes
     )
-    return Compared(measure=measure, pairs=pairs)
+    return Compared(pairs=pairs)
 
 
 def _no_quote(name: Name, paper: Name, side: Side, published: Published) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.datasets import Protocol, load_protocols
 from harness.results import CellResult
-from harness.score import MEASURES
+from harness.score import MEASURES, Measure
 from reports.diff.findings import Finding, Topic, counted, listed
 from reports.diff.sides import Results
 from reports.inputs import Lineage, format_number, has_file, read_columns
@@ -25,6 +25,7 @@ _RULES = {
     "skip_last": "frames skipped at the end",
     "averaging": "mean over",
     "boundary_tolerance": "tolerance of F",
+    "counting": "objects and frames that count",
     "sparse": "videos with too little truth skipped",
 }
 """Field of a protocol → its name in a comparison."""
@@ -180,6 +181,8 @@ def recount(one: Results, other: Results, measure: str) -> InCommon | None:
             common[key] = [name for name in everything[0][key] if name in names]
     if not common:
         return None
+    if not all(one.source in ("J", "F") and not one.partial for one in _parts(measure)):
+        return None  # its values by frame are not among those of the comparison
     averaging = rules[0].averaging
     means = [fmean(_mean(found, common, measure, averaging) for found in side) for side in frames]
     return InCommon(
@@ -219,9 +222,12 @@ def _mean(found: Frames, common: Mapping[tuple[str, int], list[str]], measure: s
 
 def _statistic(values: NDArray[np.float64], measure: str) -> float:
     """Return a measure of one object. `values`: frames × 2 (J and F)."""
-    rule = MEASURES[measure]
-    if rule.mean_of:
-        return fmean(_statistic(values, part) for part in rule.mean_of)
-    assert rule.source is not None
-    assert rule.statistic is not None
-    return rule.statistic(values[:, "JF".index(rule.source)])
+    found = (
+        one.statistic(values[:, "JF".index(one.source)]) for one in _parts(measure) if one.statistic and one.source
+    )
+    return fmean(found)
+
+
+def _parts(measure: str) -> list[Measure]:
+    """Return the measures of single objects whose mean a measure is, or itself."""
+    return [MEASURES[name] for name in MEASURES[measure].mean_of or (measure,)]

@@ -58,8 +58,11 @@ def many_lines(
         yield from _wrapped(f"{side}  ", ", ".join(_common(numbers)))
     yield ""
     names = _names(pairs)
-    width = max(len(pairs[0].measure.title), *map(len, names))
-    yield f"{pairs[0].measure.title:<{width}}  {'A':>6} {'B':>6} {'B − A':>7}  {'95 % interval':<15} differs in"
+    titles = [pair.measure.title for pair in pairs]
+    shared = titles[0] if len({*titles}) == 1 else ""
+    names = names if shared else [f"{name}, {title}" for name, title in zip(names, titles, strict=True)]
+    width = max(len(shared), *map(len, names))
+    yield f"{shared:<{width}}  {'A':>6} {'B':>6} {'B − A':>7}  {'95 % interval':<15} differs in"
     for name, pair in zip(names, pairs, strict=True):
         topics = dict.fromkeys(one.topic for one in pair.differs)
         difference = None if pair.incomparable else pair.difference

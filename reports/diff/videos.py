@@ -75,7 +75,7 @@ def by_video(one: Results, other: Results, measure: str, scores: Scorebook) -> B
         return None
     values = [(scores.sequences(a, measure), scores.sequences(b, measure)) for a, b in pairs]
     names = sorted(set.intersection(*(a.keys() & b.keys() for a, b in values)))
-    weights = scores.weights(first[0], names)
+    weights = scores.weights(first[0], names, measure)
     videos = [
         Video(
             name=name,

@@ -20,6 +20,7 @@ from reports.inputs import (
     has_file,
     main_measure,
     name_of,
+    object_values,
     read_columns,
     read_frames,
     shown_variants,
@@ -49,7 +50,7 @@ def score_figures(part: Part, tables: TableSet, scores: Scorebook) -> Iterator[F
 
 def omega_figure(part: Part, scores: Scorebook) -> Figure | None:
     """Return the main measure over ω with its interval, one line per benchmark (figure 6); None without a sweep."""
-    main = main_measure()
+    main = main_measure(part.cells)
     canvas, axes = one_panel("update rate ω", main.title, 0.86)
     sweep = omega_sweep(part)
     most, bars = 0, ""
@@ -103,10 +104,11 @@ def length_figure(part: Part, benchmark: str, tables: TableSet) -> Figure | None
 
 def profile_figure(part: Part, benchmark: str, tables: TableSet) -> Figure | None:
     """Return the share of objects whose main measure is above τ; None if nothing is scored."""
-    main = main_measure()
+    main = main_measure(part.select(benchmark))
     canvas, axes = one_panel("τ", f"share of objects with {main.title} above τ")
     for place, (variant, cells) in enumerate(_drawn(part, benchmark, tables, "objects.csv")):
-        values = [float(text) for cell in cells for text in read_columns(cell, "objects.csv")[main.name]]
+        found = (object_values(read_columns(cell, "objects.csv"), main) for cell in cells)
+        values = [value for given in found for value in given if value is not None]
         shares = (np.array(values)[None, :] > THRESHOLDS[:, None]).mean(axis=1)
         axes.step(THRESHOLDS, shares, where="post", label=variant, markevery=20, **style(place))
     return _finished(canvas, axes, part, benchmark, "profile", "Share of objects above a threshold")
@@ -122,10 +124,14 @@ def frame_scores(cell: CellResult) -> Iterator[SequenceScores]:
         videos.setdefault(lines["sequence"].iloc[start], []).append(place)
     by_object = [np.split(lines[name].to_numpy(), starts[1:]) for name in ("J", "F")]
     for name, places in videos.items():
-        region, boundary = (np.stack([values[place] for place in places]) for values in by_object)
-        counts = np.zeros((*region.shape, 6), np.int64)
+        lengths = np.array([len(by_object[0][place]) for place in places])
+        counted = np.arange(lengths.max()) < lengths[:, None]  # objects that appear later have fewer frames
+        region, boundary = (np.zeros(counted.shape) for _ in by_object)
+        for padded, values in zip((region, boundary), by_object, strict=True):
+            padded[counted] = np.concatenate([values[place] for place in places])
+        counts = np.zeros((*counted.shape, 6), np.int64)
         ids = tuple(int(objects[starts[place]]) for place in places)
-        yield SequenceScores(name=name, object_ids=ids, frames=(), counts=counts, J=region, F=boundary)
+        yield SequenceScores(name=name, object_ids=ids, frames=(), counts=counts, J=region, F=boundary, counted=counted)
 
 
 def _drawn(part: Part, benchmark: str, tables: TableSet, name: str) -> Iterator[tuple[str, list[CellResult]]]:

@@ -8,8 +8,20 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from harness.results import WHOLE_PROCESS, CellResult
+from harness.score import Measure
 from reports.figures.canvas import COLORS, MARKERS, STYLES, Figure, one_panel
-from reports.inputs import Part, Published, Scorebook, TableSet, combined_measure, describe, label_of, shown_variants
+from reports.inputs import (
+    Part,
+    Published,
+    Scorebook,
+    TableSet,
+    combined_measure,
+    describe,
+    label_of,
+    lead_benchmark,
+    main_measure,
+    shown_variants,
+)
 
 PANELS = {
     "davis16-val": ("Table 1", "seconds per frame", ""),
@@ -25,23 +37,30 @@ Box = tuple[float, float, float, float]
 
 
 def speed_figures(part: Part, tables: TableSet, scores: Scorebook, published: Published) -> tuple[Figure, ...]:
-    """Return accuracy against seconds, one figure per benchmark on which anything was timed."""
-    made = (_figure(part, benchmark, tables, scores, published) for benchmark in PANELS)
+    """Return accuracy against seconds, one figure per benchmark of the paper on which anything was timed.
+
+    If the part has none of those, it is about the benchmark with most results, in that benchmark's main measure."""
+    shown = tuple(PANELS) if set(PANELS) & set(part.benchmarks) else (lead_benchmark(part),)
+    made = (_figure(part, benchmark, tables, scores, published) for benchmark in shown)
     return tuple(figure for figure in made if figure is not None)
 
 
 def seconds_of(cell: CellResult) -> float | None:
-    """Return seconds per frame on DAVIS16, per instance and frame on DAVIS17; None if the cell was not timed."""
-    if cell.seconds_per_frame is None or cell.benchmark == "davis16-val":
+    """Return seconds per frame, on DAVIS17 per instance and frame; None if the cell was not timed."""
+    if cell.seconds_per_frame is None or "instance" not in _panel(cell.benchmark)[1]:
         return cell.seconds_per_frame
     return cell.seconds_per_frame / cell.timed_objects if cell.timed_objects else None
+
+
+def _panel(benchmark: str) -> tuple[str, str, str]:
+    return PANELS.get(benchmark, ("", "seconds per frame", ""))
 
 
 def quoted_points(published: Published, benchmark: str) -> Iterator[tuple[str, float, float, bool]]:
     """Yield method, seconds, accuracy, and whether the seconds are a lower bound."""
     for row in published.rows:
         speed = row.speed if benchmark == "davis16-val" else row.instance_speed
-        if row.place == PANELS[benchmark][0] and speed and benchmark in row.values:
+        if row.place == _panel(benchmark)[0] and speed and benchmark in row.values:
             values = [row.values[benchmark][name] for name in combined_measure().mean_of]
             yield row.method, float(speed.strip("(>)")), sum(values) / len(values), ">" in speed
 
@@ -50,8 +69,8 @@ def _figure(part: Part, benchmark: str, tables: TableSet, scores: Scorebook, pub
     measured = list(_measured(part, benchmark, tables, scores))
     if not measured:
         return None
-    place, unit, text_source = PANELS[benchmark]
-    accuracy = combined_measure().title
+    place, unit, text_source = _panel(benchmark)
+    accuracy = _accuracy(part, benchmark).title
     canvas, axes = one_panel(f"{unit} (log scale)", accuracy, 0.6)
     axes.set_xscale("log")
     for turn, (label, x, y) in enumerate(measured):
@@ -79,13 +98,18 @@ def _figure(part: Part, benchmark: str, tables: TableSet, scores: Scorebook, pub
     )
 
 
+def _accuracy(part: Part, benchmark: str) -> Measure:
+    """Return the measure that is drawn: J&F in the paper's figures."""
+    return combined_measure() if benchmark in PANELS else main_measure(part.select(benchmark))
+
+
 def _measured(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Iterator[tuple[str, float, float]]:
     for variant in shown_variants(part, benchmark, tables, STYLES):
         if variant == tables.baseline:
             continue  # copying takes next to no time: it would squeeze all others into a corner
         cells = part.select(benchmark, variant)
         seconds = [one for cell in cells if cell.done and (one := seconds_of(cell))]
-        found = scores.mean(cells, combined_measure().name)
+        found = scores.mean(cells, _accuracy(part, benchmark).name)
         if seconds and found:
             whole = f", {WHOLE_PROCESS}" if any(cell.timed_as_process for cell in cells) else ""
             yield f"{label_of(variant, part, tables)}{whole}", sum(seconds) / len(seconds), found.estimate

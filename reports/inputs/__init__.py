@@ -26,6 +26,8 @@ from reports.inputs.spec import (
     headline_measures,
     load_tables,
     main_measure,
+    measures_of,
+    object_values,
 )
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Part", "Published", "Quoted", "ReportError", "RowSpec", "Scorebook", "TableSet", "TableSpec", "cells_with_masks",
     "claims_file", "combined_measure", "coverage", "describe", "differing_options", "evenly", "flat", "format_number",
     "has_file", "headline_measures", "label_of", "lead_benchmark", "lead_part", "limits", "load_claims",
-    "load_published", "load_tables", "main_measure", "main_variant", "name_of", "natural", "order_cells", "pairs_of",
+    "load_published", "load_tables", "main_measure", "main_variant", "measures_of", "name_of", "natural",
+    "object_values", "order_cells", "pairs_of",
     "read_columns", "read_frames", "read_scorebook", "shown_variants", "split", "unpaired",
 ]  # fmt: skip

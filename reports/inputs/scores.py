@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from math import fsum
 from pathlib import Path
@@ -22,12 +23,14 @@ from reports.statistics import Interval, interval
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """One cell's `sequences.csv`."""
+    """One cell's `sequences.csv`, and what `objects.csv` adds."""
 
     measures: Mapping[str, Mapping[str, float]]
     """Measure → sequence → value; only sequences that have one."""
 
     objects: Mapping[str, int]
+    holders: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Measure that not all objects have → sequence → number of its objects that have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +63,17 @@ class Scorebook:
             for sequence, by_variant in sorted(found.items())
         }
 
-    def weights(self, cell: CellResult, names: list[str]) -> NDArray[np.float64]:
-        """Return the weight of each sequence in the benchmark's mean: 1, its objects, or its share of its class."""
-        kind = self.averaging.get(cell.benchmark)
+    def weights(self, cell: CellResult, names: list[str], measure: str) -> NDArray[np.float64]:
+        """Return the weight of each sequence in the benchmark's mean: 1, its objects, or its share of its class.
+
+        If not all objects have the measure, those that have it count; in a mean of such measures, each of these has
+        the same weight in all, which is exact if no video has objects of both categories (seen and unseen)."""
+        kind, scores = self.averaging.get(cell.benchmark), self.by_folder.get(cell.score_folder)
+        parts = [part for part in MEASURES[measure].mean_of or (measure,) if MEASURES[part].partial]
+        if parts and scores:
+            given = [[scores.holders[part].get(name, 0) for name in names] for part in parts]
+            counts = np.array(given, float) if kind == "objects" else np.sign(np.array(given, float))
+            return np.asarray((counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).sum(axis=0))
         if kind == "objects":
             objects = self.objects(cell)
             return np.array([float(objects[name]) for name in names])
@@ -73,7 +84,7 @@ class Scorebook:
 
     def mean(self, cells: tuple[CellResult, ...], measure: str) -> Interval | None:
         """Return the mean with its interval over the sequences that all seeds have; None if there are none."""
-        return self._interval([self.sequences(cell, measure) for cell in cells if cell.done], cells)
+        return self._interval([self.sequences(cell, measure) for cell in cells if cell.done], cells, measure)
 
     def plain_mean(self, cells: tuple[CellResult, ...], measure: str) -> float | None:
         """Return the unweighted mean over sequences, whatever the benchmark averages over; None without scores."""
@@ -90,14 +101,18 @@ class Scorebook:
         for a, b in pairs:
             ours, theirs = self.sequences(a, measure), self.sequences(b, measure)
             values.append({name: ours[name] - theirs[name] for name in ours.keys() & theirs.keys()})
-        return self._interval(values, tuple(a for a, _ in pairs))
+        return self._interval(values, tuple(a for a, _ in pairs), measure)
 
-    def _interval(self, values: Sequence[Mapping[str, float]], cells: tuple[CellResult, ...]) -> Interval | None:
+    def _interval(
+        self, values: Sequence[Mapping[str, float]], cells: tuple[CellResult, ...], measure: str
+    ) -> Interval | None:
         names = sorted(set.intersection(*(set(given) for given in values))) if values else []
         if not names:
             return None
         first = next(cell for cell in cells if cell.done)
-        return interval(np.array([[given[name] for name in names] for given in values]), self.weights(first, names))
+        return interval(
+            np.array([[given[name] for name in names] for given in values]), self.weights(first, names, measure)
+        )
 
 
 def pairs_of(cells: Iterable[CellResult], others: Iterable[CellResult]) -> list[tuple[CellResult, CellResult]]:
@@ -173,4 +188,11 @@ def _scores(cell: CellResult) -> Scores:
         for measure in MEASURES
         if measure in columns
     }
-    return Scores(measures=measures, objects={name: int(text or 1) for name, text in zip(names, objects, strict=True)})
+    counts = {name: int(text or 1) for name, text in zip(names, objects, strict=True)}
+    partial = {part for one in measures for part in (one, *MEASURES[one].mean_of) if MEASURES[part].partial}
+    by_object = read_columns(cell, "objects.csv") if partial else {}
+    holders = {
+        part: Counter(name for name, text in zip(by_object["sequence"], by_object[part], strict=True) if text)
+        for part in sorted(partial)
+    }
+    return Scores(measures=measures, objects=counts, holders=holders)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from statistics import fmean
 
 from harness.config import Config, resolve
-from harness.score import MEASURES, Measure
+from harness.datasets.protocol import DAVIS
+from harness.results import CellResult
+from harness.score import MEASURES, Measure, headlines
 from harness.yaml_file import read_yaml
 
 
@@ -93,19 +96,34 @@ class TableSet(Config):
         return variant in self.variants or any(row.matches(variant) for spec in self.tables for row in spec.rows)
 
 
-def main_measure() -> Measure:
+def measures_of(cells: Iterable[CellResult]) -> tuple[Measure, ...]:
+    """Return the measures that the benchmark of these cells reports, in its order."""
+    names = next((cell.measures for cell in cells if cell.measures), DAVIS)
+    return tuple(MEASURES[name] for name in names if name in MEASURES)
+
+
+def main_measure(cells: Iterable[CellResult]) -> Measure:
     """Return the measure of detailed tables, figures, contact sheets and the comparison of options: the first one."""
-    return next(iter(MEASURES.values()))
+    return measures_of(cells)[0]
 
 
-def headline_measures() -> tuple[Measure, ...]:
+def headline_measures(cells: Iterable[CellResult]) -> tuple[Measure, ...]:
     """Return the measures of tables that show only a few."""
-    return tuple(measure for measure in MEASURES.values() if measure.headline)
+    return tuple(MEASURES[name] for name in headlines(one.name for one in measures_of(cells)))
+
+
+def object_values(columns: Mapping[str, Sequence[str]], measure: Measure) -> list[float | None]:
+    """Return a measure of each object from the columns of `objects.csv`, None for objects without it.
+
+    A mean of measures, which the file lacks, is taken over those that the object has."""
+    parts = [columns[name] for name in measure.mean_of or (measure.name,)]
+    known = ([float(text) for text in texts if text] for texts in zip(*parts, strict=True))
+    return [fmean(values) if values else None for values in known]
 
 
 def combined_measure() -> Measure:
-    """Return the measure of the accuracy–speed figure: the first that is a mean of others (J&F)."""
-    return next(measure for measure in MEASURES.values() if measure.mean_of)
+    """Return the measure of the paper's accuracy–speed figures, J&F."""
+    return MEASURES["JF_mean"]
 
 
 def load_tables() -> TableSet:

@@ -72,10 +72,9 @@ def highlights(parts: Iterable[Part], sheets: dict[str, str], scores: Scorebook,
 
     The main measure of the main variant decides; the titles state it. `sheets`: title → path of all that were drawn."""
     chosen: dict[str, str] = {}
-    main = main_measure()
     for part in parts:
         for benchmark in part.benchmarks:
-            title = f"{benchmark}{part.suffix}"
+            title, main = f"{benchmark}{part.suffix}", main_measure(part.select(benchmark))
             variants = part.variants_on(benchmark)
             variant = main_variant(part, benchmark, baseline) or variants[0]
             values = scores.by_sequence(part, benchmark, main.name)
@@ -164,8 +163,8 @@ def object_ids(mask: MaskFile, sequence: Sequence) -> NDArray[np.uint8]:
 def _score(cell: CellResult, sequence: str, scores: Scorebook) -> str:
     if not cell.done:
         return cell.status
-    value = scores.sequences(cell, main_measure().name).get(sequence)
-    return "" if value is None else f"{main_measure().title} {format_number(value)}"
+    value = scores.sequences(cell, main_measure([cell]).name).get(sequence)
+    return "" if value is None else f"{main_measure([cell]).title} {format_number(value)}"
 
 
 def _why_no_masks(part: Part, benchmark: str) -> str:

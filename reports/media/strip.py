@@ -26,7 +26,7 @@ def draw_strip(
     Without scores, masks or frames on this machine, there are no rows."""
     cells = {cell.variant: cell for cell in cells_with_masks(part, benchmark, baseline)}
     main = main_variant(part, benchmark, baseline)
-    values = scores.by_sequence(part, benchmark, main_measure().name)
+    values = scores.by_sequence(part, benchmark, main_measure(part.select(benchmark)).name)
     known = {name: given for name, given in values.items() if main in given}
     if main not in cells or not known:
         return {}, ""
@@ -98,5 +98,5 @@ def _row(sequence: Sequence, indices: list[int], cell: CellResult | None) -> Ima
 
 def _label(cell: CellResult, values: Mapping[str, float]) -> str:
     value = values.get(cell.variant)
-    score = "" if value is None else f", {main_measure().title} {format_number(value)} on this video"
+    score = "" if value is None else f", {main_measure([cell]).title} {format_number(value)} on this video"
     return f"{name_of(cell)}{score}"

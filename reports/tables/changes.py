@@ -74,7 +74,7 @@ def single_changes(part: Part, benchmark: str, tables: TableSet, scores: Scorebo
     for variant, base, (option, value) in pairs:
         if (base, option) not in ranges:
             cells = part.select(benchmark, variant), part.select(benchmark, base)
-            found = scores.difference(*cells, main_measure().name)
+            found = scores.difference(*cells, main_measure(part.select(benchmark)).name)
             if found:
                 text = value if isinstance(value, str) else json.dumps(value)
                 made.append(Change(variant=variant, base=base, option=option, value=text, found=found))
@@ -83,7 +83,7 @@ def single_changes(part: Part, benchmark: str, tables: TableSet, scores: Scorebo
 
 def changes_table(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Table | None:
     """Return the single changes on one benchmark as a table; None if there are none."""
-    made = single_changes(part, benchmark, tables, scores).single
+    made, main = single_changes(part, benchmark, tables, scores).single, main_measure(part.select(benchmark))
     if not made:
         return None
     lines = [
@@ -99,7 +99,7 @@ def changes_table(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
     return Table(
         name=f"changes-{benchmark}{part.suffix}",
         title=f"One change at a time: {part.title(benchmark)}",
-        caption=f"Each variant minus the one from which it differs in a single option, in {main_measure().title}. "
+        caption=f"Each variant minus the one from which it differs in a single option, in {main.title}. "
         f"{describe(part, benchmark, masks=False)}",
         method=f"{PAIRED} {NEEDED}",
         facts=("compared with", "differs in", "sequences", "seeds"),

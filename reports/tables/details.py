@@ -13,7 +13,7 @@ from harness.datasets import load_protocols, locate
 from harness.errors import DataError
 from harness.results import CellResult
 from harness.score import read_attributes
-from reports.inputs import Part, Scorebook, coverage, describe, has_file, main_measure, read_columns
+from reports.inputs import Part, Scorebook, coverage, describe, has_file, main_measure, object_values, read_columns
 from reports.tables.model import Line, Table, Value
 
 ATTRIBUTE_FILES = ("db_info.yml", "db_info.yaml", "Annotations/db_info.yml", "Annotations/db_info.yaml")
@@ -22,7 +22,7 @@ ATTRIBUTE_FILES = ("db_info.yml", "db_info.yaml", "Annotations/db_info.yml", "An
 
 def by_sequence(part: Part, benchmark: str, scores: Scorebook) -> Table | None:
     """Return sequences × variants, the mean over the objects of each sequence; None if nothing is scored."""
-    found = scores.by_sequence(part, benchmark, main_measure().name)
+    found = scores.by_sequence(part, benchmark, main_measure(part.select(benchmark)).name)
     lines = [_line(name, (), values, part.variants_on(benchmark)) for name, values in found.items()]
     return _table("sequence", (), lines, part, benchmark)
 
@@ -36,9 +36,10 @@ def by_object(part: Part, benchmark: str, scores: Scorebook) -> Table | None:
     for cell in done:
         if has_file(cell, "objects.csv"):
             columns = read_columns(cell, "objects.csv")
-            texts = (columns[name] for name in ("sequence", "object", main_measure().name))
-            for sequence, number, text in zip(*texts, strict=True):
-                found.setdefault((sequence, int(number)), {}).setdefault(cell.variant, []).append(float(text))
+            values = object_values(columns, main_measure([cell]))
+            for sequence, number, value in zip(columns["sequence"], columns["object"], values, strict=True):
+                if value is not None:
+                    found.setdefault((sequence, int(number)), {}).setdefault(cell.variant, []).append(value)
     variants = part.variants_on(benchmark)
     lines = [_line(name, (str(number),), _means(values), variants) for (name, number), values in sorted(found.items())]
     return _table("object", ("object",), lines, part, benchmark)
@@ -55,10 +56,11 @@ def by_attribute(part: Part, benchmark: str, scores: Scorebook) -> tuple[Table |
         found: dict[str, list[float]] = {}
         used: set[str] = set()
         for cell in _done(part, benchmark):
-            values = scores.sequences(cell, main_measure().name)
+            main = main_measure([cell]).name
+            values = scores.sequences(cell, main)
             names = sorted(having & values.keys())
             if names:
-                mean = np.average([values[name] for name in names], weights=scores.weights(cell, names))
+                mean = np.average([values[name] for name in names], weights=scores.weights(cell, names, main))
                 found.setdefault(cell.variant, []).append(float(mean))
                 used.update(names)
         if found:
@@ -87,12 +89,11 @@ def detail_tables(parts: Iterable[Part], scores: Scorebook) -> tuple[tuple[Table
     """Return these tables for every benchmark of every part, and title → reason for those that are not made."""
     made: list[Table] = []
     absent: dict[str, str] = {}
-    main = main_measure().title
     for part in parts:
         for benchmark in part.benchmarks:
             if not _done(part, benchmark):
                 continue  # the table of missing cells says why
-            title = f"{part.title(benchmark)}{part.suffix}"
+            title, main = f"{part.title(benchmark)}{part.suffix}", main_measure(part.select(benchmark)).title
             sequences = by_sequence(part, benchmark, scores)
             objects = by_object(part, benchmark, scores)
             attributes, why = by_attribute(part, benchmark, scores)
@@ -120,13 +121,14 @@ def _line(label: str, facts: tuple[str, ...], values: Mapping[str, float], varia
 def _table(unit: str, facts: tuple[str, ...], lines: list[Line], part: Part, benchmark: str) -> Table | None:
     if not lines:
         return None
+    main = main_measure(part.select(benchmark)).title
     return Table(
         name=f"{unit}s-{benchmark}{part.suffix}",
-        title=f"{main_measure().title} by {unit}: {part.title(benchmark)}",
+        title=f"{main} by {unit}: {part.title(benchmark)}",
         caption=f"{describe(part, benchmark)} {coverage(part.select(benchmark))}",
         facts=facts,
         columns=part.variants_on(benchmark),
         lines=tuple(lines),
-        explained={one: f"{main_measure().title} of {one}." for one in part.variants_on(benchmark)},
+        explained={one: f"{main} of {one}." for one in part.variants_on(benchmark)},
         first="attribute" if unit == "attribute" else "sequence",
     )

@@ -29,7 +29,7 @@ MEAN_OVER = {
 
 def means(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Table | None:
     """Return the headline measures of every variant with their intervals; None without scores."""
-    shown = headline_measures()
+    shown = headline_measures(part.select(benchmark))
     kind = scores.averaging.get(benchmark, "sequences")
     plain = () if kind == "sequences" else shown
     lines = []

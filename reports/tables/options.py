@@ -23,7 +23,8 @@ from reports.tables.values import DIFFERENCE, cell_value, difference_values, exp
 
 def options_table(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> Table | None:
     """Return the variants beyond the paper on one benchmark, each against its closest one; None if there are none."""
-    expected, main, shown = expected_sequences(part)[benchmark], main_measure(), headline_measures()
+    here, expected = part.select(benchmark), expected_sequences(part)[benchmark]
+    main, shown = main_measure(here), headline_measures(here)
     found = []
     for variant in part.variants_on(benchmark):
         if not tables.lists(variant) and variant not in part.submitted:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from harness.results import CellResult
-from harness.score import MEASURES
-from reports.inputs import Part, Published, TableSet, TableSpec, coverage, describe, label_of
+from reports.inputs import Part, Published, TableSet, TableSpec, coverage, describe, label_of, measures_of
 from reports.tables.model import NOTHING, QUOTED, Line, Table, Value, rank
 from reports.tables.rows import own_rows, trained_rows
 from reports.tables.values import cell_value, expected_sequences, note_omitted, omitted
@@ -133,12 +132,12 @@ def _seconds(cells: tuple[CellResult, ...]) -> tuple[float | None, list[str]]:
 
 def all_cells(part: Part, benchmark: str, tables: TableSet) -> Table:
     """Return every variant on a benchmark with every measure."""
-    expected = expected_sequences(part)[benchmark]
+    expected, shown = expected_sequences(part)[benchmark], measures_of(part.select(benchmark))
     lines = []
     for variant in part.variants_on(benchmark):
         cells = part.select(benchmark, variant)
         without = omitted(cells)
-        found = [cell_value(cells, measure, expected) for measure in MEASURES]
+        found = [cell_value(cells, measure.name, expected) for measure in shown]
         values, notes = note_omitted(found, [without] * len(found))
         seeds = ", ".join(str(cell.seed) for cell in cells)
         status = ", ".join(sorted({cell.status for cell in cells}))
@@ -152,6 +151,6 @@ def all_cells(part: Part, benchmark: str, tables: TableSet) -> Table:
         title=f"All cells: {part.title(benchmark)}",
         caption=f"{describe(part, benchmark)} {coverage(part.select(benchmark))}",
         facts=("label", "method", "seeds", "sequences", "skipped training", "status"),
-        columns=tuple(measure.heading for measure in MEASURES.values()),
-        lines=rank(lines, [measure.higher_is_better for measure in MEASURES.values()]),
+        columns=tuple(measure.heading for measure in shown),
+        lines=rank(lines, [measure.higher_is_better for measure in shown]),
     )

@@ -80,7 +80,7 @@ def summarize(
 def best_sentence(part: Part, benchmark: str, tables: TableSet, scores: Scorebook) -> str:
     """Return which variant has the highest main measure on a benchmark, and from which others that tells it apart."""
     where, (means, incomplete) = part.title(benchmark), ranked(part, benchmark)
-    title, skipped = main_measure().title, ""
+    title, skipped = main_measure(part.select(benchmark)).title, ""
     if incomplete:
         skipped = f" {incomplete} without a complete result {'is' if incomplete == 1 else 'are'} not compared."
     if not means:
@@ -90,7 +90,7 @@ def best_sentence(part: Part, benchmark: str, tables: TableSet, scores: Scoreboo
     if len(means) == 1:
         return f"{best} is the only variant with a complete result on {where}: {title} {top}.{skipped}"
     same = [name for name, value in shown if value == top]
-    ends = _ends(scores.mean(part.select(benchmark, means[0][0]), main_measure().name))
+    ends = _ends(scores.mean(part.select(benchmark, means[0][0]), main_measure(part.select(benchmark)).name))
     text = f"Of {len(means)} variants on {where}, {_some(same, ', ')} score{'s' if len(same) == 1 else ''} highest: "
     text += f"{title} {top}{f', 95 % interval{ends}' if ends else ''}"
     text += f"; next {shown[1][0]}, {shown[1][1]}. " if len(same) == 1 else ". "
@@ -102,7 +102,7 @@ def ranked(part: Part, benchmark: str) -> tuple[list[tuple[str, float]], int]:
     """Return the variants with a complete result and their main measure, the best first, and how many have none.
 
     Submitted masks are not among them, unless there is nothing else."""
-    measure, expected = main_measure(), expected_sequences(part)[benchmark]
+    measure, expected = main_measure(part.select(benchmark)), expected_sequences(part)[benchmark]
     names = [name for name in part.variants_on(benchmark) if not part.scale or name not in part.submitted]
     values = {name: cell_value(part.select(benchmark, name), measure.name, expected) for name in names}
     means = [(name, one.number) for name, one in values.items() if one.comparable and one.number is not None]
@@ -115,7 +115,7 @@ def changes_sentence(part: Part, benchmark: str, changes: Changes) -> str:
     decided = [_change(one) for one in changes.single if one.decided]
     others = [_change(one) for one in changes.single if not one.decided and not one.idle]
     idle = [f"{one.base} → {one.variant}" for one in changes.single if one.idle]
-    title = main_measure().title
+    title = main_measure(part.select(benchmark)).title
     text = ""
     if decided:
         text = f"Changing one option moves {title}: {_some(decided)}. "
@@ -206,7 +206,10 @@ def _compared(names: Sequence[str], part: Part, benchmark: str, scores: Scoreboo
     """Return from which others the first variant differs, by paired differences corrected for their number."""
     best, *others = names
     cells = part.select(benchmark, best)
-    found = [scores.difference(cells, part.select(benchmark, name), main_measure().name) for name in others]
+    found = [
+        scores.difference(cells, part.select(benchmark, name), main_measure(part.select(benchmark)).name)
+        for name in others
+    ]
     known = [one for one in found if one]
     if not known:
         return "They have no scores by video in common to compare."

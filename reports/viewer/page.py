@@ -77,7 +77,7 @@ def _find(part: Part, benchmark: str, scores: Scorebook) -> Benchmark | None:
     scored = [cell for cell in part.select(benchmark) if has_file(cell, "frames.csv")]
     cells = tuple(cell for cell in part.select(benchmark) if cell.masks or cell in scored)
     videos = _videos(benchmark, next((cell.data_root for cell in cells if cell.data_root), ""))
-    names = {name for cell in scored for name in scores.sequences(cell, main_measure().name)}
+    names = {name for cell in scored for name in scores.sequences(cell, main_measure([cell]).name)}
     names |= {name for cell in cells for name in cell.masks if name in videos}
     if not names or len({cell.variant for cell in cells}) < 2:
         return None
@@ -105,7 +105,7 @@ class Writer:
         part, cells, names = found.part, found.cells, found.sequences
         place = f"{found.name}{part.suffix}"
         curves = [read_curves(cell) for cell in cells]
-        means = [self.scores.sequences(cell, main_measure().name) for cell in cells]
+        means = [self.scores.sequences(cell, main_measure(cells).name) for cell in cells]
         volume, drawn, unread = Volume(), 0, list[str]()
         for name in sorted(names, key=lambda name: -_spread(means, name)):
             (self.folder / place / name).mkdir(parents=True)

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.datasets.protocol import DAVIS
 from harness.results import CellResult
-from harness.score import MEASURES
 
 STUDY = "bench"
 VARIANTS = (
@@ -35,14 +35,14 @@ PARAMS = {f"option.number{place}": str(place) for place in range(189)}
 def make_scores(folder: Path, objects: int, frames: Path, rng: np.random.Generator) -> dict[str, float]:
     """Write the score files of one cell; `frames`: a `frames.csv` that all cells of a benchmark share."""
     folder.mkdir(parents=True)
-    values = rng.beta(4, 2, size=(VIDEOS, len(MEASURES)))
-    head = ",".join(["sequence", "objects", "frames", *MEASURES, "problem"])
+    values = rng.beta(4, 2, size=(VIDEOS, len(DAVIS)))
+    head = ",".join(["sequence", "objects", "frames", *DAVIS, "problem"])
     lines = [f"video{v:02d},{objects},{FRAMES},{','.join(f'{x:.17g}' for x in values[v])}," for v in range(VIDEOS)]
     (folder / "sequences.csv").write_text("\n".join([head, *lines]) + "\n")
     lines = [f"video{v:02d},{o + 1},{values[v, 0]:.17g}" for v in range(VIDEOS) for o in range(objects)]
     (folder / "objects.csv").write_text("\n".join(["sequence,object,J_mean", *lines]) + "\n")
     os.link(frames, folder / "frames.csv")
-    return dict(zip(MEASURES, values.mean(axis=0).tolist(), strict=True))
+    return dict(zip(DAVIS, values.mean(axis=0).tolist(), strict=True))
 
 
 def make_frames(path: Path, objects: int, rng: np.random.Generator) -> Path:
