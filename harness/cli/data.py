@@ -44,7 +44,8 @@ def check(options: argparse.Namespace) -> int:
     """Print what is under a folder and every defect, and return 1 if there are any. Raises DataError for no dataset."""
     home = options.home.absolute()
     cache = home / "facts.sqlite" if home.is_dir() else None  # a look at data makes no home
-    parts = find_parts(options.root, list_entries())
+    entries = list_entries(options.root)
+    parts = find_parts(options.root, entries, cache)
     console = Console(width=None if sys.stdout.isatty() else 160)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -52,7 +53,7 @@ def check(options: argparse.Namespace) -> int:
         parts = [check_part(part, cache, lambda: progress.advance(task)) for part in parts]
     console.print(_table(parts))
     found = {part.entry.name for part in parts}
-    if absent := [entry.title for entry in list_entries() if entry.name not in found]:
+    if absent := [entry.title for entry in entries if entry.name not in found]:
         console.print(f"not found: {', '.join(absent)}", soft_wrap=True)
     for part in parts:
         for problem in sorted(part.problems, key=lambda problem: problem.severity):  # errors, then notes

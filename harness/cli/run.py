@@ -113,8 +113,8 @@ def execute(options: argparse.Namespace) -> int:
     if (options.json or options.all) and not options.plan:
         raise StudyError("--json and --all are options of --plan; give --plan too")
     method_options = parse_options(options.method_options)
-    protocols = load_protocols()
-    study = load_study(options.study, protocols, options.scale, options=method_options)
+    protocols = load_protocols(root=options.data)
+    study = load_study(options.study, protocols, options.scale, options=method_options, root=options.data)
     if options.data is not None and not options.data.is_dir():  # before a home is made
         raise DataError(f"--data {options.data}: no such folder; give the folder that holds the datasets")
     is_new = not (options.home / "store").is_dir()
