@@ -82,7 +82,7 @@ def _table(parts: list[Part]) -> Table:
         more = f" and {len(part.sizes) - 3} more" if len(part.sizes) > 3 else ""
         table.add_row(
             part.entry.dataset.title,
-            part.entry.split,
+            part.entry.split + ", held out" * bool(part.entry.held_out),
             part.located.kind,
             str(len(part.sequences)),
             str(sum(map(len, part.sequences))),

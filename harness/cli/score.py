@@ -33,9 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(execute=execute)
     parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="a dataset, or <sequence>/<frame>.png")
     parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="<sequence>/<frame>.png to score")
-    parser.add_argument(
-        "--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml or of dataset.yaml"
-    )
+    text = "a benchmark of studies/protocols.yaml, or of a dataset.yaml in the dataset"
+    parser.add_argument("--protocol", required=True, metavar="NAME", help=text)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
     parser.add_argument(
         "--jobs", type=whole_number(1), default=cores(), metavar="N", help="processes (default: all cores)"

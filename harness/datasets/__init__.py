@@ -22,11 +22,9 @@ from harness.datasets.sequence import Sequence, Values
 
 __all__ = [
     "LAYOUTS", "TRAINING_ROLES", "VOID", "Extent", "Located", "MaskFile", "Part", "Problem", "Protocol", "Sequence",
-    "TrainingSet",
-    "Values", "check_part", "check_sequences", "compose", "content_digests", "data_kind", "davis_palette",
-    "describe", "embedded_data", "extent_of", "find_descriptions", "find_parts", "find_protocol", "in_order", "list_entries", "load_benchmark",
-    "load_protocols",
-    "load_training", "load_training_sets", "locate", "locate_around", "predicted_masks", "prepare", "read_frame",
-    "read_mask", "read_predicted", "read_sequences", "require_name", "require_own_masks", "require_sound", "write_mask",
-    "write_miniature",
+    "TrainingSet", "Values", "check_part", "check_sequences", "compose", "content_digests", "data_kind",
+    "davis_palette", "describe", "embedded_data", "extent_of", "find_descriptions", "find_parts", "find_protocol",
+    "in_order", "list_entries", "load_benchmark", "load_protocols", "load_training", "load_training_sets", "locate",
+    "locate_around", "predicted_masks", "prepare", "read_frame", "read_mask", "read_predicted", "read_sequences",
+    "require_name", "require_own_masks", "require_sound", "write_mask", "write_miniature",
 ]  # fmt: skip
