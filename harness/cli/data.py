@@ -1,4 +1,4 @@
-"""`vos-harness data check|embed|compose`: looks at the datasets under a folder, or makes some."""
+"""`vos-harness data check|describe|embed|compose`: looks at the datasets under a folder, or makes some."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from harness.cli.arguments import add_home, add_subcommands, whole_number
-from harness.datasets import Part, check_part, compose, find_parts, list_entries, write_miniature
+from harness.console import command_line
+from harness.datasets import Part, check_part, compose, find_parts, list_entries, suggest, write_miniature
+from harness.errors import StoreError
 
 EPILOG = """\
 Exits with status 0, 1 if `check` finds defects, and 2 for a named error.
 
 examples:
   %(prog)s check ROOT
+  %(prog)s describe ROOT/my-videos --output ROOT/my-videos/dataset.yaml
   %(prog)s embed OUT --seed 1"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    checking, embedding, composing = add_subcommands(
+    checking, describing, embedding, composing = add_subcommands(
         parser,
         ("check", check, "List what is under a folder, and every defect."),
+        ("describe", describe_folder, "Write a first description of a dataset of your own."),
         ("embed", make_embedded, "Render the miniature of all datasets."),
         ("compose", make_composed, "Derive a multi-object benchmark in the layout of DAVIS 2017."),
     )
     checking.add_argument("root", metavar="ROOT", type=Path, help="folder of the datasets as distributed")
     add_home(checking)
+    describing.add_argument("root", metavar="ROOT", type=Path, help="folder of the dataset")
+    describing.add_argument("--output", metavar="FILE", type=Path, help="write it to this new file (default: print it)")
     composing.add_argument("root", metavar="DAVIS16", type=Path, help="folder of DAVIS 2016, or the one above")
     for command in (embedding, composing):
         command.add_argument("out", metavar="OUT", type=Path, help="a new folder")
@@ -62,6 +68,22 @@ def check(options: argparse.Namespace) -> int:
     errors = sum(len(part.errors) for part in parts)
     console.print(f"{errors} defects" if errors else "no defects")
     return 1 if errors else 0
+
+
+def describe_folder(options: argparse.Namespace) -> int:
+    """Print or write a first description and return 0. Raises DataError for a folder without frames and masks."""
+    out: Path | None = options.output
+    text = suggest(options.root, out.parent if out else None)
+    if out is None:
+        print(text, end="")
+        return 0
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror}); give a new file") from None
+    print(f"{out}: written; check it with {command_line('data', 'check', out.parent)}")
+    return 0
 
 
 def make_embedded(options: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from harness.datasets.predictions import MaskFile, predicted_masks, read_predict
 from harness.datasets.prepare import prepare
 from harness.datasets.protocol import TRAINING_ROLES, Protocol, TrainingSet
 from harness.datasets.sequence import Sequence, Values
+from harness.datasets.suggest import suggest
 
 __all__ = [
     "LAYOUTS", "TRAINING_ROLES", "VOID", "Extent", "Located", "MaskFile", "Part", "Problem", "Protocol", "Sequence",
@@ -26,5 +27,5 @@ __all__ = [
     "davis_palette", "describe", "embedded_data", "extent_of", "find_descriptions", "find_parts", "find_protocol",
     "in_order", "list_entries", "load_benchmark", "load_protocols", "load_training", "load_training_sets", "locate",
     "locate_around", "predicted_masks", "prepare", "read_frame", "read_mask", "read_predicted", "read_sequences",
-    "require_name", "require_own_masks", "require_sound", "write_mask", "write_miniature",
+    "require_name", "require_own_masks", "require_sound", "suggest", "write_mask", "write_miniature",
 ]  # fmt: skip
