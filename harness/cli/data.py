@@ -13,7 +13,7 @@ from rich.table import Table
 
 from harness.cli.arguments import add_home, add_subcommands, whole_number
 from harness.console import command_line
-from harness.datasets import Part, check_part, compose, find_parts, list_entries, suggest, write_miniature
+from harness.datasets import Part, check_part, compose, find_parts, list_entries, suggest, write_miniature, write_today
 from harness.errors import StoreError
 
 EPILOG = """\
@@ -88,7 +88,9 @@ def describe_folder(options: argparse.Namespace) -> int:
 
 def make_embedded(options: argparse.Namespace) -> int:
     """Render the miniature and return 0. Raises StoreError if it cannot be written."""
-    print(write_miniature(options.out.absolute(), options.seed))
+    out = write_miniature(options.out.absolute(), options.seed)
+    write_today(out, options.seed)
+    print(out)
     return 0
 
 

@@ -10,7 +10,7 @@ from harness.datasets.generated import data_kind
 from harness.datasets.inventory import Part, check_part, find_parts, list_entries
 from harness.datasets.layouts import LAYOUTS
 from harness.datasets.locate import Located, load_benchmark, load_training, locate, locate_around, read_sequences
-from harness.datasets.miniature import embedded_data, write_miniature
+from harness.datasets.miniature import embedded_data, write_miniature, write_today
 from harness.datasets.mixture import require_own_masks
 from harness.datasets.order import in_order
 from harness.datasets.palette import VOID, davis_palette
@@ -27,5 +27,5 @@ __all__ = [
     "davis_palette", "describe", "embedded_data", "extent_of", "find_descriptions", "find_parts", "find_protocol",
     "in_order", "list_entries", "load_benchmark", "load_protocols", "load_training", "load_training_sets", "locate",
     "locate_around", "predicted_masks", "prepare", "read_frame", "read_mask", "read_predicted", "read_sequences",
-    "require_name", "require_own_masks", "require_sound", "suggest", "write_mask", "write_miniature",
+    "require_name", "require_own_masks", "require_sound", "suggest", "write_mask", "write_miniature", "write_today",
 ]  # fmt: skip
