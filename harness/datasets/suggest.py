@@ -72,11 +72,13 @@ def suggest(root: Path, home: Path | None = None) -> str:
     names = _file_patterns(leaves, frames.sequences[common[0]][0], masks.sequences[common[0]][0])
     looked = [common[index] for index in np.linspace(0, len(common) - 1, min(LOOKED_AT, len(common))).astype(int)]
     pixels = _look(leaves, [masks.sequences[name] for name in looked], layered=masks.layered)
-    annotated = [len({_stem(file) for folder in masks.sequences[name] for file in leaves[folder]}) for name in common]
+    annotated = {
+        name: len({_stem(file) for folder in masks.sequences[name] for file in leaves[folder]}) for name in common
+    }
     whole = sum(len(leaves[frames.sequences[name][0]]) for name in common)
     lists, splits = _lists(root, {name[-1] for name in frames.sequences})
     incomplete = sorted(frames.sequences.keys() ^ masks.sequences.keys())
-    entries = splits or list(frames.splits)
+    entries = [*splits] or list(frames.splits)
     training = [one for one in entries if one in TRAINING]
     tested = [one for one in entries if one not in TRAINING] or entries[:1] or [""]
     title = re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).strip("-._")
@@ -84,7 +86,7 @@ def suggest(root: Path, home: Path | None = None) -> str:
     trained_on = f"{title}-{training[0]}" if training else "davis17-train"
     lines = [
         "# Written by `vos-harness data describe`. Correct it where it is wrong; docs/own-data.md explains every key.",
-        f"# Seen: {len(common)} sequences with {whole} frames, of which {sum(annotated)} have a mask.",
+        f"# Seen: {len(common)} sequences with {whole} frames, of which {sum(annotated.values())} have a mask.",
         *(f"# Not used: {'/'.join(name)} has frames or masks only." for name in incomplete[:5]),
         "datasets:",
         f"  {title}:",
@@ -93,7 +95,7 @@ def suggest(root: Path, home: Path | None = None) -> str:
     ]
     if lists:
         lines.append(f"    sequences: {_quoted(lists)}  # the lists of this form: {', '.join(splits)}")
-    if sum(annotated) == whole:
+    if sum(annotated.values()) == whole:
         lines.append("    truth: all  # every frame has a mask, so a mask that is missing is an error")
     else:
         lines.append("    truth: some  # frames without a mask are segmented, but not scored")
@@ -112,11 +114,19 @@ def suggest(root: Path, home: Path | None = None) -> str:
         lines += ["    multi_object: true  # false: all objects of a video count as one"] if pixels.several else []
         lines += [
             "    skip_first: 1  # the first mask is given to the methods",
+            *_unscored([n for name, n in annotated.items() if one in {"", name[0]} or name[-1] in splits.get(one, ())]),
             "    averaging: objects  # not certain: the mean over all objects, or over sequences",
             f"    offline: {trained_on}  # not certain: what to train on",
             "    pretraining: voc",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _unscored(annotated: list[int]) -> list[str]:
+    """Return the key for sequences without a second mask, from their numbers of masks."""
+    if max(annotated, default=0) < 2:
+        return ["    scored: false  # no sequence has more than its first mask: segmented and exported only"]
+    return ["    sparse: true  # a sequence with one mask only is left out"] if min(annotated) < 2 else []
 
 
 def _leaves(root: Path) -> dict[Path, list[Path]]:
@@ -232,27 +242,28 @@ def _look(leaves: Mapping[Path, list[Path]], sequences: list[tuple[Path, ...]], 
     return _Pixels(values=frozenset(values), late=tuple(late), several=several, layered=layered)
 
 
-def _lists(root: Path, names: Collection[str]) -> tuple[str, list[str]]:
-    """Return the pattern of the lists of sequences in one folder, and their splits; empty if there are none."""
-    found: dict[Path, list[str]] = defaultdict(list)
+def _lists(root: Path, names: Collection[str]) -> tuple[str, Mapping[str, list[str]]]:
+    """Return the pattern of the lists of sequences in one folder, and split → sequences; empty if there are none."""
+    found: dict[Path, dict[str, list[str]]] = defaultdict(dict)
     for place, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name not in names and name not in JUNK and not name.startswith(".")]
         for file in sorted(files):
             path = Path(place) / file
-            if path.suffix == ".txt" and not file.startswith(".") and _is_list(path, root, names):
-                found[Path(place)].append(path.stem)
+            if path.suffix == ".txt" and not file.startswith(".") and (lines := _list(path, root, names)):
+                found[Path(place)][path.stem] = lines
     if not found:
-        return "", []
+        return "", {}
     folder = max(found, key=lambda one: len(found[one]))
     return f"{(folder / '{split}').relative_to(root).as_posix()}.txt", found[folder]
 
 
-def _is_list(path: Path, root: Path, names: Collection[str]) -> bool:
+def _list(path: Path, root: Path, names: Collection[str]) -> list[str]:
+    """Return the lines of a list of sequences; none if it is no such list."""
     try:
         lines = read_lines(path, root)
     except DataError:
-        return False
-    return {*lines} <= {*names} and len({*lines}) == len(lines)
+        return []
+    return lines if {*lines} <= {*names} and len({*lines}) == len(lines) else []
 
 
 def _meta(root: Path, frames: _Folders, *, layered: bool) -> str:
