@@ -88,6 +88,10 @@ def test_descriptions_lie_in_the_data_root_or_directly_below_it(tmp_path: Path) 
     assert not load_protocols().keys() & found.keys()
 
 
+def test_a_file_of_another_program_is_no_description(tmp_path: Path) -> None:
+    assert load_protocols(root=write(tmp_path, "path: coco\ntrain: images\nnames: {0: cat}\n")) == load_protocols()
+
+
 def test_a_description_may_name_a_folder_elsewhere_and_training_sets(tmp_path: Path) -> None:
     save_video(tmp_path / "read-only", "a", {"0": ids(1), "1": ids(1)})
     training = "training:\n  mine-train: {dataset: mine}\nbenchmarks:"
@@ -192,3 +196,15 @@ def test_describe_writes_a_new_file_that_check_accepts(tmp_path: Path, capsys: p
     assert main(["data", "check", str(tmp_path), "--home", str(tmp_path / "home")]) == 0
     assert "no defects" in capsys.readouterr().out
     assert main(["data", "describe", str(tmp_path / "clips"), "--output", out]) == 2
+
+
+def test_described_masks_elsewhere_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_video(tmp_path / "read-only", "a", {"0": ids(1), "1": ids(1), "2": ids(1)})
+    (tmp_path / "root").mkdir()
+    write(tmp_path / "root", MINE.replace("    frames:", f"    folders: [{tmp_path / 'read-only'}]\n    frames:"))
+    asked = ["score", "--pred", str(tmp_path / "read-only/Annotations"), "--protocol", "mine-all", "--truth"]
+    assert main([*asked, str(tmp_path / "root")]) == 0
+    assert "mean over objects" in capsys.readouterr().out
+    asked[asked.index("mine-all")] = "mine-val"
+    assert main([*asked, str(tmp_path / "root")]) == 2
+    assert "of a dataset.yaml in --truth" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cli.arguments import add_home, whole_number
 from harness.console import command_line
-from harness.datasets import Protocol, find_descriptions, load_protocols
+from harness.datasets import DESCRIPTION, Protocol, load_protocols
 from harness.errors import DataError, StoreError, StudyError
 from harness.hardware import cores
 from harness.score import MEASURES, SequenceScores, sequence_row, total, write_scores
@@ -108,10 +108,15 @@ def execute(options: argparse.Namespace) -> int:
 
 def _find_protocol(name: str, truth: Path) -> Protocol:
     """Return a shipped benchmark, or one that a description in or around the folder of the truth adds."""
-    places = (truth.absolute(), *truth.absolute().parents[:2])
-    protocols = load_protocols(root=next((place for place in places if find_descriptions(place)), None))
+    folder, protocols = truth.absolute(), load_protocols()
+    around = [place for place in folder.parents[:2] if (place / DESCRIPTION).is_file()]
+    for place in [folder, *around] if name not in protocols else []:
+        protocols = {**load_protocols(root=place), **protocols}
     if name not in protocols:
-        raise StudyError(f"--protocol: no benchmark {name!r}; there are {', '.join(protocols)}")
+        raise StudyError(
+            f"--protocol: no benchmark {name!r}; there are {', '.join(protocols)}, and those "
+            f"of a {DESCRIPTION} in --truth or at most two folders above it"
+        )
     protocol = protocols[name]
     if not protocol.scored:
         raise StudyError(f"--protocol {name}: its truth is not public; submit the masks to its own site")

@@ -62,7 +62,8 @@ def load_catalog(path: Path | None = None, root: Path | None = None) -> Catalog:
     catalog = _load(path or protocols_file(), Catalog())
     if root is not None:
         for description in find_descriptions(root):
-            catalog = _load(description, catalog, description.parent.relative_to(root))
+            if read_yaml(description).keys() & {*_PARTS}:  # other programs have files of this name too
+                catalog = _load(description, catalog, description.parent.relative_to(root))
     return catalog
 
 

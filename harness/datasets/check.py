@@ -127,7 +127,8 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
         elif sequence.values == "ids" and not layered and (extra := {*mask.values} - allowed):
             messages.append(
                 f"{path}: object ids {_listed(sorted(extra))}, which the first mask lacks (it has "
-                f"{_listed(sequence.object_ids)}); it must show all objects, download the file again"
+                f"{_listed(sequence.object_ids)}); it must show all objects, download the file again; "
+                "in a dataset of your own, late_objects: true allows later ones"
             )
     values = {value for path in masks for value in truth[path].values}
     if sequence.values == "ids" and not layered and values - {0} == {VOID}:
