@@ -1,6 +1,6 @@
 """Datasets: layouts as distributed, benchmarks as data, digests, checks, and generated data."""
 
-from harness.datasets.catalog import DESCRIPTION, find_descriptions, find_protocol, load_protocols, load_training_sets
+from harness.datasets.catalog import DESCRIPTION, find_protocol, load_protocols, load_training_sets
 from harness.datasets.check import Problem, check_sequences, require_sound
 from harness.datasets.composition import compose
 from harness.datasets.digest import content_digests
@@ -24,7 +24,7 @@ from harness.datasets.suggest import suggest
 __all__ = [
     "DESCRIPTION", "LAYOUTS", "TRAINING_ROLES", "VOID", "Extent", "Located", "MaskFile", "Part", "Problem",
     "Protocol", "Sequence", "TrainingSet", "Values", "check_part", "check_sequences", "compose", "content_digests",
-    "data_kind", "davis_palette", "describe", "embedded_data", "extent_of", "find_descriptions", "find_parts",
+    "data_kind", "davis_palette", "describe", "embedded_data", "extent_of", "find_parts",
     "find_protocol", "in_order", "list_entries", "load_benchmark", "load_protocols", "load_training",
     "load_training_sets", "locate", "locate_around", "predicted_masks", "prepare", "read_frame", "read_mask",
     "read_predicted", "read_sequences", "require_name", "require_own_masks", "require_sound", "suggest", "write_mask",
