@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from harness.datasets.catalog import load_protocols
 from harness.datasets.locate import load_benchmark, load_training
-from harness.datasets.protocol import load_protocols
 from tests.engine import ROOT
 from tests.gpu.packing import main as pack
 from tests.gpu.plan import PARTS, PLAN

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.datasets import Extent, load_benchmark, load_protocols, load_training, load_training_sets, locate
-from harness.datasets.protocol import protocols_file
+from harness.datasets.catalog import protocols_file
 from harness.errors import StudyError
 from tests.test_datasets_layouts import make_davis17, save_palette
 

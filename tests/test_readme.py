@@ -22,9 +22,10 @@ from dipnet.config import PropagationConfig, SegmentationConfig
 from dipnet.propagation import PropagationNetwork
 from dipnet.segmentation import SegmentationNetwork
 from harness.cli.main import VERBS, main, make_parser
-from harness.datasets import load_benchmark, load_protocols, load_training_sets, locate, read_sequences
+from harness.datasets import load_benchmark, load_protocols, load_training
 from harness.planning.study import load_study
 from harness.results import check_study_files
+from tests.trees import SA_V, ids, save_video
 from vos.checkpoint import save_network
 
 ROOT = Path(__file__).parent.parent
@@ -144,31 +145,27 @@ def test_pictures_of_the_readme_are_small() -> None:
     assert sum(path.stat().st_size for path in pictures) < 300_000
 
 
-def test_the_example_of_a_benchmark_works(tmp_path: Path) -> None:
+def test_the_example_of_a_description_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     videos = tmp_path / "my-videos"
-    for folder in ("JPEGImages", "Annotations"):
-        (videos / folder / "480p" / "one").mkdir(parents=True)
-    (videos / "ImageSets" / "2017").mkdir(parents=True)
-    for split in ("train", "val"):
-        (videos / "ImageSets" / "2017" / f"{split}.txt").write_text("one\n")
-    ids = np.pad(np.full((8, 8), 2, np.uint8), 12)
-    for index in range(4):
-        Image.new("RGB", ids.shape).save(videos / "JPEGImages" / "480p" / "one" / f"{index:05d}.jpg")
-        Image.fromarray(ids).save(videos / "Annotations" / "480p" / "one" / f"{index:05d}.png")
-    content = yaml.safe_load((ROOT / "studies" / "protocols.yaml").read_text())
-    for part, entries in yaml.safe_load(blocks("yaml", "docs/own-data.md")[0]).items():
-        content[part] |= entries
-    file = tmp_path / "protocols.yaml"
-    file.write_text(yaml.safe_dump(content, sort_keys=False))
-    (sequence,) = load_benchmark(load_protocols(file)["my-videos-val"], tmp_path)
-    assert (len(sequence), len(sequence.scored)) == (4, 3)
-    (training,), problems = read_sequences(locate(tmp_path, load_training_sets(file)["my-videos-train"]))
-    assert (len(training), problems) == (4, [])
+    for name in ("one", "two"):
+        save_video(videos, name, {f"{index:05d}": ids(1, 2) for index in range(4)})
+    (videos / "train.txt").write_text("one\n")
+    (videos / "val.txt").write_text("two\n")
+    (videos / "dataset.yaml").write_text(blocks("yaml", "docs/own-data.md")[0])
+    assert main(["data", "check", str(tmp_path), "--home", str(tmp_path / "home")]) == 0
+    assert "no defects" in capsys.readouterr().out
+    (sequence,) = load_benchmark(load_protocols(root=tmp_path)["my-videos-val"], tmp_path)
+    assert (sequence.name, len(sequence), len(sequence.scored)) == ("two", 4, 3)
+    assert [one.name for one in load_training("my-videos-train", tmp_path)] == ["one"]
+
+
+def test_the_example_of_sa_v_is_the_one_that_is_tested() -> None:
+    assert blocks("yaml", "docs/own-data.md")[1] == SA_V
 
 
 def test_the_example_of_a_study_loads(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
-    file.write_text(blocks("yaml", "docs/own-data.md")[1])
+    file.write_text(blocks("yaml", "docs/own-data.md")[2])
     study = load_study(file, load_protocols())
     assert [variant.name for variant in study.variants] == ["first-mask", "crop", "no-crop"]
 

@@ -1,4 +1,4 @@
-"""`vos-harness data check|embed|compose`: looks at the datasets under a folder, or makes some."""
+"""`vos-harness data check|describe|embed|compose`: looks at the datasets under a folder, or makes some."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from harness.cli.arguments import add_home, add_subcommands, whole_number
-from harness.datasets import Part, check_part, compose, find_parts, list_entries, write_miniature
+from harness.console import command_line
+from harness.datasets import Part, check_part, compose, find_parts, list_entries, suggest, write_miniature, write_today
+from harness.errors import StoreError
 
 EPILOG = """\
 Exits with status 0, 1 if `check` finds defects, and 2 for a named error.
 
 examples:
   %(prog)s check ROOT
+  %(prog)s describe ROOT/my-videos --output ROOT/my-videos/dataset.yaml
   %(prog)s embed OUT --seed 1"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands."""
-    checking, embedding, composing = add_subcommands(
+    checking, describing, embedding, composing = add_subcommands(
         parser,
         ("check", check, "List what is under a folder, and every defect."),
+        ("describe", describe_folder, "Write a first description of a dataset of your own."),
         ("embed", make_embedded, "Render the miniature of all datasets."),
         ("compose", make_composed, "Derive a multi-object benchmark in the layout of DAVIS 2017."),
     )
     checking.add_argument("root", metavar="ROOT", type=Path, help="folder of the datasets as distributed")
     add_home(checking)
+    describing.add_argument("root", metavar="ROOT", type=Path, help="folder of the dataset")
+    describing.add_argument("--output", metavar="FILE", type=Path, help="write it to this new file (default: print it)")
     composing.add_argument("root", metavar="DAVIS16", type=Path, help="folder of DAVIS 2016, or the one above")
     for command in (embedding, composing):
         command.add_argument("out", metavar="OUT", type=Path, help="a new folder")
@@ -44,7 +50,8 @@ def check(options: argparse.Namespace) -> int:
     """Print what is under a folder and every defect, and return 1 if there are any. Raises DataError for no dataset."""
     home = options.home.absolute()
     cache = home / "facts.sqlite" if home.is_dir() else None  # a look at data makes no home
-    parts = find_parts(options.root, list_entries())
+    entries = list_entries(options.root)
+    parts = find_parts(options.root, entries, cache)
     console = Console(width=None if sys.stdout.isatty() else 160)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -52,7 +59,7 @@ def check(options: argparse.Namespace) -> int:
         parts = [check_part(part, cache, lambda: progress.advance(task)) for part in parts]
     console.print(_table(parts))
     found = {part.entry.name for part in parts}
-    if absent := [entry.title for entry in list_entries() if entry.name not in found]:
+    if absent := [entry.title for entry in entries if entry.name not in found]:
         console.print(f"not found: {', '.join(absent)}", soft_wrap=True)
     for part in parts:
         for problem in sorted(part.problems, key=lambda problem: problem.severity):  # errors, then notes
@@ -63,9 +70,27 @@ def check(options: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
+def describe_folder(options: argparse.Namespace) -> int:
+    """Print or write a first description and return 0. Raises DataError for a folder without frames and masks."""
+    out: Path | None = options.output
+    text = suggest(options.root, out.parent if out else None)
+    if out is None:
+        print(text, end="")
+        return 0
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror}); give a new file") from None
+    print(f"{out}: written; check it with {command_line('data', 'check', out.parent)}")
+    return 0
+
+
 def make_embedded(options: argparse.Namespace) -> int:
     """Render the miniature and return 0. Raises StoreError if it cannot be written."""
-    print(write_miniature(options.out.absolute(), options.seed))
+    out = write_miniature(options.out.absolute(), options.seed)
+    write_today(out, options.seed)
+    print(out)
     return 0
 
 
@@ -81,7 +106,7 @@ def _table(parts: list[Part]) -> Table:
         more = f" and {len(part.sizes) - 3} more" if len(part.sizes) > 3 else ""
         table.add_row(
             part.entry.dataset.title,
-            part.entry.split,
+            part.entry.split + ", held out" * bool(part.entry.held_out),
             part.located.kind,
             str(len(part.sequences)),
             str(sum(map(len, part.sequences))),

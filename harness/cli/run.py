@@ -113,8 +113,8 @@ def execute(options: argparse.Namespace) -> int:
     if (options.json or options.all) and not options.plan:
         raise StudyError("--json and --all are options of --plan; give --plan too")
     method_options = parse_options(options.method_options)
-    protocols = load_protocols()
-    study = load_study(options.study, protocols, options.scale, options=method_options)
+    protocols = load_protocols(root=options.data)
+    study = load_study(options.study, protocols, options.scale, options=method_options, root=options.data)
     if options.data is not None and not options.data.is_dir():  # before a home is made
         raise DataError(f"--data {options.data}: no such folder; give the folder that holds the datasets")
     is_new = not (options.home / "store").is_dir()
@@ -154,9 +154,10 @@ def make_session_plan(session: Session, run: ExitStack) -> Plan:
     if options.export is not None and not options.plan:
         require_usable(options.export.absolute())
     notify = note if options.json else say
-    root = options.data if options.data is not None else embedded_data(store.home, notify)
     names = dict.fromkeys(name for variant in session.study.variants for name in variant.benchmarks)
     sets = dict.fromkeys(name for variant in session.study.variants for name in variant.training_sets.values())
+    datasets = [session.protocols[name].dataset.name for name in names]
+    root = options.data if options.data is not None else embedded_data(store.home, notify, datasets)
     inputs = gather((session.protocols[name] for name in names), root, store.home / "facts.sqlite", notify, sets)
     share = session.study.scale.gpus if session.gpus else 0.0
     machine = session.cluster.hardware if session.cluster else describe_hardware(gpu=share > 0)

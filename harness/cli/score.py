@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.cli.arguments import add_home, whole_number
 from harness.console import command_line
-from harness.datasets import Protocol, load_protocols
+from harness.datasets import DESCRIPTION, Protocol, load_protocols
 from harness.errors import DataError, StoreError, StudyError
 from harness.hardware import cores
 from harness.score import MEASURES, SequenceScores, sequence_row, total, write_scores
@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(execute=execute)
     parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="a dataset, or <sequence>/<frame>.png")
     parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="<sequence>/<frame>.png to score")
-    parser.add_argument("--protocol", required=True, metavar="NAME", help="a benchmark of studies/protocols.yaml")
+    text = "a benchmark of studies/protocols.yaml, or of a dataset.yaml in the dataset"
+    parser.add_argument("--protocol", required=True, metavar="NAME", help=text)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write frames, objects, sequences, total here")
     parser.add_argument(
         "--jobs", type=whole_number(1), default=cores(), metavar="N", help="processes (default: all cores)"
@@ -55,7 +56,7 @@ def execute(options: argparse.Namespace) -> int:
     """Score the masks and return the exit status. Raises HarnessError for masks or options that do not fit."""
     if bool(options.record) != bool(options.method):
         raise StudyError("--record and --method NAME go together")
-    protocol = _find_protocol(options.protocol)
+    protocol = _find_protocol(options.protocol, options.truth)
     truth = find_truth(options.truth, protocol)
     submission = None
     if options.record:
@@ -108,10 +109,17 @@ def execute(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _find_protocol(name: str) -> Protocol:
-    protocols = load_protocols()
+def _find_protocol(name: str, truth: Path) -> Protocol:
+    """Return a shipped benchmark, or one that a description in or around the folder of the truth adds."""
+    folder, protocols = truth.absolute(), load_protocols()
+    around = [place for place in folder.parents[:2] if (place / DESCRIPTION).is_file()]
+    for place in [folder, *around] if name not in protocols else []:
+        protocols = {**load_protocols(root=place), **protocols}
     if name not in protocols:
-        raise StudyError(f"--protocol: no benchmark {name!r}; there are {', '.join(protocols)}")
+        raise StudyError(
+            f"--protocol: no benchmark {name!r}; there are {', '.join(protocols)}, and those "
+            f"of a {DESCRIPTION} in --truth or at most two folders above it"
+        )
     protocol = protocols[name]
     if not protocol.scored:
         raise StudyError(f"--protocol {name}: its truth is not public; submit the masks to its own site")

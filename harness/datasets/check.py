@@ -71,20 +71,24 @@ def check_files(
     """Return the problems that `check_sequences` finds, and what the file of each frame holds; uses all cores.
 
     `done` is called once per file."""
+    # The number is a version: raise it when the facts change.
+    frames = _facts("frame 2", _decode_frame, (path for one in sequences for path in one.frames), cache, done)
+    truth = mask_facts(sequences, cache, done)
+    return [problem for one in sequences for problem in _check(one, frames, truth)], frames
 
-    def facts(kind: str, decode: Callable[[Path], ImageFacts], paths: Iterable[Path]) -> dict[Path, ImageFacts]:
-        compute = partial(_image_facts, kind.split(maxsplit=1)[0], decode)
-        # A missing permission leaves no trace in the time stamp.
-        texts = file_facts(kind, paths, cache, compute, done, lambda text: not json.loads(text)["error"])
-        return {path: ImageFacts(**json.loads(text)) for path, text in texts.items()}
 
-    # The numbers are versions: raise one when its facts change.
-    frames = facts("frame 2", _decode_frame, (path for one in sequences for path in one.frames))
+def mask_facts(
+    sequences: Collection[Sequence], cache: Path | None, done: Callable[[], object] = lambda: None
+) -> dict[Path, ImageFacts]:
+    """Return what the file of each mask holds, from the cache of `check_sequences`; uses all cores.
+
+    `done` is called once per file. Raises StoreError if the cache cannot be used."""
     truth: dict[Path, ImageFacts] = {}
     for threshold in sorted({one.threshold for one in sequences}):
         paths = (path for one in sequences if one.threshold == threshold for path in one.mask_files)
-        truth |= facts(f"mask 3 {threshold}", partial(_decode_mask, threshold or None), paths)
-    return [problem for one in sequences for problem in _check(one, frames, truth)], frames
+        # The number is a version: raise it when the facts change.
+        truth |= _facts(f"mask 3 {threshold}", partial(_decode_mask, threshold or None), paths, cache, done)
+    return truth
 
 
 def require_sound(problems: Iterable[Problem]) -> None:
@@ -123,7 +127,8 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
         elif sequence.values == "ids" and not layered and (extra := {*mask.values} - allowed):
             messages.append(
                 f"{path}: object ids {_listed(sorted(extra))}, which the first mask lacks (it has "
-                f"{_listed(sequence.object_ids)}); it must show all objects, download the file again"
+                f"{_listed(sequence.object_ids)}); it must show all objects, download the file again; "
+                "in a dataset of your own, late_objects: true allows later ones"
             )
     values = {value for path in masks for value in truth[path].values}
     if sequence.values == "ids" and not layered and values - {0} == {VOID}:
@@ -140,6 +145,19 @@ def _check(sequence: Sequence, frames: Mapping[Path, ImageFacts], truth: Mapping
     if empty and not layered:
         notes.append(f"{empty[0]}: {_count(empty, masks)} no object in sight")
     return problems + [Problem(severity="note", sequence=sequence.name, message=note) for note in notes]
+
+
+def _facts(
+    kind: str,
+    decode: Callable[[Path], ImageFacts],
+    paths: Iterable[Path],
+    cache: Path | None,
+    done: Callable[[], object],
+) -> dict[Path, ImageFacts]:
+    compute = partial(_image_facts, kind.split(maxsplit=1)[0], decode)
+    # A missing permission leaves no trace in the time stamp.
+    texts = file_facts(kind, paths, cache, compute, done, lambda text: not json.loads(text)["error"])
+    return {path: ImageFacts(**json.loads(text)) for path, text in texts.items()}
 
 
 def _image_facts(kind: str, decode: Callable[[Path], ImageFacts], path: Path) -> str:

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.datasets.catalog import load_training_sets
 from harness.datasets.generated import write_generated
 from harness.datasets.layouts import write_davis17
 from harness.datasets.locate import locate
-from harness.datasets.protocol import Dataset, TrainingSet, load_training_sets
+from harness.datasets.protocol import Dataset, TrainingSet
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 from harness.hardware import cores

@@ -30,6 +30,9 @@ def annotation_digest(sequences: Collection[Sequence], cache: Path | None = None
 
 
 def _digest(sequence: Sequence, content: dict[Path, str], *, with_frames: bool) -> str:
+    late = {"starts": sequence.starts} if sequence.starts else {}
+    classes = {"categories": sequence.categories} if sequence.categories else {}
+    absent = {f"absent {index}": gaps for index, mask in enumerate(sequence.masks) if (gaps := _gaps(mask))}
     identity = {
         "name": sequence.name,
         "group": sequence.group,
@@ -39,8 +42,16 @@ def _digest(sequence: Sequence, content: dict[Path, str], *, with_frames: bool) 
         "object_ids": sequence.object_ids,
         "read": [sequence.binary, sequence.merged, sequence.threshold],
         "scored": sequence.scored,
+        **late,
+        **classes,
+        **absent,
     }
     return digest_of(identity)
+
+
+def _gaps(mask: Path | tuple[Path | None, ...] | None) -> list[int]:
+    """Return the places of objects that have no file in a frame where others have one."""
+    return [place for place, path in enumerate(mask) if path is None] if isinstance(mask, tuple) else []
 
 
 def _sha256(path: Path) -> str:

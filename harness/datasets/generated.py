@@ -18,6 +18,11 @@ MARKERS: Mapping[Generated, str] = {kind: f"{kind.upper()}.txt" for kind in get_
 """Files that mark a folder as generated."""
 
 
+def rendered(seed: int) -> str:
+    """Return the text of the marker of data rendered from a seed."""
+    return f"Rendered by harness.datasets from seed {seed}: no benchmark, its scores compare with no published ones.\n"
+
+
 def data_kind(*folders: Path) -> DataKind:
     """Return the kind of the data in folders, from the first of them that has a marker."""
     for folder in folders:

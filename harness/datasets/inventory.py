@@ -1,4 +1,4 @@
-"""What is below a data root: every split of every dataset in `studies/protocols.yaml`, checked."""
+"""What is below a data root: every split of every dataset in `studies/protocols.yaml` or a description, checked."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.datasets.catalog import load_catalog
 from harness.datasets.check import Problem, check_files
 from harness.datasets.locate import Entry, Located, locate, read_sequences
-from harness.datasets.protocol import load_protocols, load_training_sets
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 
@@ -40,14 +40,18 @@ class Part:
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
 
-def list_entries() -> list[Entry]:
-    """Return one entry per split: benchmarks without their merged forms, and single training sets."""
-    benchmarks = [protocol for protocol in load_protocols().values() if not protocol.merge_objects]
-    training = [entry.model_copy(update={"enlarged_by": None}) for entry in load_training_sets().values()]
-    return [*benchmarks, *training]
+def list_entries(root: Path | None = None) -> list[Entry]:
+    """Return one entry per split, of the descriptions in a data root too.
+
+    That is benchmarks without their merged forms, and single training sets without parts of others. Raises StudyError
+    for a description that cannot be used."""
+    catalog = load_catalog(root=root)
+    benchmarks = [protocol for protocol in catalog.benchmarks.values() if not protocol.merge_objects]
+    whole = [entry for entry in catalog.training.values() if entry.held_out is None]
+    return [*benchmarks, *(entry.model_copy(update={"enlarged_by": None}) for entry in whole)]
 
 
-def find_parts(root: Path, entries: Iterable[Entry]) -> list[Part]:
+def find_parts(root: Path, entries: Iterable[Entry], cache: Path | None = None) -> list[Part]:
     """Return the available parts, unchecked, with the problems of reading them. Raises DataError if there are none."""
     parts, absent = [], []
     for entry in entries:
@@ -56,7 +60,7 @@ def find_parts(root: Path, entries: Iterable[Entry]) -> list[Part]:
         except DataError as error:
             absent.append(str(error))
             continue
-        sequences, problems = read_sequences(located)
+        sequences, problems = read_sequences(located, cache)
         if not problems and (extent := located.difference(sequences)):
             problems = [Problem(severity="note", sequence="", message=f"{extent}, not the published whole")]
         parts.append(Part(located=located, sequences=sequences, problems=tuple(problems)))

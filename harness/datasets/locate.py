@@ -8,14 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.datasets.check import Problem
+from harness.datasets.catalog import load_training_sets, protocols_file
+from harness.datasets.check import Problem, require_sound
 from harness.datasets.extent import Extent, extent_of
 from harness.datasets.files import exists, is_folder
 from harness.datasets.generated import DataKind, data_kind
-from harness.datasets.layouts import LAYOUTS, Reader
+from harness.datasets.late import announce
+from harness.datasets.layouts import Reader
 from harness.datasets.mixture import require_own_masks
 from harness.datasets.prepare import prepare
-from harness.datasets.protocol import Protocol, TrainingSet, load_training_sets, protocols_file
+from harness.datasets.protocol import Protocol, TrainingSet
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError, StudyError
 from harness.hardware import cores
@@ -59,7 +61,7 @@ class Located:
 
     def readers(self) -> Mapping[str, Reader]:
         """Map sequence name to reader, in the dataset's order. Raises DataError if the split cannot be read."""
-        own = LAYOUTS[self.entry.dataset.layout](self.folder, self.entry.split)
+        own = self.entry.readers(self.folder)
         if self.enlarged_by is None:
             return own
         return {name: own.get(name, read) for name, read in self.enlarged_by.readers().items()}
@@ -95,8 +97,10 @@ def locate_around(folder: Path, entry: Entry) -> Located | None:
     return _locate(folder, entry)
 
 
-def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem]]:
-    """Return the sequences that can be read, first masks decoded at most, and why others cannot; uses all cores."""
+def read_sequences(located: Located, cache: Path | None = None) -> tuple[tuple[Sequence, ...], list[Problem]]:
+    """Return the sequences that can be read, and why others cannot; uses all cores.
+
+    First masks are decoded at most, and all where objects may appear late (`cache`: as in `check_sequences`)."""
     try:
         readers = located.readers()
     except DataError as error:
@@ -117,7 +121,7 @@ def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem
             return Problem(severity="error", sequence=item.name, message=str(error))
 
     with ThreadPoolExecutor(cores()) as pool:
-        raw = list(pool.map(read, readers))
+        raw = _announced(located, list(pool.map(read, readers)), cache)
         try:
             require_own_masks([item for item in raw if isinstance(item, Sequence)])
         except DataError as error:
@@ -127,24 +131,34 @@ def read_sequences(located: Located) -> tuple[tuple[Sequence, ...], list[Problem
     return sequences, [item for item in found if isinstance(item, Problem)]
 
 
-def load_benchmark(protocol: Protocol, root: Path) -> tuple[Sequence, ...]:
-    """Return the benchmark's sequences in the dataset's order, first masks decoded at most. Raises DataError."""
-    return _load(locate(root, protocol))
+def load_benchmark(protocol: Protocol, root: Path, cache: Path | None = None) -> tuple[Sequence, ...]:
+    """Return the benchmark's sequences in the dataset's order, decoded as `read_sequences` does. Raises DataError."""
+    return _load(locate(root, protocol), cache)
 
 
 def load_training(name: str, root: Path) -> tuple[Sequence, ...]:
     """Return the sequences of a training set, stills with one frame each. Raises StudyError or DataError."""
-    sets = load_training_sets()
+    sets = load_training_sets(root=root)
     if name not in sets:
         raise StudyError(f"{protocols_file()}: no training set {name!r}; allowed: {', '.join(sets)}")
     return _load(locate(root, sets[name]))
 
 
-def _load(located: Located) -> tuple[Sequence, ...]:
-    raw = [read() for read in located.readers().values()]
+def _load(located: Located, cache: Path | None = None) -> tuple[Sequence, ...]:
+    found = _announced(located, [read() for read in located.readers().values()], cache)
+    require_sound(item for item in found if isinstance(item, Problem))
+    raw = [item for item in found if isinstance(item, Sequence)]
     require_own_masks(raw)
     sequences = (_prepare(located.entry, sequence) for sequence in raw)
     return tuple(sequence for sequence in sequences if sequence is not None)
+
+
+def _announced(located: Located, items: list[Sequence | Problem], cache: Path | None) -> list[Sequence | Problem]:
+    """Return what was read, with the objects of a described dataset that its first masks do not show."""
+    if not located.entry.dataset.frames:
+        return items
+    known = iter(announce(located.entry.dataset, (item for item in items if isinstance(item, Sequence)), cache))
+    return [next(known) if isinstance(item, Sequence) else item for item in items]
 
 
 def _locate(root: Path, entry: Entry) -> Located | None:

@@ -13,6 +13,9 @@ from harness.datasets.protocol import Protocol
 from harness.datasets.sequence import Sequence
 from harness.errors import DataError
 
+DARKEST = 38
+"""Gray level of the darkest color of DAVIS's palette."""
+
 
 def prepare(protocol: Protocol, sequence: Sequence) -> Sequence | None:
     """Return the sequence with its objects merged if the benchmark says so, and scored frames marked; None to skip it.
@@ -27,8 +30,9 @@ def prepare(protocol: Protocol, sequence: Sequence) -> Sequence | None:
         if not sequence.object_ids and _is_binary(sequence):
             sequence = replace(sequence, binary=True, object_ids=(1,))
         else:
-            sequence = replace(sequence, merged=True, object_ids=sequence.object_ids and (1,))
-    _require_objects(sequence)
+            ids = sequence.object_ids and (1,)
+            sequence = replace(sequence, merged=True, object_ids=ids, starts=(), categories=())
+    _require_objects(sequence, described=bool(protocol.dataset.frames))
     if not protocol.scored:
         return sequence
     if not scored:
@@ -39,8 +43,10 @@ def prepare(protocol: Protocol, sequence: Sequence) -> Sequence | None:
     return replace(sequence, scored=scored)
 
 
-def _require_objects(sequence: Sequence) -> None:
-    """Raise DataError if the first mask shows no object, or ids that look like gray levels."""
+def _require_objects(sequence: Sequence, *, described: bool) -> None:
+    """Raise DataError if the first mask shows no object, or ids that look like gray levels.
+
+    Numbers of a described dataset may have gaps, up to the lowest gray level of a color."""
     ids = sequence.object_ids
     first = _first_file(sequence)
     if not ids or (sequence.binary and not sequence.mask(0).any()):
@@ -51,7 +57,7 @@ def _require_objects(sequence: Sequence) -> None:
             else "it must show the objects, download the file again"
         )
         raise DataError(f"{first}: no object in the first mask; {why}")
-    if max(ids) > 2 * len(ids):
+    if max(ids) > 2 * len(ids) and (max(ids) >= DARKEST or not described):
         raise DataError(
             f"{first}: object ids {', '.join(map(str, ids))}, but most from 1 to {max(ids)} are missing; gray levels "
             "of colors (38 for 1, 75 for 2) are no ids: write 1, 2, …"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from harness.config import Config, resolve
+from harness.config import Config
 from harness.datasets.digest import annotation_digest
 from harness.datasets.extent import Extent
-from harness.datasets.layouts import LAYOUTS
+from harness.datasets.layouts import LAYOUTS, Reader
+from harness.datasets.layouts.described import Description, described
 from harness.datasets.sequence import Sequence
-from harness.errors import StudyError
 from harness.fingerprint import digest_of
-from harness.yaml_file import read_yaml
 
-_NOT_A_RULE = {"name", "title", "dataset", "extent", "offline", "pretraining", "sparse", "measures"}
+_NOT_A_RULE = {"name", "title", "dataset", "extent", "offline", "pretraining", "sparse", "measures", "held_out"}
 """Fields that change no score; the truth itself shows which videos count."""
 
 Averaging = Literal["sequences", "objects", "classes"]
@@ -35,21 +33,22 @@ TRAINING_ROLES = ("pretraining", "offline")
 """Trainings for which a benchmark names a training set."""
 
 
-class Dataset(Config):
-    """A dataset below the data root: the folders to look in, and the layout that reads it."""
+class Dataset(Description):
+    """A dataset below the data root: the folders to look in, and the layout or the description that reads it."""
 
     name: str
     title: str
-    layout: str
-    """A key of LAYOUTS."""
+    layout: str = ""
+    """A key of LAYOUTS; empty if the patterns `frames` and `masks` are given."""
 
-    marker: str
-    """File or folder that identifies the dataset's folder; `{split}` stands for the split, `*` for any name."""
+    marker: str = ""
+    """File or folder that identifies the dataset's folder; `{split}` stands for the split, `*` for any name. Empty: the
+    list of sequences of a described dataset, or the folder of its masks."""
 
-    folders: tuple[str, ...]
-    """Candidates in this order, relative to the data root."""
+    folders: tuple[str, ...] = (".",)
+    """Candidates in this order, relative to the data root, or to the folder of the description; or absolute."""
 
-    source: str
+source: str = "its owner"
     zip_folder: str = ""
     """Folder at the top of the zip that its server takes: `Annotations` for YouTube-VOS (public code of XMem, eval.py).
     Empty: the sequences are at the top, as for DAVIS and MOSE."""
@@ -61,14 +60,23 @@ class Split(Config):
     name: str
     title: str
     dataset: Dataset
-    split: str
+    split: str = "all"
+    held_out: bool | None = None
+    """Only the sequences that are held out for a local split (True), or only the others (False); `meta.is_held_out`."""
+
     extent: Extent = Extent()
     """What the published split holds. Real data that differs is never compared with published numbers."""
 
     @property
     def marker(self) -> str:
         """File or folder, relative to the dataset's folder, that shows that the split is there."""
-        return self.dataset.marker.replace("{split}", self.split)
+        return self.dataset.marker.replace("{split}", self.split) or self.dataset.place(self.split)
+
+    def readers(self, folder: Path) -> Mapping[str, Reader]:
+        """Map sequence name to reader, for the dataset in `folder`. Raises DataError for a damaged split."""
+        if self.dataset.layout:
+            return LAYOUTS[self.dataset.layout](folder, self.split)
+        return described(self.dataset, folder, self.split, self.held_out)
 
 
 class TrainingSet(Split):
@@ -125,60 +133,3 @@ class Protocol(Split):
             del rules["counting"]
         identity = {"rules": rules, "dataset": self.dataset.name, "truth": annotation_digest(sequences, cache)}
         return digest_of(identity)
-
-
-def protocols_file() -> Path:
-    """Return the path of the shipped `studies/protocols.yaml`."""
-    return Path(str(files("studies"))) / "protocols.yaml"
-
-
-def load_protocols(path: Path | None = None) -> Mapping[str, Protocol]:
-    """Return benchmarks by name, from `path` or the shipped file. Raises StudyError naming file and key."""
-    return _load(path or protocols_file())[0]
-
-
-def load_training_sets(path: Path | None = None) -> Mapping[str, TrainingSet]:
-    """Return training sets by name, from `path` or the shipped file. Raises StudyError naming file and key."""
-    return _load(path or protocols_file())[1]
-
-
-def _load(path: Path) -> tuple[dict[str, Protocol], dict[str, TrainingSet]]:
-    document = read_yaml(path)
-    parts = ("datasets", "training", "benchmarks")
-    if set(document) != set(parts):
-        raise StudyError(f"{path}: keys {', '.join(document)} found; {', '.join(parts)} expected, each with a mapping")
-    for part in parts:
-        if not isinstance(document[part], dict) or not all(
-            isinstance(entry, dict) for entry in document[part].values()
-        ):
-            raise StudyError(f"{path}: {part}: a mapping of names to entries expected")
-    datasets: dict[str, Dataset] = {}
-    for name, entry in document["datasets"].items():
-        datasets[name] = resolve(Dataset, {"name": name, **entry}, f"{path}: datasets.{name}")
-        _require(datasets[name].layout, LAYOUTS, f"{path}: datasets.{name}.layout")
-    training: dict[str, TrainingSet] = {}
-    for name, entry in document["training"].items():
-        origin = f"{path}: training.{name}"
-        filled = _fill(name, entry, datasets, origin)
-        if (larger := entry.get("enlarged_by")) is not None:
-            _require(larger, training, f"{origin}.enlarged_by, which must stand above it")
-            filled["enlarged_by"] = training[larger].model_dump()
-        training[name] = resolve(TrainingSet, filled, origin)
-    benchmarks = {}
-    for name, entry in document["benchmarks"].items():
-        origin = f"{path}: benchmarks.{name}"
-        benchmarks[name] = resolve(Protocol, _fill(name, entry, datasets, origin), origin)
-        for role in ("offline", "pretraining"):
-            if (value := getattr(benchmarks[name], role)) is not None:
-                _require(value, training, f"{origin}.{role}")
-    return benchmarks, training
-
-
-def _fill(name: str, entry: dict[str, Any], datasets: Mapping[str, Dataset], origin: str) -> dict[str, Any]:
-    _require(entry.get("dataset"), datasets, f"{origin}.dataset")
-    return {"name": name, **entry, "dataset": datasets[entry["dataset"]].model_dump()}
-
-
-def _require(value: Any, allowed: Mapping[str, Any], origin: str) -> None:
-    if value not in allowed:
-        raise StudyError(f"{origin}: {value!r} found; allowed: {', '.join(allowed)}")

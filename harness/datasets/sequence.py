@@ -27,9 +27,9 @@ class Sequence:
     frames: tuple[Path, ...]
     """Image files in time order."""
 
-    masks: tuple[Path | tuple[Path, ...] | None, ...]
+    masks: tuple[Path | tuple[Path | None, ...] | None, ...]
     """Ground truth of each frame: None if there is none; several files, in the order of the ids 1, 2, …, if each
-    object has its own (SegTrack v2)."""
+    object has its own (SegTrack v2), None for an object that is not in sight."""
 
     object_ids: tuple[int, ...]
     """Ids of the objects, ascending; (1,) if the truth is binary or merged."""
@@ -92,12 +92,13 @@ class Sequence:
             if self.binary:
                 ids = (ids != 0).astype(np.uint8)
         else:
-            layers = [self._read(path) != 0 for path in paths]
+            given = [(number, path) for number, path in enumerate(paths, start=1) if path is not None]
+            layers = [self._read(path) != 0 for _, path in given]
             ids = np.zeros(layers[0].shape, np.uint8)
-            for number, (path, layer) in enumerate(zip(paths, layers, strict=True), start=1):
+            for (number, path), layer in zip(given, layers, strict=True):
                 if layer.shape != ids.shape:
                     raise DataError(
-                        f"{path}: {_size(layer)}, but {paths[0]} is {_size(ids)}; download both files again"
+                        f"{path}: {_size(layer)}, but {given[0][1]} is {_size(ids)}; download both files again"
                     )
                 ids[layer] = number
         return np.where(ids == VOID, VOID, ids != 0).astype(np.uint8) if self.merged else ids
@@ -108,7 +109,7 @@ class Sequence:
     def files_of_mask(self, index: int) -> tuple[Path, ...]:
         """Return the files that hold the ground truth of one frame."""
         mask = self.masks[index]
-        return (mask,) if isinstance(mask, Path) else mask or ()
+        return (mask,) if isinstance(mask, Path) else tuple(path for path in mask or () if path is not None)
 
     @property
     def mask_files(self) -> list[Path]:

@@ -85,7 +85,7 @@ def gather(
     problems: list[Problem] = []
     partial: dict[str, str] = {}
     training: dict[str, Data | str] = {}
-    sets = load_training_sets()
+    sets = load_training_sets(root=root)
     for protocol in protocols:
         try:
             located = locate(root, protocol)
@@ -176,7 +176,7 @@ def _training(
 
 def _read(located: Located, cache: Path, problems: list[Problem], partial: dict[str, str]) -> tuple[Sequence, ...]:
     """Return the sequences after a check of every file; none if any is damaged. Adds to `problems` and `partial`."""
-    sequences, found = read_sequences(located)
+    sequences, found = read_sequences(located, cache)
     found += check_sequences(sequences, cache)
     if not sequences and not found:
         entry = located.entry

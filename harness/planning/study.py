@@ -106,11 +106,13 @@ def load_study(
     scale: str | None = None,
     scales: Path | None = None,
     options: Mapping[str, Any] | None = None,
+    root: Path | None = None,
 ) -> Study:
     """Return the study in a file, at `scale` or else at its own.
 
     `benchmarks`: those that exist, by name. `options` of the study's method update the scale's, for all variants.
-    Raises StudyError naming file, key, what was found and what is allowed."""
+    `root`: the data root, whose descriptions may add training sets. Raises StudyError naming file, key, what was found
+    and what is allowed."""
     content = read_yaml(path)
     for key in {"variants", "methods"} & content.keys():
         content[key] = _pairs(content[key], f"{path}: {key}")
@@ -127,7 +129,7 @@ def load_study(
         size = size.model_copy(update={"methods": {**size.methods, file.method: laid_over}})
     opened: dict[str, dict[str, Any]] = {}
     variants = tuple(
-        _variant(name, options, file, size, opened, benchmarks, path, defined) for name, options in file.variants
+        _variant(name, options, file, size, opened, benchmarks, path, defined, root) for name, options in file.variants
     )
     return Study(
         name=file.name,
@@ -219,6 +221,7 @@ def _variant(
     benchmarks: Mapping[str, Any],
     path: Path,
     defined: Mapping[str, Method],
+    root: Path | None,
 ) -> Variant:
     """Return a variant. `opened`: memory of the scale's options by method, nested; `defined`: the study's methods."""
     origin = f"{path}: variants.{name}"
@@ -229,7 +232,7 @@ def _variant(
     if not isinstance(chosen, list) or not chosen:
         raise StudyError(f"{origin}.benchmarks: found {chosen!r}; expected a list of benchmarks")
     _check_benchmarks(chosen, benchmarks, f"{origin}.benchmarks")
-    training_sets = _training_sets(given.get("training_sets", {}), f"{origin}.training_sets")
+    training_sets = _training_sets(given.get("training_sets", {}), f"{origin}.training_sets", root)
     method = find_method(method_name, origin, defined)
     options = nested({key: value for key, value in given.items() if key not in _VARIANT_KEYS}, origin)
     if method_name not in opened:
@@ -246,10 +249,10 @@ def _variant(
     )
 
 
-def _training_sets(given: Any, origin: str) -> dict[str, str]:
+def _training_sets(given: Any, origin: str, root: Path | None) -> dict[str, str]:
     if given == {}:
         return {}
-    known = load_training_sets()
+    known = load_training_sets(root=root)
     if not isinstance(given, dict) or not all(
         role in TRAINING_ROLES and isinstance(name, str) and name in known for role, name in given.items()
     ):

@@ -143,7 +143,8 @@ def find_truth(folder: Path, protocol: Protocol) -> Truth:
     if located is not None:
         sequences, found = read_sequences(located)
         unread = {problem.sequence: problem.message for problem in found}
-        if sequences and all(path.is_relative_to(folder) for one in sequences for path in one.mask_files):
+        inside = all(path.is_relative_to(folder) for one in sequences for path in one.mask_files)
+        if sequences and (inside or located.root == folder):  # a description may lead elsewhere
             known = {sequence.name: sequence for sequence in sequences}
             return Truth(folder=folder, protocol=protocol, sequences=known, problems=unread, located=located)
     by_category = any(MEASURES[name].category for name in with_parts(protocol.measures))

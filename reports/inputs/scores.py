@@ -136,8 +136,12 @@ def class_of(sequence: str) -> str:
 
 def read_scorebook(cells: Iterable[CellResult]) -> Scorebook:
     """Read the scores of all cells. Raises ReportError with the name of a score file that cannot be read."""
-    averaging = {name: protocol.averaging for name, protocol in load_protocols().items()}
     done = [cell for cell in cells if cell.done and cell.score_folder]
+    averaging: dict[str, str] = {}
+    for root in {cell.data_root for cell in done}:
+        averaging |= {
+            name: protocol.averaging for name, protocol in load_protocols(root=Path(root) if root else None).items()
+        }
     return Scorebook(by_folder={cell.score_folder: _scores(cell) for cell in done}, averaging=averaging)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from harness.datasets import MaskFile, Sequence, load_benchmark, load_protocols, predicted_masks, read_predicted
+from harness.datasets import MaskFile, Sequence, find_protocol, load_benchmark, predicted_masks, read_predicted
 from harness.errors import DataError, StudyError
 from harness.results import CellResult
 from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, main_variant, name_of
@@ -38,7 +38,6 @@ def draw_sheets(
     Returns title → path relative to `folder`, and title → reason for sheets that were not drawn."""
     drawn: dict[str, str] = {}
     undrawn: dict[str, str] = {}
-    protocols = load_protocols()
     for part in parts:
         for benchmark in part.benchmarks:
             cells = cells_with_masks(part, benchmark, baseline)
@@ -46,11 +45,11 @@ def draw_sheets(
             root = next((cell.data_root for cell in cells if cell.data_root), "")
             if not cells:
                 undrawn[title] = _why_no_masks(part, benchmark)
-            elif benchmark not in protocols or not root:
+            elif not root:
                 undrawn[title] = "the results do not say where the frames are"
             else:
                 try:
-                    sequences = load_benchmark(protocols[benchmark], Path(root))
+                    sequences = load_benchmark(find_protocol(benchmark, Path(root)), Path(root))
                     known = [one for one in sequences if any(one.name in cell.masks for cell in cells)]
                     chosen = [known[index] for index in evenly(len(known), SHEETS)]
                     for sequence in chosen:

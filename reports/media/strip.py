@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness.datasets import Sequence, load_benchmark, load_protocols
+from harness.datasets import Sequence, find_protocol, load_benchmark
 from harness.errors import DataError, StudyError
 from harness.results import CellResult
 from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, main_variant, name_of
@@ -70,8 +70,7 @@ def most_different(values: Mapping[str, Mapping[str, float]], main: str, others:
 
 def _find(benchmark: str, video: str, root: str) -> Sequence | None:
     """Return a video of a benchmark, or None if there is none. Raises DataError or StudyError for unreadable data."""
-    protocol = load_protocols().get(benchmark)
-    found = load_benchmark(protocol, Path(root)) if protocol and root else ()
+    found = load_benchmark(find_protocol(benchmark, Path(root)), Path(root)) if root else ()
     return next((one for one in found if one.name == video), None)
 
 

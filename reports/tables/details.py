@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.datasets import load_protocols, locate
-from harness.errors import DataError
+from harness.datasets import find_protocol, locate
+from harness.errors import DataError, StudyError
 from harness.results import CellResult
 from harness.score import read_attributes
 from reports.inputs import Part, Scorebook, coverage, describe, has_file, main_measure, object_values, read_columns
@@ -72,16 +72,16 @@ def by_attribute(part: Part, benchmark: str, scores: Scorebook) -> tuple[Table |
 
 def attributes_of(part: Part, benchmark: str) -> tuple[Mapping[str, tuple[str, ...]], str]:
     """Return sequence → attributes from the dataset's own file, or the reason for their absence."""
-    protocols = load_protocols()
     roots = {cell.data_root for cell in _done(part, benchmark) if cell.data_root}
-    if benchmark not in protocols or not roots:
+    if not roots:
         return {}, "the results do not say where the dataset is"
     names = "db_info.yml of DAVIS"
     try:
-        folder = locate(Path(min(roots)), protocols[benchmark]).folder
+        root = Path(min(roots))
+        folder = locate(root, find_protocol(benchmark, root)).folder
         files = [folder / name for name in ATTRIBUTE_FILES if (folder / name).is_file()]
         return (read_attributes(files[0]), "") if files else ({}, f"the dataset has no {names}")
-    except DataError:  # its message names paths of this machine, which a report must not contain
+    except (DataError, StudyError):  # its message names paths of this machine, which a report must not contain
         return {}, f"the {names} or the dataset cannot be read"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.datasets import Sequence, load_benchmark, load_protocols
+from harness.datasets import Sequence, find_protocol, load_benchmark
 from harness.errors import DataError, StudyError
 from harness.report import LOCAL
 from harness.results import CellResult
@@ -156,11 +156,11 @@ def _by_frame(video: Sequence | None, name: str, curves: Iterable[Curves]) -> di
 
 def _videos(benchmark: str, root: str) -> Mapping[str, Sequence]:
     """Return the sequences of a benchmark by name; none if they are not on this machine."""
-    protocols = load_protocols()
-    if benchmark not in protocols or not root:
+    if not root:
         return {}
     try:
-        return {sequence.name: sequence for sequence in load_benchmark(protocols[benchmark], Path(root))}
+        protocol = find_protocol(benchmark, Path(root))
+        return {sequence.name: sequence for sequence in load_benchmark(protocol, Path(root))}
     except (DataError, StudyError):
         return {}
 

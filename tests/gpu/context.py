@@ -18,8 +18,8 @@ from dipnet.segmenter import Networks
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
 from harness.datasets import Sequence
+from harness.datasets.catalog import load_protocols
 from harness.datasets.locate import load_benchmark, load_training
-from harness.datasets.protocol import load_protocols
 from tests.gpu.sizes import Size
 from vos.checkpoint import for_inference
 

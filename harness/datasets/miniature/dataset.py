@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets import layouts
-from harness.datasets.generated import data_kind, write_generated
+from harness.datasets.generated import data_kind, rendered, write_generated
 from harness.datasets.miniature import videos
 from harness.datasets.miniature.scenario import Scenario, make_scene, make_still
 from harness.datasets.miniature.scene import render
 from harness.datasets.miniature.shapes import KINDS
+from harness.datasets.miniature.today import FOLDERS, write_today
 from harness.errors import StoreError
 from harness.files import locked
 
@@ -33,13 +34,13 @@ def write_miniature(out: Path, seed: int) -> Path:
 
     The same seed gives the same bytes. The folder is complete or absent; if it already is the miniature of that seed,
     it is kept. Raises StoreError if `out` holds something else or cannot be written."""
-    text = f"Rendered by harness.datasets from seed {seed}: no benchmark, its scores compare with no published ones.\n"
-    return write_generated(out, "embedded", text, lambda draft: _write_all(draft, seed))
+    return write_generated(out, "embedded", rendered(seed), lambda draft: _write_all(draft, seed))
 
 
-def embedded_data(home: Path, notify: Callable[[str], None]) -> Path:
+def embedded_data(home: Path, notify: Callable[[str], None], datasets: Iterable[str] = ()) -> Path:
     """Return the folder of the embedded data of a home, rendered on first use; `notify` gets a line about it.
 
+    Of the datasets that are rendered on demand only, it has at least those in `datasets`.
     Raises StoreError if it cannot be written, or the folder holds something else."""
     folder = home / "data" / f"embedded-{EDITION}"
     try:
@@ -47,6 +48,10 @@ def embedded_data(home: Path, notify: Callable[[str], None]) -> Path:
             if data_kind(folder) != "embedded":
                 notify(f"making the embedded data in {folder}")
                 write_miniature(folder, SEED)
+            for name in sorted(FOLDERS.keys() & {*datasets}):
+                if data_kind(folder / FOLDERS[name]) != "embedded":
+                    notify(f"making the embedded data in {folder / FOLDERS[name]}")
+                    write_today(folder, SEED, [name])
     except OSError as error:
         raise StoreError(f"{folder}: the embedded data cannot be written ({error}); give another --home") from None
     return folder

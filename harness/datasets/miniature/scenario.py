@@ -56,7 +56,7 @@ class Scenario:
 
 def make_scene(scenario: Scenario, seed: str) -> Scene:
     """Return the seed's first random scene that shows the scenario; the hardest scenario takes about a hundred."""
-    scenes = (_draw(scenario, Random(f"{seed}/{attempt}")) for attempt in count())
+    scenes = (draw_scene(scenario, Random(f"{seed}/{attempt}")) for attempt in count())
     return next(scene for scene in scenes if _shows(scene, scenario))
 
 
@@ -77,10 +77,11 @@ def _draw_still(width: int, height: int, random: Random) -> Scene:
         height=height,
         frames=1,
     )
-    return _draw(scenario, random)
+    return draw_scene(scenario, random)
 
 
-def _draw(scenario: Scenario, random: Random) -> Scene:
+def draw_scene(scenario: Scenario, random: Random) -> Scene:
+    """Return a random scene of the scenario, whether or not it shows everything that the scenario asks for."""
     pan = (random.choice((-1, 1)) * random.uniform(6, 32), random.uniform(-8, 8))
     annotated: list[SceneObject] = []
     for object_id, kind in enumerate(scenario.objects, start=1):
