@@ -13,7 +13,7 @@ from torch.nn import functional
 from dipnet.config import Alignment, SegmentationConfig
 from vos.backbone import Backbone
 from vos.optimization import masked_cross_entropy
-from vos.samples import area_truth
+from vos.samples import area_mean, area_truth
 
 
 class SegmentationNetwork(nn.Module):
@@ -133,7 +133,7 @@ def segmentation_loss(
         size = (logit.shape[-2], logit.shape[-1])
         if alignment == "centers":
             target, weight = area_truth(truth, known, size)
-            divisor = functional.adaptive_avg_pool2d(whole, size)
+            divisor = weight if whole is known else area_mean(whole, size)
         else:
             target, weight, divisor = (functional.interpolate(x, size, mode="nearest") for x in (truth, known, whole))
         total = total + masked_cross_entropy(logit, target, weight, divisor)
