@@ -29,7 +29,7 @@ class CellRequest:
 
     sequences: Mapping[str, Data]
     """Sequence name → its Data, whose value is a harness.datasets.Sequence. It holds all masks, but a method may read
-    only that of the first frame."""
+    only what `harness.datasets.part.given_masks` returns: of each object, the mask of the frame in which it starts."""
 
     multi_object: bool
     """Whether several objects are distinguished (DAVIS17) or there is one foreground (DAVIS16)."""

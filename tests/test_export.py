@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from harness.planning.inputs import gather
 from harness.planning.plan import Plan, make_plan
 from harness.planning.study import load_study
 from harness.results import collect_results, export, require_usable
+from harness.stage import Data
 from harness.store.local import Store
+from tests.late import late_sequence
 from tests.test_datasets_layouts import make_davis17
 
 STUDY = "name: try\nmethod: first-mask\nbenchmarks: [davis17-val, davis17-test-dev]\nvariants: {one: {}}\n"
@@ -94,6 +97,26 @@ def test_test_dev_comes_as_a_zip_of_its_sequences(place: Path, tmp_path: Path) -
         assert archive.namelist() == [f"dogs-jump/{index:05d}.png" for index in range(4)]
         content = archive.read("dogs-jump/00001.png")
     assert content == (tmp_path / "davis17-test-dev/one/dogs-jump/00001.png").read_bytes()
+
+
+def test_objects_that_appear_later_are_exported_with_all_frames(tmp_path: Path) -> None:
+    plan, store = planned(tmp_path)
+    found = plan.inputs.benchmarks["davis17-test-dev"]
+    video = late_sequence(tmp_path / "late", (0, 2), name="late")
+    video = replace(video, masks=(video.masks[0], None, video.masks[2], None, None))  # as YouTube-VOS distributes them
+    data = {"late": Data(name="davis17-test-dev/late", digest="late", value=video)}
+    dataset = found.protocol.dataset.model_copy(update={"zip_folder": "Annotations"})
+    found = replace(found, sequences=data, protocol=found.protocol.model_copy(update={"dataset": dataset}))
+    inputs = replace(plan.inputs, benchmarks={**plan.inputs.benchmarks, "davis17-test-dev": found})
+    plan = make_plan(plan.study, inputs, store, machine="here")
+    for stage in plan.missing:
+        assert work(make_job(stage, store, 1, "none"))
+    list(export(plan, store, tmp_path / "out"))
+    folder = tmp_path / "out/davis17-test-dev/one/late"
+    ids = {path.stem: np.unique(read_mask(path)).tolist() for path in sorted(folder.iterdir())}
+    assert ids == {f"{5 * index:05d}": [0, 1] if index < 2 else [0, 1, 2] for index in range(5)}
+    with zipfile.ZipFile(tmp_path / "out/davis17-test-dev/one.zip") as archive:
+        assert archive.namelist() == [f"Annotations/late/{5 * index:05d}.png" for index in range(5)]
 
 
 def test_an_export_says_what_it_holds(place: Path, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_the_worker_tells_a_tracker_of_new_objects_or_runs_it_for_each_group(
 def test_an_object_before_its_start_is_an_error_that_says_so(tmp_path: Path, video: Sequence) -> None:
     code = TAKES_UP.replace("for name in names:", "ids[0, 0] = 3\nfor name in names:", 1)
     task = make_task(tmp_path / "task", segment_config(script(tmp_path, code), late_objects="given"), video=video)
-    with pytest.raises(CommandError, match=r"00000\.png: ids 3 found, which start in frame 00015 of late; write"):
+    with pytest.raises(CommandError, match=r"00000\.png: id 3 found, an object that starts in frame 00015 of late"):
         stages.segment(task)
 
 

@@ -1,4 +1,4 @@
-"""`vos-harness method check FILE` runs a method on two tiny sequences and says what is wrong."""
+"""`vos-harness method check FILE` runs a method on three tiny sequences and says what is wrong."""
 
 from __future__ import annotations
 
@@ -49,7 +49,14 @@ def file(tmp_path: Path) -> Path:
 def test_a_method_that_works_is_run_scored_and_timed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["method", "check", str(file), "mine"]) == 0
     output = capsys.readouterr().out
-    for words in ("segment davis17-val/one-object with mine: ok", "two-objects: J 0.", "whole process", "no problems"):
+    for words in (
+        "mine: 3 sequences of 8 frames",
+        "segment davis17-val/one-object with mine: ok",
+        "two-objects: J 0.",
+        "late-object: J 0.",
+        "whole process",
+        "no problems",
+    ):
         assert words in output
     assert "other" not in output
     assert "worse than copying" not in output

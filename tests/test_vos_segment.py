@@ -91,8 +91,22 @@ def test_a_folder_of_frames_and_a_mask_are_a_video(folder: Path) -> None:
     assert np.array_equal(video.frame(1), expected.frame(1))
     assert np.array_equal(video.mask(0), expected.mask(0))
     assert len(list(segment_video(video, MovesRight()))) == 3
-    with pytest.raises(LookupError, match="only the first frame"):
+    assert video.prompts == {0: (1, 2)}
+    with pytest.raises(LookupError, match="only frames in which objects appear"):
         video.mask(1)
+
+
+def test_a_folder_may_have_masks_of_later_objects(folder: Path) -> None:
+    later = np.where(Squares().mask(2) == 1, 7, Squares(objects=2).mask(2))
+    write_mask(folder / "later.png", later)
+    video = FolderVideo(folder / "frames", folder / "first.png", {"002": folder / "later.png"})
+    assert (video.object_ids, video.prompts) == ((1, 2, 7), {0: (1, 2), 2: (7,)})
+    assert np.array_equal(video.mask(2), np.where(later == 7, 7, 0))
+    masks = list(segment_video(video, MovesRight(), lambda start: MovesRight()))
+    assert [set(np.unique(mask)) for mask in masks] == [{0, 1, 2}, {0, 1, 2}, {0, 1, 2, 7}]
+    for name, text in (("003", "no frame 003"), ("001", "no object found but those of earlier masks")):
+        with pytest.raises(DataError, match=text):
+            FolderVideo(folder / "frames", folder / "first.png", {name: folder / "first.png"})
 
 
 def test_a_black_and_white_mask_is_one_object(folder: Path) -> None:

@@ -45,28 +45,25 @@ def segment_video(
     for index in range(len(video)):
         frame = video.frame(index)
         scores = [one.step(frame) for one in running]
-        ids = label(scores[0] if len(scores) == 1 else np.concatenate(scores), shown) if scores else None
+        ids = np.zeros(frame.shape[:2], np.uint8)
+        if scores:
+            ids = label(scores[0] if len(scores) == 1 else np.concatenate(scores), shown)
         if index not in prompts:
-            assert ids is not None, "the first frame shows an object"
             yield ids
             continue
-        objects = objects_in(video, index, prompts[index])
+        mask = video.mask(index)
+        objects = np.stack([mask == i for i in prompts[index]])
         given = label(objects.astype(np.float32), prompts[index])
-        yield given if ids is None else np.where(given, given, ids)
+        yield np.where(given, given, ids)
         running.append(segmenter if later is None or not index else later(index))
         running[-1].start(frame, objects)
         shown += prompts[index]
 
 
 def first_objects(video: Video) -> Bool[np.ndarray, "objects height width"]:
-    """Return the first frame's mask of each object of a video whose objects all start there."""
-    return objects_in(video, 0, video.object_ids)
-
-
-def objects_in(video: Video, index: int, object_ids: tuple[int, ...]) -> Bool[np.ndarray, "objects height width"]:
-    """Return the given mask of each of these objects in a frame."""
-    ids = video.mask(index)
-    return np.stack([ids == i for i in object_ids])
+    """Return the first frame's mask of each object, which all start there: a later part is a video of its own."""
+    ids = video.mask(0)
+    return np.stack([ids == i for i in video.object_ids])
 
 
 def label(scores: Float[np.ndarray, "objects height width"], object_ids: tuple[int, ...]) -> Image:

@@ -1,4 +1,4 @@
-"""`vos-harness method check FILE`: tries the methods that a file defines on two tiny sequences, stage by stage."""
+"""`vos-harness method check FILE`: tries the methods that a file defines on three tiny sequences, stage by stage."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import csv
 import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.config import nested, resolve
 from harness.console import duration
-from harness.datasets import load_protocols
+from harness.datasets import Sequence, content_digests, load_protocols
 from harness.datasets.layouts import write_davis17
 from harness.datasets.miniature.scenario import Scenario, make_scene
 from harness.datasets.miniature.scene import render
@@ -22,7 +23,7 @@ from harness.method import Method, find_method
 from harness.planning import Plan, gather, make_plan
 from harness.planning.study import Study, Variant, load_methods, load_scale
 from harness.results import CellResult, collect_results
-from harness.stage import Stage, closure
+from harness.stage import Data, Stage, closure
 from harness.store import Store
 
 SCENES = {
@@ -30,6 +31,9 @@ SCENES = {
     "two-objects": Scenario(objects=("box", "star"), width=320, height=192, share=(0.05, 0.09)),
 }
 """What the sequences show, by name. Both are training videos as well."""
+
+LATE, START = "late-object", 3
+"""A sequence as that of two objects, and the frame in which its second object appears."""
 
 FRAMES = 8
 """Frames of each: the first of its scene, which moves slowly enough for them."""
@@ -54,14 +58,16 @@ def check(file: Path, names: list[str], options: Mapping[str, Any]) -> int:
         for stage in _stages(plan, BASELINE):
             work(make_job(stage, store, 1, ""))
         for name in chosen:
-            print(f"{name}: {len(SCENES)} sequences of {', '.join(_sizes())}", flush=True)
+            sizes = _sizes()
+            print(f"{name}: {len(sizes)} sequences of {', '.join(sizes)}", flush=True)
             failed += not _try(name, plan, store)
     print(f"{failed} of {len(chosen)} methods failed" if failed else "no problems found")
     return 1 if failed else 0
 
 
 def _sizes() -> list[str]:
-    return [f"{FRAMES} frames {one.width}×{one.height} ({name})" for name, one in SCENES.items()]
+    scenes = {**SCENES, LATE: SCENES["two-objects"]}
+    return [f"{FRAMES} frames {one.width}×{one.height} ({name})" for name, one in scenes.items()]
 
 
 def _plan(methods: Mapping[str, Method], options: Mapping[str, Any], folder: Path) -> tuple[Plan, Store]:
@@ -81,8 +87,24 @@ def _plan(methods: Mapping[str, Method], options: Mapping[str, Any], folder: Pat
     )
     store = Store(folder / "home")
     inputs = gather([load_protocols()[BENCHMARK]], folder / "data", folder / "facts.sqlite")
+    found = inputs.benchmarks[BENCHMARK]
+    found = replace(found, sequences={**found.sequences, LATE: _late_object(folder / LATE)})
+    inputs = replace(inputs, benchmarks={BENCHMARK: found})
     gpu = bool(gpu_names())
     return make_plan(study, inputs, store, gpus=float(gpu), machine=describe_hardware(gpu=gpu)), store
+
+
+def _late_object(folder: Path) -> Data:
+    """Return a sequence whose second object appears later, rendered into a folder; DAVIS has none of this kind."""
+    scene = make_scene(SCENES["two-objects"], LATE)
+    before = replace(scene, objects=tuple(one for one in scene.objects if one.object_id != 2))
+    video = [render(before if index < START else scene, index) for index in range(FRAMES)]
+    write_davis17(folder, "val", {LATE: video})
+    frames, masks = (tuple(sorted(folder.rglob(f"*.{ending}"))) for ending in ("jpg", "png"))
+    scored = tuple(range(1, FRAMES - 1))
+    sequence = Sequence(name=LATE, frames=frames, masks=masks, object_ids=(1, 2), starts=(0, START), scored=scored)
+    (digest,) = content_digests([sequence])
+    return Data(name=f"{BENCHMARK}/{LATE}", digest=digest, value=sequence)
 
 
 def _variant(name: str, method: Method, options: Mapping[str, Any]) -> Variant:

@@ -40,6 +40,9 @@ class Dataset(Config):
     """Candidates in this order, relative to the data root."""
 
     source: str
+    zip_folder: str = ""
+    """Folder at the top of the zip that its server takes: `Annotations` for YouTube-VOS (public code of XMem, eval.py).
+    Empty: the sequences are at the top, as for DAVIS and MOSE."""
 
 
 class Split(Config):

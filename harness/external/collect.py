@@ -21,10 +21,11 @@ def collect(video: Sequence | Part, written: Path, folder: Path) -> None:
     CommandError if masks are missing, belong to no frame, have another size than the first mask, or have ids of no
     object or of one that starts later, and DataError naming a file that cannot be read."""
     given = (video if isinstance(video, Part) else Part(whole=video, start=0)).mask(0)
+    starts = {one: start for start, ids in video.prompts.items() for one in ids}
     masks = _masks_of_frames(video, written)
     folder.mkdir(parents=True)
     for index, name in enumerate(frame_names(video)):
-        ids = _ids(video, index, masks[name], given.shape) if name in masks else given
+        ids = _ids(video, index, masks[name], given.shape, starts) if name in masks else given
         write_mask(folder / f"{video.frame_name(index)}.png", ids)
 
 
@@ -67,8 +68,12 @@ def _masks_of_frames(video: Sequence | Part, written: Path) -> dict[str, MaskFil
     return found
 
 
-def _ids(video: Sequence | Part, index: int, mask: MaskFile, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return the ids of one frame. Raises CommandError if they or the size are not those of the given masks."""
+def _ids(
+    video: Sequence | Part, index: int, mask: MaskFile, shape: tuple[int, ...], starts: Mapping[int, int]
+) -> NDArray[np.uint8]:
+    """Return the ids of one frame. `starts`: id → index of the frame in which the object starts.
+
+    Raises CommandError if ids or size are not those of the given masks, or an object starts later."""
     ids = read_predicted(mask)
     path = mask if isinstance(mask, Path) else next(iter(mask.values()))
     if ids.shape != shape:
@@ -84,12 +89,12 @@ def _ids(video: Sequence | Part, index: int, mask: MaskFile, shape: tuple[int, .
             f"{path}: ids {_list(others)} found, but the first mask of {video.name} has {_list(video.object_ids)}; "
             "write each object with its id of the first mask, and 0 for the background"
         )
-    for start, of_start in video.prompts.items():
-        if start > index and (early := used & {*of_start}):
-            raise CommandError(
-                f"{path}: ids {_list(early)} found, which start in frame {frame_names(video)[start]} of {video.name}; "
-                "write an object from the frame on whose given mask shows it first"
-            )
+    if early := [one for one in sorted(used) if starts[one] > index]:
+        start = frame_names(video)[starts[early[0]]]
+        raise CommandError(
+            f"{path}: id {early[0]} found, an object that starts in frame {start} of {video.name}; write each object "
+            "from the frame on whose given mask shows it first"
+        )
     return ids
 
 

@@ -57,6 +57,8 @@ class SegmentConfig(Config):
     per: Per = "sequence"
     frames: Frames = "stored"
     late_objects: LateObjects = "separate"
+    """`separate` where no object appears later, so that it makes no difference there."""
+
     seed: int | None = None
     """Value of `{seed}`; None if the template does not name it, so that all seeds share one result."""
 

@@ -42,11 +42,12 @@ class ExternalMethod:
         definition = self.definition
         needs = {"trained": self._training(request)} if definition.train else {}
         of_command, _ = self._names
+        late = any(len(data.value.prompts) > 1 for data in request.sequences.values())
         config = SegmentConfig(
             program=self._program(definition.command, of_command, request.config),
             per=definition.per,
             frames=definition.frames,
-            late_objects=definition.late_objects,
+            late_objects=definition.late_objects if late else "separate",  # nothing reads it without late objects
             seed=request.seed if "seed" in of_command else None,
         )
         common: dict[str, Any] = {"config": config, "needs": needs, "resources": self._resources(request)}

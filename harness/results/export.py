@@ -1,9 +1,10 @@
-"""Exports the masks of a study as the DAVIS site takes them: a palette PNG per frame, a folder per sequence.
+"""Exports the masks of a study as the benchmarks' servers take them: a palette PNG per frame, a folder per sequence.
 
-A benchmark that only the site can score gets a zip as well.
+Every frame has a mask of all objects, those that appear later too. A benchmark that only a server can score gets a zip
+as well.
 
 <out>/<benchmark>/<variant>/<sequence>/<frame>.png     `<variant>-seed<n>` in a study of several seeds
-<out>/<benchmark>/<variant>.zip                        if the truth is not public (DAVIS17 test-dev)
+<out>/<benchmark>/<variant>.zip                        if the truth is not public (DAVIS17 test-dev, YouTube-VOS)
 <out>/export.json                                      content of each folder: scale, data kind, protocol"""
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def require_usable(out: Path) -> None:
 def export(plan: Plan, store: Store, out: Path) -> Iterator[str]:
     """Write the masks of every segmented cell; yield a line about what was written, unchanged or skipped.
 
-    Raises DataError for a mask that the site would refuse: missing, of another size than the first frame's, or with an
-    id that the first frame lacks. Raises StoreError as `require_usable` does."""
+    Raises DataError for a mask that the server would refuse: missing, of another size than the first frame's, or with
+    an id of no object. Raises StoreError as `require_usable` does."""
     require_usable(out)
     known = (read_json(out / INDEX) or {}).get("cells", {})
     try:
@@ -107,7 +108,7 @@ def _write(out: Path, place: str, cell: Cell, plan: Plan, folders: dict[str, Pat
             frames = sum(copy)
         for path in zips:
             with atomic_file(path) as draft:
-                _zip(masks, draft)
+                _zip(masks, draft, plan.inputs.benchmarks[cell.benchmark].protocol.dataset.zip_folder)
     return frames
 
 
@@ -127,15 +128,15 @@ def _copy(sequence: Sequence, source: Path, target: Path) -> int:
                 "the method has to write masks of the frame's size"
             )
         if extra := sorted({int(value) for value in np.flatnonzero(np.bincount(ids.ravel()))} - allowed):
-            raise DataError(f"{source / name}: ids {extra}; expected those of the first frame, {sorted(allowed)}")
+            raise DataError(f"{source / name}: ids {extra}; expected those of the given masks, {sorted(allowed)}")
         write_mask(target / name, ids)
     return len(sequence)
 
 
-def _zip(folder: Path, path: Path) -> None:
-    """Write a zip with the folders of the sequences at the top, as the site expects."""
+def _zip(folder: Path, path: Path, top: str) -> None:
+    """Write a zip with the folders of the sequences in the folder `top`, as the server expects."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already
         for file in sorted(folder.rglob("*.png")):
-            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _ZIP_DATE)
+            entry = zipfile.ZipInfo((Path(top) / file.relative_to(folder)).as_posix(), _ZIP_DATE)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, file.read_bytes())
