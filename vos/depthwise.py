@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 
 def is_dilated_depthwise(convolution: nn.Conv2d) -> bool:
@@ -26,7 +27,7 @@ def dilated_depthwise(
     bias: Tensor,  # c
 ) -> Tensor:
     """Return the convolution of stride 1, dilation 2 and padding 2; its gradient cannot be differentiated again."""
-    found: Tensor = _DilatedDepthwise.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    found: Tensor = _DilatedDepthwise.apply(x, weight, bias)
     return found
 
 
@@ -43,9 +44,7 @@ class _DilatedDepthwise(torch.autograd.Function):
         of_x = _convolved(gradient, weight.flip(2, 3), None) if ctx.needs_input_grad[0] else None
         of_weight = None
         if ctx.needs_input_grad[1]:
-            of_weight = torch.nn.grad.conv2d_weight(
-                _apart(x), weight.shape, _apart(gradient), padding=1, groups=len(weight)
-            )
+            of_weight = conv2d_weight(_apart(x), weight.shape, _apart(gradient), padding=1, groups=len(weight))
         return of_x, of_weight, gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
 
 

@@ -28,6 +28,8 @@ def fold_batch_norm(network: N) -> N:
 
     Its outputs stay the same up to rounding. Batch norm that does not follow a convolution stays."""
     for parent, name, convolution, norm in list(_pairs(network)):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         convolution.weight, convolution.bias = fuse_conv_bn_weights(
             convolution.weight,
             convolution.bias,
@@ -51,8 +53,8 @@ def folded_in_training(network: nn.Module) -> Iterator[None]:
         _Pair(convolution, norm) for _, _, convolution, norm in _pairs(network) if isinstance(convolution, nn.Conv2d)
     ]
     for pair in pairs:
-        pair.convolution.forward = pair.convolve  # type: ignore[method-assign]
-        pair.norm.forward = pair.normalize  # type: ignore[method-assign]
+        pair.convolution.forward = pair.convolve  # type: ignore[assignment, method-assign]
+        pair.norm.forward = pair.normalize  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

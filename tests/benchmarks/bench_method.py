@@ -12,6 +12,7 @@ the scale light: inference at least 1.6 times as fast, one-shot fine-tuning 1.4 
 
 from __future__ import annotations
 
+import copy
 import os
 import resource
 import sys
@@ -21,12 +22,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dipnet.config import DIPNetConfig
@@ -37,11 +39,15 @@ from dipnet.train_segmentation import fine_tune_on, frame_objective, new_segment
 from harness.datasets.pixels import write_mask
 from tests.gpu.plain import PlainSegmenter, contiguous
 from tests.gpu.sizes import scale_config
+from vos.checkpoint import for_inference
+from vos.folding import fold_batch_norm
 from vos.geometry import Box, Image, View
 from vos.optimization import TrainingRun
 from vos.samples import view_of
 from vos.segment import Segmenter, first_objects, segment_video
 from vos.video import FolderVideo
+
+N = TypeVar("N", bound=nn.Module)
 
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 SCALE = os.environ.get("BENCH_SCALE", "light")
@@ -71,6 +77,18 @@ def random_networks(config: DIPNetConfig, objects: int) -> Networks:
     """Return networks with random weights, with a copy of the segmentation for each object as fine-tuning leaves it."""
     each = [new_segmentation(config.segmentation, "none", number) for number in range(objects + 1)]
     return Networks(new_propagation(config.propagation, "none", 0).eval(), each[0].eval(), [n.eval() for n in each[1:]])
+
+
+def loaded(networks: Networks) -> Networks:
+    """Return copies as `load_networks` reads them from the folders of stages."""
+
+    def one(network: N) -> N:
+        return fold_batch_norm(for_inference(copy.deepcopy(network), "cpu"))
+
+    assert networks.propagation is not None
+    assert networks.frame_segmentation is not None
+    each = [one(network) for network in networks.object_segmentation]
+    return Networks(one(networks.propagation), one(networks.frame_segmentation), each)
 
 
 def segment(video: FolderVideo, segmenter: Segmenter, folder: Path) -> list[Image]:
@@ -137,7 +155,7 @@ def inference(scale: str, rounds: int, folder: Path) -> dict[str, float]:
     config = scale_config(scale).model_copy(update={"weights": "none"})
     options = config.inference(multi_object=True)
     video, networks = make_video(folder / "video"), random_networks(config, OBJECTS)
-    plain, ours = PlainSegmenter(networks, options, "cpu"), make_segmenter(networks, options, "cpu")
+    plain, ours = PlainSegmenter(networks, options, "cpu"), make_segmenter(loaded(networks), options, "cpu")
     first, second = segment(video, plain, folder), segment(video, ours, folder)
     differing = float(np.mean([x != y for x, y in zip(first, second, strict=True)]))
     assert differing < 0.05, f"{differing:.2%} of the plain code's pixels differ"  # untrained networks: near ties
@@ -164,9 +182,10 @@ def one_shot(scale: str, rounds: int, folder: Path) -> dict[str, float]:
 def rates(scale: str, rounds: int) -> dict[str, dict[str, float]]:
     """Return of each part of a frame's work: operations (10⁹), milliseconds, and share of a matrix product's rate."""
     config = scale_config(scale).model_copy(update={"weights": "none"})
-    networks = random_networks(config, 1)
-    made = make_segmenter(networks, config.inference(multi_object=True), "cpu")
-    propagation, segmentation = made.networks.propagation, made.networks.frame_segmentation  # type: ignore[attr-defined]
+    networks = loaded(random_networks(config, 1))
+    propagation, segmentation = networks.propagation, networks.frame_segmentation
+    assert propagation is not None
+    assert segmentation is not None
     small, large = (torch.randn(1, 3, s, s) for s in (config.propagation.size, config.segmentation.size))
     small, large = (x.contiguous(memory_format=torch.channels_last) for x in (small, large))
     masks = torch.zeros(OBJECTS + 1, 1, *small.shape[-2:])
