@@ -23,13 +23,13 @@ class IdentityEncoder(nn.Module):
         channels = self.backbone.channels[-1]
         self.head = nn.Linear(channels, channels)
 
-    def forward(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
-        """Return identity vectors in (0, 1); `frame` is normalized, `mask` binary (0 or 1)."""
+    def forward(self, frame: Float[Tensor, "#n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
+        """Return identity vectors in (0, 1); `frame` is normalized, one for all or each, `mask` binary."""
         return torch.sigmoid(self.head(self.pool(frame, mask)))
 
-    def pool(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
+    def pool(self, frame: Float[Tensor, "#n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
         """Return the mean features of the last block, which are the head's input."""
-        features = torch.cat([frame, mask], 1) if self.concat else frame
+        features = torch.cat([frame.expand(len(mask), -1, -1, -1), mask], 1) if self.concat else frame
         for number, block in enumerate(self.backbone.blocks):
             features = block(features)
             if number < 4 and not self.concat:
@@ -37,7 +37,7 @@ class IdentityEncoder(nn.Module):
         return features.mean((2, 3))
 
 
-def attend(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n c h w"]:
+def attend(features: Float[Tensor, "#n c h w"], mask: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n c h w"]:
     """Return f' = f + m ⊙ f (eq. 1); the resized mask is one wherever the object covers any of the cell."""
     resized = functional.adaptive_max_pool2d(mask, features.shape[-2:])
     return features + resized * features

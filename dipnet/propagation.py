@@ -29,8 +29,8 @@ class PropagationNetwork(nn.Module):
         """Return the features of normalized frames; 3×256×256 → 2048×8×8 at the paper's size."""
         return self.encoder(frame)[-1]
 
-    def encode_identity(self, frame: Float[Tensor, "n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
-        """Return the identity attention of one object per frame; `mask` is binary."""
+    def encode_identity(self, frame: Float[Tensor, "#n 3 h w"], mask: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c"]:
+        """Return the identity attention of one object per frame, or of several objects of one; `mask` is binary."""
         return self.identity(frame, mask)
 
     def propagate(

@@ -27,12 +27,16 @@ class RegionPass:
         self.network = propagation if config.phases != "segmentation" else None
         self.config = config
         self.device = device
+        self.seen: dict[tuple[Box, int], tuple[Image, Tensor]] = {}
+        """Frame and what networks take of it, by box and side; kept until the next step."""
+
         self.dynamic: Tensor | None = None
         self.first: Tensor | None = None
 
     def start(self, frame: Image, objects: NDArray[np.bool_], box: Box) -> None:
         """Set α_1 = β_1 from the first frame and its truth."""
         self.previous = objects
+        self.seen.clear()
         if self.network is not None:
             self.dynamic = self.first = self._encode(self.network, frame, objects, box)[0]
 
@@ -49,21 +53,38 @@ class RegionPass:
         self, frame: Image, box: Box, segmentation: Sequence[SegmentationNetwork | None]
     ) -> Float[np.ndarray, "objects height width"]:
         """Return the probability of each object at each pixel of the frame; 0 outside the box."""
+        self.seen.clear()
         with self._autocast():
             coarse = self.propagate(frame, box)
-        if self.config.phases == "propagation":
-            return box.placed(self._against_background(coarse)[:, 0].cpu().numpy(), frame)
-        scores = []
-        for number, hint in enumerate(coarse):
+            if self.config.phases == "propagation":
+                scores = self._against_background(coarse)
+            else:
+                scores = self._refined(frame, box, coarse, segmentation)
+        return box.placed(scores[:, 0].float().cpu().numpy(), frame)
+
+    def _refined(
+        self,
+        frame: Image,
+        box: Box,
+        coarse: Float[Tensor, "objects 1 m m"],
+        segmentation: Sequence[SegmentationNetwork | None],
+    ) -> Float[Tensor, "objects 1 side side"]:
+        """Return the probabilities that the second phase makes of coarse masks.
+
+        Objects of one network are refined together: it encodes the frame once."""
+        together = len(segmentation) == 1 and not self.config.test_flip
+        found = []
+        for number, hints in enumerate([coarse] if together else coarse[:, None]):
             network = segmentation[min(number, len(segmentation) - 1)]
             if network is None:
                 raise ValueError("the segmentation phase has no network")
-            image = self._views(frame, box, network.config.size)
-            hints = torch.cat([hint[None], hint[None].flip(-1)]) if self.config.test_flip else hint[None]
-            with self._autocast():
-                found = torch.sigmoid(network.refine(image, hints))
-            scores.append(_mean_view(found)[0].float().cpu().numpy())
-        return box.placed(np.stack(scores), frame)
+            views = self._views(frame, box, network.config.size)
+            if together:
+                found.append(torch.sigmoid(network.refine(views, hints)))
+            else:
+                both = torch.cat([hints, hints.flip(-1)]) if self.config.test_flip else hints
+                found.append(_mean_view(torch.sigmoid(network.refine(views, both)))[None])
+        return torch.cat(found)
 
     def propagate(self, frame: Image, box: Box) -> Float[Tensor, "objects 1 m m"]:
         """Return the coarse masks of the identities or, without phase I, of the previous masks."""
@@ -121,9 +142,8 @@ class RegionPass:
         side = network.config.size
         masks = np.stack([encoder_mask(mask, box, side) for mask in _with_foreground(objects)])
         mask = torch.from_numpy(masks.astype(np.float32)[:, None]).to(self.device)
-        image = self._tensor(frame, box, side).expand(len(mask), -1, -1, -1)
         with self._autocast():
-            return network.encode_identity(image, mask).float(), mask.flatten(1).any(1)
+            return network.encode_identity(self._tensor(frame, box, side), mask).float(), mask.flatten(1).any(1)
 
     def _autocast(self) -> torch.autocast:
         kind = torch.device(self.device).type
@@ -135,7 +155,12 @@ class RegionPass:
         return torch.cat([image, image.flip(-1)]) if self.config.test_flip else image
 
     def _tensor(self, frame: Image, box: Box, side: int) -> Tensor:
-        return frames_tensor([box.cut(frame, side)]).to(self.device, memory_format=torch.channels_last)
+        seen = self.seen.get((box, side))
+        if seen is None or seen[0] is not frame:
+            image = frames_tensor([box.cut(frame, side)])
+            seen = frame, image.to(self.device, memory_format=torch.channels_last)
+            self.seen[box, side] = seen
+        return seen[1]
 
 
 def _with_foreground(objects: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from dipnet.config import Alignment, SegmentationConfig
 from vos.backbone import Backbone
 from vos.optimization import masked_cross_entropy
-from vos.samples import area_truth
+from vos.samples import area_mean, area_truth
 
 
 class SegmentationNetwork(nn.Module):
@@ -58,8 +58,8 @@ class SegmentationNetwork(nn.Module):
             logits.append(self.heads[-1](refined))
         return logits
 
-    def refine(self, frame: Float[Tensor, "n 3 h w"], coarse: Float[Tensor, "n 1 m m"]) -> Float[Tensor, "n 1 h w"]:
-        """Return the logits of the final mask at the frame's size."""
+    def refine(self, frame: Float[Tensor, "#n 3 h w"], coarse: Float[Tensor, "n 1 m m"]) -> Float[Tensor, "n 1 h w"]:
+        """Return the logits of the final masks at the frame's size, of one coarse mask per frame or several of one."""
         return self._resize(self.decode(self.encode_frame(frame), coarse)[-1], frame.shape[-2:])
 
     def _gate(self, logit: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -99,7 +99,7 @@ class ResidualAttentionUnit(nn.Module):
         super().__init__()
         self.body = nn.Sequential(*_convolution(channels), *_convolution(channels))
 
-    def forward(self, x: Float[Tensor, "n c h w"], gate: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c h w"]:
+    def forward(self, x: Float[Tensor, "#n c h w"], gate: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n c h w"]:
         """Return the features, changed where the gate is open."""
         return x + gate * self.body(x)
 
@@ -133,7 +133,7 @@ def segmentation_loss(
         size = (logit.shape[-2], logit.shape[-1])
         if alignment == "centers":
             target, weight = area_truth(truth, known, size)
-            divisor = functional.adaptive_avg_pool2d(whole, size)
+            divisor = weight if whole is known else area_mean(whole, size)
         else:
             target, weight, divisor = (functional.interpolate(x, size, mode="nearest") for x in (truth, known, whole))
         total = total + masked_cross_entropy(logit, target, weight, divisor)

@@ -16,6 +16,7 @@ from dipnet.propagation import PropagationNetwork
 from dipnet.region import RegionPass, foreground_box
 from dipnet.segmentation import SegmentationNetwork
 from vos.checkpoint import for_inference, load_network
+from vos.folding import fold_batch_norm
 from vos.geometry import Box, Image
 from vos.segment import Segmenter, exclusive, merged
 
@@ -33,28 +34,29 @@ class Networks:
 def load_networks(folders: Mapping[str, Path], config: InferenceConfig, device: str) -> Networks:
     """Load networks from the folders `propagation`, `segmentation` and, fine-tuned for each object, `objects`.
 
-    The first two are the same if both networks were tuned as one."""
+    The first two are the same if both networks were tuned as one. Batch norm is folded into convolutions: the networks
+    are not to be trained."""
     propagation = None
     if config.propagation is not None:
         name = "propagation.pt" if folders["propagation"] == folders.get("segmentation") else "network.pt"
-        propagation = load_propagation(config.propagation, folders["propagation"] / name, device)
+        propagation = fold_batch_norm(load_propagation(config.propagation, folders["propagation"] / name, device))
     if config.segmentation is None:
         return Networks(propagation, None)
-    frame = load_segmentation(config.segmentation, folders["segmentation"] / "network.pt", device)
-    each = [frame]
+    files = [folders["segmentation"] / "network.pt"]
     if "objects" in folders:
-        files = sorted(folders["objects"].glob("network*.pt"), key=lambda path: int(path.stem.removeprefix("network")))
-        each = [load_segmentation(config.segmentation, file, device) for file in files]
-    return Networks(propagation, frame, each)
+        copies = folders["objects"].glob("network*.pt")
+        files += sorted(copies, key=lambda path: int(path.stem.removeprefix("network")))
+    frame, *each = (fold_batch_norm(load_segmentation(config.segmentation, file, device)) for file in files)
+    return Networks(propagation, frame, each or [frame])
 
 
 def load_propagation(config: PropagationConfig, file: Path, device: str) -> PropagationNetwork:
-    """Load a propagation network, ready for use."""
+    """Load a propagation network, in evaluation mode."""
     return for_inference(load_network(PropagationNetwork(config), file), device)
 
 
 def load_segmentation(config: SegmentationConfig, file: Path, device: str) -> SegmentationNetwork:
-    """Load a segmentation network, ready for use."""
+    """Load a segmentation network, in evaluation mode."""
     return for_inference(load_network(SegmentationNetwork(config), file), device)
 
 

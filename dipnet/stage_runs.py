@@ -104,7 +104,7 @@ def run_identities(task: Task) -> None:
 
 def run_time(task: Task) -> None:
     """Write `timing.json`: seconds per frame as the paper counts them (one-shot spread over the video)."""
-    from dipnet.segmenter import load_networks, make_segmenter
+    from dipnet.segmenter import load_networks, load_segmentation, make_segmenter
     from dipnet.train_segmentation import fine_tune_on
     from vos.optimization import TrainingRun
     from vos.timing import FineTuning
@@ -113,9 +113,9 @@ def run_time(task: Task) -> None:
     inference, one_shot, video = config.inference, config.one_shot, task.data["video"]
     networks = load_networks(task.needs, inference, task.device)
     segmenter = make_segmenter(networks, inference, task.device)
-    network = networks.frame_segmentation
-    if one_shot is None or network is None:
+    if one_shot is None or inference.segmentation is None:
         return run_timing(task, segmenter)
+    network = load_segmentation(inference.segmentation, task.needs["segmentation"] / "network.pt", task.device)
     frame, objects = video.frame(0), first_objects(video)
     margin = inference.crop_margin if inference.crop else None
 

@@ -135,7 +135,7 @@ def run_segment(task: Task) -> None:
         frames = [video.frame(index) for index in range(len(video))]
         return WholeVideo(segment_whole(frames, objects, networks, config, task.device))
 
-    run_segmenting(task, lambda part: networks_of(part, MSKNetwork, task.device), make)
+    run_segmenting(task, lambda part: networks_of(part, MSKNetwork, task.device, folded=True), make)
 
 
 def run_time(task: Task) -> None:
@@ -152,15 +152,16 @@ def run_time(task: Task) -> None:
 
     torch.set_num_threads(task.cpus)
     video, config = task.data["video"], task.config
-    (network,) = networks_of(task, MSKNetwork, task.device)
+    (network,) = networks_of(task, MSKNetwork, task.device, folded=True)
     result = json.loads((task.needs["initial"] / "timing.json").read_text("utf-8"))
     objects, count = first_objects(video), min(config.frames, len(video))
     tuned, one_shot = 0.0, config.one_shot
     if one_shot is not None:
+        (trained,) = networks_of(task, MSKNetwork, task.device)
         for mask in objects:
             run = TrainingRun.on(task.device, amp=config.amp, cpus=task.cpus, seed=0)
             begin = time.perf_counter()
-            fine_tune_on(network, video.frame(0), mask[None], one_shot, config.steps, run)
+            fine_tune_on(trained, video.frame(0), mask[None], one_shot, config.steps, run)
             tuned += (time.perf_counter() - begin) / config.steps * one_shot.iterations
     begin = time.perf_counter()
     frames = [video.frame(index) for index in range(count)]

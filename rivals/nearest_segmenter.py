@@ -11,6 +11,7 @@ from torch.nn import functional
 from vos.backbone import Backbone
 from vos.checkpoint import for_inference
 from vos.config import BackboneName
+from vos.folding import fold_batch_norm
 from vos.geometry import Box, Image
 from vos.matching import first_labels, rows_of, vote_scores, votes
 from vos.samples import frames_tensor
@@ -28,7 +29,7 @@ class NearestSegmenter:
     """Labels of the first frame's cells, carried to the cells of each frame by the likeness of their features."""
 
     def __init__(self, backbone: Backbone, size: int, block: str, upsampling: int, neighbors: int, device: str) -> None:
-        self.blocks = for_inference(backbone, device).blocks[: _BLOCKS.index(block) + 1]
+        self.blocks = fold_batch_norm(for_inference(backbone, device)).blocks[: _BLOCKS.index(block) + 1]
         self.size = size
         self.upsampling = upsampling
         self.neighbors = neighbors

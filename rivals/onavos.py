@@ -170,7 +170,7 @@ def run_segment(task: Task) -> None:
     """Write `masks/<frame>.png` for every frame."""
     from vos.one_network_runs import segment
 
-    segment(task, *classes())
+    segment(task, *classes(), learns=True)
 
 
 def run_time(task: Task) -> None:
@@ -178,4 +178,4 @@ def run_time(task: Task) -> None:
     from rivals.onavos_network import fine_tune_on
     from vos.one_network_runs import time
 
-    time(task, *classes(), fine_tune_on)
+    time(task, *classes(), fine_tune_on, learns=True)

@@ -29,7 +29,7 @@ from vos.backbone import Backbone
 from vos.config import BackboneName, FineTuningConfig
 from vos.geometry import Image
 from vos.optimization import Batch, Objective, TrainingRun, masked_cross_entropy, optimize
-from vos.samples import area_truth
+from vos.samples import area_mean, area_truth
 from vos.training import train
 from vos.video import Video
 
@@ -131,7 +131,7 @@ def clip_loss(
     for level in levels[:-1] if level_weight else ():
         size = (level.shape[2], level.shape[3])
         shares, weight = area_truth(flat, place, size)
-        divisor = functional.adaptive_avg_pool2d(all_places, size)
+        divisor = area_mean(all_places, size)
         total = total + level_weight * masked_cross_entropy(level, shares, weight, divisor)
     return total
 

@@ -131,8 +131,8 @@ def test_an_object_that_was_not_found_may_be_anywhere() -> None:
 @pytest.mark.parametrize("objects", [1, 2])
 def test_the_first_pass_has_its_share_of_the_mask_of_a_single_object(objects: int) -> None:
     frame, crop = networks(), networks()
-    frame.frame_segmentation.refine = lambda image, hints: torch.full((1, 1, S.size, S.size), 9.0)  # type: ignore
-    crop.frame_segmentation.refine = lambda image, hints: torch.full((1, 1, S.size, S.size), -0.5)  # type: ignore
+    for network, logit in ((frame.frame_segmentation, 9.0), (crop.frame_segmentation, -0.5)):
+        network.refine = lambda image, hints, logit=logit: hints.new_full((len(hints), 1, S.size, S.size), logit)  # type: ignore
     both = Networks(frame.propagation, frame.frame_segmentation, [crop.frame_segmentation])
     found = {}
     for share in (0.0, 0.25, 1.0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -21,7 +22,10 @@ from harness.stage import Data, Stage
 from harness.yaml_file import read_yaml
 from tests.engine import ROOT
 from tests.test_dipnet_stages import STILLS, VIDEOS, reached, run
-from tests.videos import Squares
+from tests.test_vos_folding import varied
+from tests.videos import Squares, first_frame
+from vos.checkpoint import for_inference
+from vos.folding import fold_batch_norm
 from vos.one_network import OneNetworkConfig, OneNetworkMethod
 
 SHORT = {"iterations": 2, "batch": 2}
@@ -88,6 +92,21 @@ def test_a_cell_goes_from_training_to_masks_and_seconds(name: str, tmp_path: Pat
     tuned = [folder for key, folder in done.items() if key in keys(cell, "finetune")]
     files = [sorted(file.name for file in folder.iterdir()) for folder in tuned]
     assert files == ([[f"network{i}.pt" for i in range(COPIES[name])]] if name in COPIES else [])
+
+
+@pytest.mark.parametrize("name", sorted(TINY.keys() - {"onavos"}))  # which learns from every frame
+def test_batch_norm_folded_into_convolutions_gives_the_same_scores(name: str) -> None:
+    method, config = find_method(name, "test"), request(name).config
+    assert isinstance(method, OneNetworkMethod)
+    assert isinstance(config, OneNetworkConfig)
+    new, make = method.classes()
+    network = for_inference(varied(new(**dict(config.network))), "cpu")
+    scores = []
+    for one in (network, fold_batch_norm(copy.deepcopy(network))):
+        segmenter = make([one], config.inference, "cpu", False)
+        segmenter.start(*first_frame(Squares(objects=2)))
+        scores.append(segmenter.step(Squares(objects=2).frame(1)))
+    np.testing.assert_allclose(*scores, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -97,8 +97,8 @@ class Box(NamedTuple):
             return None
         areas = stats[1:, cv2.CC_STAT_AREA]
         counts = (areas >= share * areas.sum()) | (areas == areas.max())
-        inside = np.unique(labels[last.top : last.bottom, last.left : last.right])
-        counts[inside[inside > 0] - 1] = True
+        inside = np.bincount(labels[last.top : last.bottom, last.left : last.right].ravel(), minlength=len(stats))
+        counts |= inside[1:] > 0
         left, top, width, height = stats[1:][counts, :4].T
         return cls(int(top.min()), int(left.min()), int((top + height).max()), int((left + width).max()))
 

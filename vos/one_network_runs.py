@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from torch import nn
 
 from vos.checkpoint import for_inference, load_network, save_network
+from vos.folding import fold_batch_norm
 from vos.geometry import Image
 from vos.optimization import TrainingRun
 from vos.segment import Segmenter, first_objects
@@ -44,40 +45,50 @@ def finetune(task: Task, new: Callable[..., N], tune: Tune[N], *, together: bool
         save_network(tuned, task.folder / f"network{number}.pt")
 
 
-def segment(task: Task, new: Callable[..., N], make: MakeSegmenter[N]) -> None:
-    """Write `masks/<frame>.png` for every frame."""
+def segment(task: Task, new: Callable[..., N], make: MakeSegmenter[N], *, learns: bool = False) -> None:
+    """Write `masks/<frame>.png` for every frame; `learns` says that the segmenter trains the networks, or copies."""
     config, device = task.config, task.device
     run_segmenting(
         task,
-        lambda part: networks_of(part, new, device),
+        lambda part: networks_of(part, new, device, folded=not learns),
         lambda networks, _: make(networks, config.inference, device, config.amp),
     )
 
 
 def time(
-    task: Task, new: Callable[..., N], make: MakeSegmenter[N], tune: Tune[N] | None = None, *, together: bool = False
+    task: Task,
+    new: Callable[..., N],
+    make: MakeSegmenter[N],
+    tune: Tune[N] | None = None,
+    *,
+    together: bool = False,
+    learns: bool = False,
 ) -> None:
     """Write `timing.json`: seconds per frame as the papers count them (one-shot spread over the video)."""
     config: TimeConfig = task.config
     video, one_shot = task.data["video"], config.one_shot
-    (trained,) = networks_of(task, new, task.device)
+    (network,) = networks_of(task, new, task.device, folded=not learns)
     if one_shot is None or tune is None:
-        return run_timing(task, make([trained], config.inference, task.device, config.amp))
+        return run_timing(task, make([network], config.inference, task.device, config.amp))
+    (trained,) = networks_of(task, new, task.device)
     groups = _groups(first_objects(video), together)
     run = TrainingRun.on(task.device, amp=config.amp, cpus=task.cpus, seed=0)
     steps_of = partial(_steps, tune, trained, video.frame(0), one_shot, run)
     return run_timing(
         task,
-        make([trained] * len(groups), config.inference, task.device, config.amp),
+        make([network] * len(groups), config.inference, task.device, config.amp),
         [FineTuning(one_shot.iterations, partial(steps_of, objects)) for objects in groups],
         scale_up=not (one_shot.feature_views or one_shot.patience),
     )
 
 
-def networks_of(task: Task, new: Callable[..., N], device: str) -> list[N]:
-    """Return the networks of the stage that this one needs: the trained one, or its tuned copies in their order."""
+def networks_of(task: Task, new: Callable[..., N], device: str, *, folded: bool = False) -> list[N]:
+    """Return the networks of the stage that this one needs: the trained one, or its tuned copies in their order.
+
+    With `folded`, batch norm is folded into convolutions, and the networks are not to be trained."""
     files = sorted(task.needs["network"].glob("network*.pt"), key=lambda file: (len(file.stem), file.stem))
-    return [for_inference(load_network(new(**dict(task.config.network)), file), device) for file in files]
+    networks = (for_inference(load_network(new(**dict(task.config.network)), file), device) for file in files)
+    return [fold_batch_norm(network) if folded else network for network in networks]
 
 
 def _groups(objects: Objects, together: bool) -> list[Objects]:

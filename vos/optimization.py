@@ -24,6 +24,7 @@ from torch.nn import functional
 from vos.backbone import Backbone
 from vos.checkpoint import save_tensors
 from vos.config import OptimizerConfig
+from vos.folding import folded_in_training
 from vos.parallel import World
 from vos.samples import images_of
 from vos.weights import read_tensors
@@ -129,33 +130,33 @@ def optimize(
     set_mode(network, config.batch_norm)
     step_of = run.world.wrap(_Step(network, objective), run.device)
     saved, recent = time.monotonic(), []
-    for step, batch in drawn_batches(objective.draw, run.seed, range(start, steps), run.loaders):
-        factor = _rate(config, step / steps)
-        for group, rate in zip(optimizer.param_groups, base, strict=True):
-            group["lr"] = rate * factor
-        optimizer.zero_grad(set_to_none=True)
-        loss = _backward(step_of, batch, config.accumulate, run)
-        if not math.isfinite(loss):
-            kept = _keep_batch(batch, step, run)
-            raise TrainingError(
-                f"step {step}: the loss is {loss}; lower the learning rate of this training, or look at the batch{kept}"
-            )
-        optimizer.step()
-        recent.append(loss)
-        last = step + 1 == steps
-        if validation and run.world.rank == 0 and (last or (step + 1) % interval == 0):
-            run.validation.append((step + 1, _validate(network, validation, steps, run)))
-            set_mode(network, config.batch_norm)
-        if (step + 1) % CURVE_STEPS == 0 or last:
-            run.curve.append((step + 1, sum(recent) / len(recent)))
-            run.progress((step + 1) / steps, f"loss {run.curve[-1][1]:.3f}")
-            recent = []
-            if settled([loss for _, loss in run.curve[earlier:]], config.patience):
-                break
-            if run.scratch is not None and run.world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-                save_tensors(state | {"curve": run.curve, "validation": run.validation}, run.scratch / CHECKPOINT)
-                saved = time.monotonic()
+    with folded_in_training(network) if run.device == "cpu" else nullcontext():
+        for step, batch in drawn_batches(objective.draw, run.seed, range(start, steps), run.loaders):
+            factor = _rate(config, step / steps)
+            for group, rate in zip(optimizer.param_groups, base, strict=True):
+                group["lr"] = rate * factor
+            optimizer.zero_grad(set_to_none=True)
+            loss = _backward(step_of, batch, config.accumulate, run)
+            if not math.isfinite(loss):
+                kept = _keep_batch(batch, step, run)
+                advice = "lower the learning rate of this training, or look at the batch"
+                raise TrainingError(f"step {step}: the loss is {loss}; {advice}{kept}")
+            optimizer.step()
+            recent.append(loss)
+            last = step + 1 == steps
+            if validation and run.world.rank == 0 and (last or (step + 1) % interval == 0):
+                run.validation.append((step + 1, _validate(network, validation, steps, run)))
+                set_mode(network, config.batch_norm)
+            if (step + 1) % CURVE_STEPS == 0 or last:
+                run.curve.append((step + 1, sum(recent) / len(recent)))
+                run.progress((step + 1) / steps, f"loss {run.curve[-1][1]:.3f}")
+                recent = []
+                if settled([loss for _, loss in run.curve[earlier:]], config.patience):
+                    break
+                if run.scratch is not None and run.world.rank == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+                    save_tensors(state | {"curve": run.curve, "validation": run.validation}, run.scratch / CHECKPOINT)
+                    saved = time.monotonic()
     optimizer.zero_grad(set_to_none=True)  # the network is kept: its gradients take as much memory as its weights
     network.eval()
 
@@ -216,7 +217,9 @@ def _backward(step_of: nn.Module, batch: Batch, parts: int, run: TrainingRun) ->
     total = torch.zeros((), device=run.device)
     own = np.array_split(np.arange(size)[world.rank :: world.size], parts)
     for number, chosen in enumerate(own, start=1):
-        part = {name: run.place(tensor if len(chosen) == size else tensor[chosen]) for name, tensor in batch.items()}
+        whole = len(chosen) == size
+        part = {name: run.place(tensor if whole else tensor[chosen]) for name, tensor in batch.items()}
+        part["known"] = known if whole else part["known"]  # one tensor: losses then need not prepare it twice
         with nullcontext() if number == len(own) else world.unsynchronized(step_of):
             with run.autocast():
                 loss = step_of(part, known)

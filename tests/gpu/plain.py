@@ -1,6 +1,7 @@
 """DIPNet written plainly: one image and one object at a time, 32-bit floats, contiguous tensors, nothing computed once.
 
-This is the yardstick of the GPU check: it has the project's networks and weights, and its masks must be the same."""
+This is the yardstick of the GPU check and of `tests/benchmarks/bench_method.py`: it has the project's networks and
+weights, and its masks must be the same."""
 
 from __future__ import annotations
 
@@ -29,13 +30,15 @@ N = TypeVar("N", bound=nn.Module)
 
 
 class PlainSegmenter:
-    """The paper's inference (section 3.3), with or without the crop, without fine-tuned networks per object."""
+    """The paper's inference (section 3.3), with or without the crop."""
 
     def __init__(self, networks: Networks, config: InferenceConfig, device: str) -> None:
         assert networks.propagation is not None
         assert networks.frame_segmentation is not None
         self.propagation: PropagationNetwork = contiguous(networks.propagation)
-        self.segmentation: SegmentationNetwork = contiguous(networks.frame_segmentation)
+        copies = {id(network): contiguous(network) for network in _segmenting(networks)}
+        self.segmentation = copies[id(networks.frame_segmentation)]
+        self.each = [copies[id(network)] for network in networks.object_segmentation if network is not None]
         self.config = config
         self.device = device
 
@@ -54,10 +57,10 @@ class PlainSegmenter:
         """Return each object's probability, and update the identities (eq. 2)."""
         whole = Box.whole(frame)
         if self.config.crop:
-            (found,) = self.segment(frame, whole, [self.foreground])
+            (found,) = self.segment(frame, whole, [self.foreground], [self.segmentation])
             margin, share = self.config.crop_margin, self.config.crop_share
             self.box = foreground_box(found > 0.5, margin, share, self.box) or self.box
-        scores = np.stack(self.segment(frame, self.box, self.identities))
+        scores = np.stack(self.segment(frame, self.box, self.identities, self.each))
         best = scores.argmax(0)
         objects = np.stack([(best == number) & (scores[number] > 0.5) for number in range(len(scores))])
         for number, mask in enumerate(with_all(objects)):
@@ -72,8 +75,12 @@ class PlainSegmenter:
             return old
         return self.config.omega * self.identity(frame, mask, box) + (1 - self.config.omega) * old
 
-    def segment(self, frame: Image, box: Box, identities: list[Tensor]) -> list[NDArray[np.float32]]:
-        """Return the probability of each object in the frame, found inside the box; the last identity is of all."""
+    def segment(
+        self, frame: Image, box: Box, identities: list[Tensor], segmentation: list[SegmentationNetwork]
+    ) -> list[NDArray[np.float32]]:
+        """Return the probability of each object in the frame, found inside the box; the last identity is of all.
+
+        `segmentation` holds a network for each object, or one for all of them."""
         coarse = []
         for identity in identities:
             features = self.propagation.encode_frame(self.image(frame, box, self.propagation.config.size))
@@ -85,8 +92,9 @@ class PlainSegmenter:
             together = torch.softmax(torch.stack([-foreground, *each]), 0)
             hints = list(together[1:])
         scores = []
-        for hint in hints:
-            logits = self.segmentation.refine(self.image(frame, box, self.segmentation.config.size), hint)
+        for number, hint in enumerate(hints):
+            network = segmentation[min(number, len(segmentation) - 1)]
+            logits = network.refine(self.image(frame, box, network.config.size), hint)
             probability = torch.sigmoid(logits)[0, 0].cpu().numpy()
             score = np.zeros(frame.shape[:2], np.float32)
             score[box.top : box.bottom, box.left : box.right] = cv2.resize(probability, (box.width, box.height))
@@ -104,6 +112,10 @@ class PlainSegmenter:
         """Return the frame inside a box, normalized: 1 × 3 × side × side."""
         normalized = (box.cut(frame, side).astype(np.float32) / 255 - MEAN) / DEVIATION
         return torch.from_numpy(np.ascontiguousarray(normalized.transpose(2, 0, 1)))[None].to(self.device)
+
+
+def _segmenting(networks: Networks) -> list[SegmentationNetwork]:
+    return [network for network in (networks.frame_segmentation, *networks.object_segmentation) if network is not None]
 
 
 def plain_step(network: nn.Module, objective: Objective, batch: Batch, optimizer: torch.optim.Optimizer) -> None:
