@@ -48,7 +48,8 @@ class Dataset(Description):
     folders: tuple[str, ...] = (".",)
     """Candidates in this order, relative to the data root, or to the folder of the description; or absolute."""
 
-source: str = "its owner"
+    source: str = "its owner"
+
     zip_folder: str = ""
     """Folder at the top of the zip that its server takes: `Annotations` for YouTube-VOS (public code of XMem, eval.py).
     Empty: the sequences are at the top, as for DAVIS and MOSE."""
