@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from harness.datasets import load_protocols
 from harness.datasets.protocol import DAVIS
-from harness.errors import DataError
+from harness.errors import DataError, StudyError
 from harness.score import (
+    Rules,
     SequenceScores,
     boundary_measure,
     over_length,
     read_attributes,
     region_similarity,
+    rules_of,
     score_sequence,
     total,
     write_scores,
 )
-from harness.score.measures import MEASURES, Measure, decay, decay_edges, recall
+from harness.score.measures import (
+    MEASURES,
+    Measure,
+    decay,
+    decay_edges,
+    deviation,
+    disappearances,
+    last_quarter,
+    reappearances,
+    recall,
+)
 
 
 def scores_of(name, region, group=""):
@@ -217,3 +231,75 @@ def test_a_file_of_attributes_that_is_not_one_is_an_error_that_names_it(tmp_path
     path.write_text(text)
     with pytest.raises(DataError, match=r"db_info\.yml"):
         read_attributes(path)
+
+
+def test_clips_begin_where_the_truth_loses_or_regains_the_object():
+    visible = np.array([1, 1, 0, 0, 1, 0], bool)
+    assert disappearances(visible) == [slice(2, 4), slice(5, 6)]
+    assert reappearances(visible) == [slice(4, 5)]
+    assert (disappearances(~visible), reappearances(~visible)) == ([slice(4, 5)], [slice(2, 4), slice(5, 6)])
+    assert disappearances(np.ones(3, bool)) == reappearances(np.zeros(3, bool)) == []
+
+
+def test_the_last_quarter_begins_at_three_quarters_rounded_down():
+    assert last_quarter(np.array([0, 0, 0, 0.5, 1.0])) == 0.75
+    assert last_quarter(np.array([0.3])) == 0.3
+
+
+def test_the_deviation_comes_from_a_rounded_variance():
+    assert deviation(np.array([0.2, 0.6])) == 0.2
+    assert deviation(np.array([0.5, 0.51])) == 0.0  # a variance of 0.000025
+
+
+@pytest.mark.parametrize(
+    ("counting", "ids", "frames"),
+    [
+        ("first-frame", (1, 2, 3), [5, 5, 5]),
+        ("all-frames", (1, 3), [5, 5]),
+        ("after-first-mask", (1, 3), [5, 2]),
+        ("since-shown", (1, 3), [4, 3]),
+    ],
+)
+def test_each_rule_counts_its_objects_and_frames(counting, ids, frames):
+    """Object 1 hides in the first scored frame; 3 is predicted in the third one, and first shown in the next."""
+    truth = [square(0, 0, 0), *(square(0, 0) for _ in range(4))]
+    prediction = [mask.copy() for mask in truth]
+    for index in (2, 3, 4):
+        truth[index][20:30, 20:30] = 3 if index > 2 else 0
+        prediction[index][20:30, 20:30] = 3
+    rules = Rules(counting=counting)
+    starts = (-1, 2)
+    scores = score_sequence(truth, prediction, (1, 3), rules=rules, starts=starts)
+    assert scores.object_ids == ids
+    assert [len(values) for values in scores.values("J")] == frames
+    assert [len(scores.frames_of(row)) for row in range(len(ids))] == frames
+
+
+def test_an_object_without_a_frame_that_counts_is_left_out():
+    truth = [square(0, 0), square(0, 0) + square(20, 20, 2)]
+    rules = Rules(counting="after-first-mask", measures=("J_mean",))
+    scores = score_sequence(truth, truth, (1, 2), rules=rules, starts=(-1, 1), categories=("seen", "unseen"))
+    assert (scores.object_ids, scores.categories) == ((1,), ("seen",))
+    with pytest.raises(DataError, match="last frame"):
+        score_sequence([0 * truth[0], truth[0]], [0 * truth[0], truth[0]], (1,), rules=rules, starts=(1,))
+
+
+def test_g_is_the_mean_of_four_and_missing_without_unseen_objects(tmp_path):
+    names = ("G", "J_seen", "J_unseen")
+    seen = replace(scores_of("a", [[0.8], [0.4]]), categories=("seen", "seen"))
+    unseen = replace(scores_of("b", [[0.2]]), categories=("unseen",))
+    found = total([seen, unseen], "objects", names)
+    assert found == pytest.approx({"G": (0.6 + 0.3 + 0.2 + 0.1) / 4, "J_seen": 0.6, "J_unseen": 0.2})
+    assert write_scores(tmp_path, [seen], "objects", names) == pytest.approx({"J_seen": 0.6})
+    assert json.loads((tmp_path / "total.json").read_text()) == pytest.approx(
+        {"G": None, "J_seen": 0.6, "J_unseen": None}
+    )
+    with (tmp_path / "sequences.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (float(row["G"]), row["J_unseen"]) == (pytest.approx(0.45), "")
+
+
+def test_a_measure_that_does_not_exist_is_a_named_error():
+    protocol = load_protocols()["davis17-val"].model_copy(update={"measures": ("J_maen",)})
+    with pytest.raises(StudyError, match=r"davis17-val: measures: 'J_maen' found; allowed: J_mean"):
+        rules_of(protocol)

@@ -131,10 +131,12 @@ def _rows(distance: float) -> Iterator[tuple[int, int, int]]:
     """Yield row, first and last column of a full disk around a pixel.
 
     If the distance is not whole, the disk lies a fraction of a pixel off the center, as that of scikit-image does,
-    whose grid begins at −`distance`, when its middle column is the anchor (`cv2.dilate`)."""
+    whose grid begins at −`distance`, when its middle column is the anchor (`cv2.dilate`). A disk that would hold no
+    pixel (distances of half a pixel, in tiny images) is the pixel itself."""
     grid = np.arange(-distance, distance + 1)
     inside = grid[None, :] ** 2 + grid[:, None] ** 2 <= distance**2
     middle = len(grid) // 2
+    inside[middle, middle] |= not inside.any()
     for row, columns in enumerate(inside):
         if columns.any():
             found = np.flatnonzero(columns)
