@@ -117,7 +117,10 @@ METHOD = CINM()
 
 
 def run_segment(task: Task) -> None:
-    """Write `masks/<frame>.png` for every frame."""
+    """Write `masks/<frame>.png` for every frame.
+
+    Objects that appear later are fused and refined on their own, but from OSVOS's masks of the whole video, which has
+    decided before which object a pixel belongs to."""
     from rivals.cinm_inference import WholeVideo, segment_whole
     from rivals.msk_network import MSKNetwork
     from vos.one_network_runs import networks_of

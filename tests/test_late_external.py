@@ -18,9 +18,11 @@ from harness.external import stages
 from harness.external.config import PickConfig, worker_file
 from harness.external.definition import read_definition
 from harness.external.layout import FLAT, lay_out
+from harness.external.method import define
 from harness.external.sources import file_digest
 from harness.files import read_json
-from harness.stage import Task
+from harness.method import CellRequest
+from harness.stage import Data, Task
 from tests.external import make_task, read_all, script, segment_config
 from tests.late import late_sequence
 
@@ -202,3 +204,20 @@ def test_a_command_that_would_not_see_late_masks_is_refused(tmp_path: Path) -> N
         read_definition({**definition, "command": f"run {place} {{masks}}"}, "study", tmp_path / "study.yaml")
     with pytest.raises(StudyError, match="late_objects"):
         read_definition({**definition, "late_objects": "always"}, "study", tmp_path / "study.yaml")
+
+
+def test_taking_up_objects_makes_no_difference_where_none_is_late(tmp_path: Path, video: Sequence) -> None:
+    plain = late_sequence(tmp_path / "plain", (0, 0), name="plain")
+
+    def keys(late_objects: str, *videos: Sequence) -> set[str]:
+        definition = {"command": "true {frames} {prompts} {masks}", "late_objects": late_objects}
+        data = {one.name: Data(name=one.name, digest=one.name, value=one) for one in videos}
+        method = define("mine", definition, "study.methods.mine", tmp_path / "study.yaml")
+        config = method.config()
+        cell = method.plan(CellRequest(config=config, sequences=data, multi_object=True, training={}, missing={}))
+        assert cell.timing is not None
+        assert cell.timing.data["video"].value is videos[0]
+        return {stage.key for stage in cell.segment.values()}
+
+    assert keys("given", plain) == keys("separate", plain)
+    assert keys("given", plain, video) != keys("separate", plain, video)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.config import Config
 from harness.datasets import write_mask
@@ -51,8 +53,8 @@ def test_a_part_is_the_video_from_a_frame_on_with_its_objects_only(tmp_path: Pat
     assert set(np.unique(second.mask(0))) == {0, 2, 3}
     assert np.array_equal(second.mask(1), np.where(video.mask(3) > 1, video.mask(3), 0))
     assert pickle.loads(pickle.dumps(second)) == second  # noqa: S301  bytes of ours
-    given = given_masks(video)
-    assert [(index, set(np.unique(mask))) for index, mask in given.items()] == [(0, {0, 1}), (2, {0, 2, 3})]
+    masks = given_masks(video)
+    assert [(index, set(np.unique(mask))) for index, mask in masks.items()] == [(0, {0, 1}), (2, {0, 2, 3})]
 
 
 def test_void_is_background_in_what_a_method_is_given(tmp_path: Path) -> None:
@@ -103,6 +105,39 @@ def test_a_given_mask_covers_and_later_the_highest_score_wins() -> None:
     for score, winner in ((0.95, 2), (0.85, 1), (0.4, 1)):
         masks = list(segment_video(Same(), Recorded([], "first"), partial(Recorded, [], score=score)))
         assert [int(mask.max()) for mask in masks] == [1, 1, 2, winner, winner, winner]
+
+
+class Table:
+    """Scores that are known before: of each object in each frame of the video."""
+
+    def __init__(self, scores: np.ndarray, start: int) -> None:
+        self.scores, self.index = scores, start
+
+    def start(self, frame: np.ndarray, objects: np.ndarray) -> None:
+        assert len(objects) == len(self.scores)
+
+    def step(self, frame: np.ndarray) -> np.ndarray:
+        self.index += 1
+        return self.scores[:, self.index]
+
+
+@settings(max_examples=40, deadline=None)
+@given(starts=st.lists(st.integers(0, 3), min_size=1, max_size=4), seed=st.integers(0, 10**6))
+def test_each_pixel_is_of_the_highest_score_of_the_objects_that_are_there(starts: list[int], seed: int) -> None:
+    starts = [0, *starts]
+    rng = np.random.default_rng(seed)
+    scores = rng.permutation(len(starts) * 4 * 60 * 80).reshape(-1, 4, 60, 80).astype(np.float32)
+    scores /= scores.max()
+    video = LateSquares(length=4, objects=len(starts), starts=tuple(starts))
+
+    def make(start: int) -> Table:
+        return Table(scores[[start == one for one in starts]], start)
+
+    for index, found in enumerate(segment_video(video, make(0), make)):
+        new = np.isin(video.mask(index), [i for i, start in enumerate(starts, 1) if start == index])
+        told = np.where([[[start < index]] for start in starts], scores[:, index], 0)
+        best = np.where(told.max(0) > 0.5, told.argmax(0) + 1, 0)
+        assert np.array_equal(found, np.where(new, video.mask(index), best))
 
 
 def test_without_late_objects_the_loop_gives_the_same() -> None:
