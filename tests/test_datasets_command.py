@@ -16,7 +16,7 @@ def test_check_counts_available_datasets(tmp_path: Path, capsys: pytest.CaptureF
     assert "DAVIS 2016" in out
     assert "PASCAL VOC 2012" in out
     assert "no defects" in out
-    assert "not found: DAVIS17 val, DAVIS17 test-dev, YouTube-Objects, SegTrack v2, DAVIS16 train, DAVIS17 train" in out
+    assert "not found: DAVIS 2017, DAVIS 2017 test-dev, YouTube-Objects, SegTrack v2, YouTube-VOS 2018," in out
 
 
 def test_check_lists_every_defect_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

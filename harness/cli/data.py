@@ -58,9 +58,14 @@ def check(options: argparse.Namespace) -> int:
         task = progress.add_task("files", total=sum(part.files for part in parts))
         parts = [check_part(part, cache, lambda: progress.advance(task)) for part in parts]
     console.print(_table(parts))
-    found = {part.entry.name for part in parts}
-    if absent := [entry.title for entry in entries if entry.name not in found]:
-        console.print(f"not found: {', '.join(absent)}", soft_wrap=True)
+    found, datasets = {part.entry.name for part in parts}, {part.entry.dataset.name for part in parts}
+    absent = [
+        entry.title if entry.dataset.name in datasets else entry.dataset.title
+        for entry in entries
+        if entry.name not in found
+    ]
+    if absent:
+        console.print(f"not found: {', '.join(dict.fromkeys(absent))}", soft_wrap=True)
     for part in parts:
         for problem in sorted(part.problems, key=lambda problem: problem.severity):  # errors, then notes
             line = f"{problem.severity}: {part.entry.title}: {problem.message}"

@@ -125,6 +125,7 @@ class Writer:
             "name": place,
             "title": f"{part.title(found.name)}{part.suffix}",
             "about": describe(part, found.name),
+            "measure": main_measure(cells).title,
             "pictures": _extent(len(names), drawn, unread, volume, self.limit if found.videos else 0),
             "variants": [{"name": name, "title": title} for name, title in titles.items()],
             "pair": sorted(shown, key=lambda variant: variant == self.baseline)[:2],

@@ -210,6 +210,7 @@ function choices(id, options, chosen, shown = true) {
 
 function drawList() {
   const { benchmark, cells, order, sequence } = view;
+  get("measure").textContent = benchmark.measure;
   remake("list", [benchmark.name, cells], () => order.map((one) => {
     const gap = difference(one, cells);
     const values = cells.map((cell, side) => [number(one.J[cell] ?? null), "ab"[side]]);
