@@ -99,7 +99,7 @@ def asked_objects(
     3.3.2 have it. `truth` (samples × objects × coarse × coarse) and `known` are the targets'."""
     count, target_masks = max(view.objects for view in references), [view.mask for view in targets]
     masks, truth = masks_tensor([view.mask for view in references], count), masks_tensor(target_masks, count)
-    seen = masks.flatten(2).any(2)
+    seen = masks.flatten(2).amax(2) > 0  # `any` of numbers takes ten times as long
     for sample, number in seen.nonzero().tolist():
         solid = masks[sample, number].numpy().astype(np.uint8)
         masks[sample, number] = torch.from_numpy(disturbed(solid, config.disturbance, rng))

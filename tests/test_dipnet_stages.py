@@ -255,6 +255,7 @@ def test_a_cell_goes_from_training_to_masks_and_seconds(objects: int, tmp_path: 
     assert timing["seconds_per_frame"] == pytest.approx(timing["inference_seconds_per_frame"] + per_video / 4)
     curves = [folder / "curves.csv" for folder in done.values() if (folder / "curves.csv").exists()]
     assert len(curves) == 4
+    assert all("samples_per_second" in (curve.parent / "throughput.json").read_text() for curve in curves)
     assert all(list(csv.DictReader(curve.open()))[-1]["step"] == "2" for curve in curves)
 
 

@@ -172,12 +172,14 @@ def test_curves_of_a_training_become_metrics_over_steps_once(home: Path, data: P
     history = MlflowClient(tracking_uri(home)).get_metric_history(run.info.run_id, "loss")
     assert [(metric.step, metric.value) for metric in history] == [(0, 1.5), (10, 0.5)]
     assert run.info.run_name == training.label
+    assert run.data.metrics["samples_per_second"] == 42.5
 
 
 def trained(store: Store) -> Stage:
     stage = toy(Path("unused"), "training")
     place = store.start(stage.key)
     (place.folder / "curves.csv").write_text("step,name,value\n0,loss,1.5\n10,loss,0.5\n")
+    (place.folder / "throughput.json").write_text('{"samples_per_second": 42.5, "waiting_share": 0.1}')
     store.publish(stage.name, stage.key, stage.label, stage.identity, {"seconds": 3.0})
     return stage
 

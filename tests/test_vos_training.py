@@ -93,6 +93,18 @@ def test_a_killed_and_resumed_training_is_identical_bit_for_bit(kind: str, tmp_p
     assert (killed / "curves.csv").read_text() == (undisturbed / "curves.csv").read_text()
 
 
+def test_a_training_says_how_fast_it_is_and_how_long_it_waits() -> None:
+    texts: list[str] = []
+    run = TrainingRun(seed=0, progress=lambda _, text: texts.append(text))
+    begin = time.perf_counter()
+    train("segmentation", FROZEN, run)
+    seconds = time.perf_counter() - begin
+    assert FROZEN.iterations is not None
+    assert run.throughput["samples_per_second"] >= FROZEN.iterations * FROZEN.batch / seconds
+    assert 0 < run.throughput["waiting_share"] < 1
+    assert texts[-1].endswith(f"{run.throughput['samples_per_second']:.3g} samples/s")
+
+
 @pytest.mark.parametrize("parts", [2, 3, 4])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(kind: str, parts: int) -> None:

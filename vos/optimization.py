@@ -79,6 +79,9 @@ class TrainingRun:
     world: World = field(default_factory=World)
     curve: list[tuple[int, float]] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
+    throughput: dict[str, float] = field(default_factory=dict)
+    """`samples_per_second` of the last training in this process, and the share of its time that it waited for them,
+    `waiting_share`; without validation and checkpoints."""
 
     @classmethod
     def on(cls, device: str, *, amp: bool, cpus: int, **options: Any) -> TrainingRun:
@@ -131,7 +134,9 @@ def optimize(
     step_of = run.world.wrap(_Step(network, objective), run.device)
     saved, recent = time.monotonic(), []
     with folded_in_training(network) if run.device == "cpu" else nullcontext():
+        clock, waited, busy = time.perf_counter(), 0.0, 0.0
         for step, batch in drawn_batches(objective.draw, run.seed, range(start, steps), run.loaders):
+            drawn = time.perf_counter()
             factor = _rate(config, step / steps)
             for group, rate in zip(optimizer.param_groups, base, strict=True):
                 group["lr"] = rate * factor
@@ -143,13 +148,19 @@ def optimize(
                 raise TrainingError(f"step {step}: the loss is {loss}; {advice}{kept}")
             optimizer.step()
             recent.append(loss)
+            waited, busy = waited + drawn - clock, busy + time.perf_counter() - clock
+            run.throughput = {
+                "samples_per_second": (step + 1 - start) * config.batch / busy,
+                "waiting_share": waited / busy,
+            }
             last = step + 1 == steps
             if validation and run.world.rank == 0 and (last or (step + 1) % interval == 0):
                 run.validation.append((step + 1, _validate(network, validation, steps, run)))
                 set_mode(network, config.batch_norm)
             if (step + 1) % CURVE_STEPS == 0 or last:
                 run.curve.append((step + 1, sum(recent) / len(recent)))
-                run.progress((step + 1) / steps, f"loss {run.curve[-1][1]:.3f}")
+                speed = f"{run.throughput['samples_per_second']:.3g} samples/s"
+                run.progress((step + 1) / steps, f"loss {run.curve[-1][1]:.3f}, {speed}")
                 recent = []
                 if settled([loss for _, loss in run.curve[earlier:]], config.patience):
                     break
@@ -157,6 +168,7 @@ def optimize(
                     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
                     save_tensors(state | {"curve": run.curve, "validation": run.validation}, run.scratch / CHECKPOINT)
                     saved = time.monotonic()
+            clock = time.perf_counter()
     optimizer.zero_grad(set_to_none=True)  # the network is kept: its gradients take as much memory as its weights
     network.eval()
 

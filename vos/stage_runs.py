@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[..., None]) -> None:
-    """Write `network.pt` and `curves.csv` of a training stage; with several GPUs, each has a process of its own.
+    """Write `network.pt`, `curves.csv` and `throughput.json` of a training stage; each of several GPUs has a process.
 
     `new` makes the untrained network from `weights` and `seed`; `learn` trains it on `videos` with `config` and `run`.
     Both must be picklable."""
@@ -52,6 +52,7 @@ def run_training(task: Task, new: Callable[..., nn.Module], learn: Callable[...,
         network, run = training(world, own_device(task.device, world), task.progress)
     save_network(network, task.folder / "network.pt")
     run.write_curve(task.folder / "curves.csv")
+    (task.folder / "throughput.json").write_text(json.dumps(run.throughput, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def fine_tuning_run(task: Task) -> TrainingRun:

@@ -152,13 +152,20 @@ def describe_training(plan: Plan, store: Store, key: str) -> RunSpec | None:
         name=stage.label,
         tags=tags,
         params={name: as_text(value) for name, value in flatten(manifest.identity.config).items()},
-        metrics={} if manifest.seconds is None else {"seconds": manifest.seconds},
+        metrics=({} if manifest.seconds is None else {"seconds": manifest.seconds}) | _throughput(folder),
         started=manifest.provenance.get("started"),
         ended=manifest.span[1] if manifest.span else None,
         datasets=tuple(_training_data(item) for item in stage.data.values()),
         curves=str(folder / "curves.csv"),
         model=_model(plan, stage, folder),
     )
+
+
+def _throughput(folder: Path) -> dict[str, float]:
+    """Return how fast a training was: samples per second, and the share of its time that it waited for them."""
+    path = folder / "throughput.json"
+    found: dict[str, float] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return found
 
 
 def describe_result(result: CellResult, params: Mapping[str, str], order: int = 0) -> RunSpec:

@@ -174,9 +174,9 @@ def channels_last(context: Context) -> None:
 
 
 def masks(context: Context) -> None:
-    """Train small networks on the device, and segment with every variant here and there."""
+    """Train small networks on the device, and segment with every variant here and, with folded batch norm, there."""
     networks = trained(context)
-    at_home, there = (placed(networks, device) for device in ("cpu", context.device))
+    at_home, there = placed(networks, "cpu"), placed(networks, context.device, folded=True)
     worst = dict.fromkeys(context.precisions, 0.0)
     limits = dict(zip(PRECISIONS, (0.005, 0.03, 0.05), strict=True))
     for objects in (1, 3):

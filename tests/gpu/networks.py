@@ -22,6 +22,7 @@ from tests.gpu.sizes import TINY_CONFIG
 from tests.videos import Squares
 from vos.checkpoint import for_inference
 from vos.config import OptimizerConfig, TrainingConfig
+from vos.folding import fold_batch_norm
 from vos.optimization import Objective, TrainingRun, optimize
 from vos.parallel import World
 from vos.segment import segment_video
@@ -102,9 +103,12 @@ def trained(context: Context) -> tuple[Any, Any]:
     return networks[0], networks[1]
 
 
-def placed(networks: tuple[Any, Any], device: str) -> Networks:
-    """Return copies of networks on a device."""
+def placed(networks: tuple[Any, Any], device: str, *, folded: bool = False) -> Networks:
+    """Return copies of networks on a device, with `folded` as stages load them for segmenting."""
     first, second = (for_inference(copy.deepcopy(network), device) for network in networks)
+    if folded:
+        fold_batch_norm(first)
+        fold_batch_norm(second)
     return Networks(first, second, [second])
 
 

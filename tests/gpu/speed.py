@@ -21,6 +21,7 @@ from tests.gpu.context import Context, precision
 from tests.gpu.networks import network_of, objective_of
 from tests.gpu.plain import PlainSegmenter, contiguous, plain_step
 from vos.config import OptimizerConfig, TimingConfig, TrainingConfig
+from vos.folding import fold_batch_norm
 from vos.geometry import Box, Image, View
 from vos.optimization import Batch, Objective, TrainingRun, _backward, _Step, make_optimizer, optimize, set_mode
 from vos.segment import first_objects, label
@@ -152,9 +153,12 @@ def _frames(context: Context, objects: int) -> None:
     count = context.size.frames
     video = Strips.of(context.benchmark[0], objects, count + 1, context.size.frame)
     loaded = context.networks(context.size.config)
+    assert loaded.propagation is not None
     assert loaded.frame_segmentation is not None
     each = [copy.deepcopy(loaded.frame_segmentation) for _ in video.object_ids]  # as fine-tuning leaves one for each
-    networks = Networks(loaded.propagation, loaded.frame_segmentation, each)
+    plain = Networks(loaded.propagation, loaded.frame_segmentation, each)
+    frozen, *copies = (fold_batch_norm(copy.deepcopy(one)) for one in (loaded.frame_segmentation, *each))
+    networks = Networks(fold_batch_norm(copy.deepcopy(loaded.propagation)), frozen, copies)
     context.note(objects=len(video.object_ids), frame=f"{video.ids.shape[1]}×{video.ids.shape[0]}")
     for title, crop in (("dipnet", True), ("without_crop", False)):
         config = context.size.config.model_copy(update={"crop": crop}).inference(multi_object=objects > 1)
@@ -163,7 +167,7 @@ def _frames(context: Context, objects: int) -> None:
             with precision("fp32" if name in ("fp32", "plain") else "tf32"), context.peak() as peak:
                 options = config.model_copy(update={"amp": name == "bf16"})
                 made: Any = PlainSegmenter if name == "plain" else make_segmenter
-                segmenter = made(networks, options, context.device)
+                segmenter = made(plain if name == "plain" else networks, options, context.device)
                 some = max(count // 2, 1) if name == "plain" else count
                 segmenter.start(video.frame(0), first_objects(video))
                 segmenter.step(video.frame(1))  # warms up
