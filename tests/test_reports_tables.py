@@ -249,6 +249,13 @@ def test_tables_of_the_paper_are_printed_without_measurements(tmp_path: Path) ->
     assert "| *DIPNet* | *quoted: DIPNet, WACV 2020, Table 5* | *not available* |" in page
 
 
+def test_a_study_without_a_benchmark_of_the_paper_has_no_table_of_it() -> None:
+    cells = (cell("full", 0.5, benchmark="my-videos", benchmark_title="My videos"),)
+    made, absent = build_tables(cells, TABLES, load_published(), NO_BUDGETS)
+    assert made == ()
+    assert "the study has no benchmark davis16-val" in absent["Table 1: DAVIS16 val"]
+
+
 def test_options_beyond_the_paper_meet_their_closest_variant() -> None:
     options: dict[str, Any] = {"no-crop": {"crop": False}, "flip": {"crop": False, "test_flip": True}, "full": {}}
     cells = [cell(name, 0.5, options=given, method_label="DIPNet") for name, given in options.items()]

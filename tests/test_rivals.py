@@ -139,7 +139,8 @@ def test_a_rival_trains_as_long_and_on_the_same_samples_as_dipnet(name: str, sca
     theirs = resolve(DIPNetConfig, options["dipnet"], scale)
     ours = resolve(find_method(name, "test").config, options[name], scale)
     assert isinstance(ours, OneNetworkConfig)
-    assert (ours.network.backbone, ours.network.size) == (theirs.segmentation.backbone, theirs.segmentation.size)
+    assert ours.network.backbone == theirs.segmentation.backbone
+    assert ours.network.size == max(theirs.segmentation.size, theirs.propagation.size)
     assert ours.weights == theirs.weights
     same = {"iterations", "batch", "optimizer", "learning_rate", "backbone_rate", "frozen_blocks", "schedule"}
     same |= {"batch_norm", "augmentation", "weight_decay", "momentum"}

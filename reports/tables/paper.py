@@ -44,14 +44,15 @@ def build_tables(
 ) -> tuple[tuple[PaperTable, ...], Mapping[str, str]]:
     """Return the tables that the cells allow, one per part, and title → reason for the others.
 
-    The paper's own tables are made even if nothing in them was measured."""
+    The paper's own tables are made even if nothing in them was measured, unless no cell is of their benchmarks."""
     cells = tuple(cells)
+    ours = {name for spec in tables.tables for name in spec.benchmarks} & {cell.benchmark for cell in cells}
     made: list[PaperTable] = []
     absent: dict[str, str] = {}
     for spec in tables.tables:
         parts = split(cells, spec.benchmarks)
         reason = _unmeasured(spec, parts)
-        if reason and spec.always:
+        if reason and spec.always and ours:
             table = _table(spec, NO_PART, tables, published, budgets, reason)
             made.append(PaperTable(spec=spec, part=NO_PART, table=table))
         elif reason:
