@@ -15,10 +15,11 @@ from __future__ import annotations
 import copy
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -131,23 +132,33 @@ def plain_tuning(network: SegmentationNetwork, video: FolderVideo, config: DIPNe
             assert np.isfinite(float(loss.detach()))
 
 
-def by_turns(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+Seconds = tuple[float, float]
+"""Wall-clock seconds, and CPU seconds of all threads."""
+
+
+def by_turns(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[Seconds]]:
     """Return the seconds of each side in each round, after a round that warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    seconds: dict[str, list[Seconds]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, work in sides.items():
-            begin = time.perf_counter()
+            begin = time.perf_counter(), time.process_time()
             work()
+            taken = time.perf_counter() - begin[0], time.process_time() - begin[1]
             if number:
-                seconds[name].append(time.perf_counter() - begin)
+                seconds[name].append(taken)
     return seconds
 
 
-def ratio(seconds: dict[str, list[float]]) -> dict[str, float]:
-    """Return the medians in seconds, and how many times as fast the second side is as the first."""
+def compared(seconds: Mapping[str, Sequence[Seconds]], units: int) -> dict[str, float]:
+    """Return the median seconds per unit of work, and how many times as fast the second side is as the first.
+
+    CPU seconds depend less on what else the machine does; with one thread their ratio is that of an idle machine."""
     first, second = seconds
-    faster = median(x / y for x, y in zip(seconds[first], seconds[second], strict=True))
-    return {**{name: median(values) for name, values in seconds.items()}, f"{first} ÷ {second}": faster}
+    found = {f"{name}, seconds": median(wall for wall, _ in values) / units for name, values in seconds.items()}
+    for number, clock in enumerate(("seconds", "CPU seconds")):
+        ratios = [x[number] / y[number] for x, y in zip(seconds[first], seconds[second], strict=True)]
+        found[f"{first} ÷ {second}, {clock}"] = median(ratios)
+    return found
 
 
 def inference(scale: str, rounds: int, folder: Path) -> dict[str, float]:
@@ -160,8 +171,7 @@ def inference(scale: str, rounds: int, folder: Path) -> dict[str, float]:
     differing = float(np.mean([x != y for x, y in zip(first, second, strict=True)]))
     assert differing < 0.05, f"{differing:.2%} of the plain code's pixels differ"  # untrained networks: near ties
     sides = {"plain": partial(segment, video, plain, folder), "ours": partial(segment, video, ours, folder)}
-    seconds = {name: [x / FRAMES for x in values] for name, values in by_turns(sides, rounds).items()}
-    return {**ratio(seconds), "pixels differing": differing}
+    return {**compared(by_turns(sides, rounds), FRAMES), "pixels differing": differing}
 
 
 def one_shot(scale: str, rounds: int, folder: Path) -> dict[str, float]:
@@ -175,8 +185,7 @@ def one_shot(scale: str, rounds: int, folder: Path) -> dict[str, float]:
         fine_tune_on("objects", network, frame, objects, config.one_shot, None, coarse, run, STEPS)
 
     sides = {"plain": partial(plain_tuning, network, video, config, STEPS), "ours": ours}
-    seconds = by_turns(sides, rounds)
-    return ratio({name: [x / STEPS / OBJECTS for x in values] for name, values in seconds.items()})
+    return compared(by_turns(sides, rounds), STEPS * OBJECTS)
 
 
 def rates(scale: str, rounds: int) -> dict[str, dict[str, float]]:
@@ -209,7 +218,7 @@ def rates(scale: str, rounds: int) -> dict[str, dict[str, float]]:
             with FlopCounterMode(display=False) as counter:
                 work()
             operations[name] = counter.get_total_flops() / 1e9
-        seconds = {name: min(values) for name, values in by_turns(parts, rounds).items()}
+        seconds = {name: min(wall for wall, _ in values) for name, values in by_turns(parts, rounds).items()}
     best = operations["matrix product"] / seconds["matrix product"]
     return {
         name: {
@@ -219,6 +228,19 @@ def rates(scale: str, rounds: int) -> dict[str, dict[str, float]]:
         }
         for name in parts
     }
+
+
+def memory(scale: str, objects: int, folder: Path) -> list[float]:
+    """Return the peak in GiB of this process after the first frame and each further one, networks among it."""
+    config = scale_config(scale).model_copy(update={"weights": "none"})
+    each = [for_inference(new_segmentation(config.segmentation, "none", number), "cpu") for number in range(objects)]
+    for network in (*each, propagation := for_inference(new_propagation(config.propagation, "none", 0), "cpu")):
+        fold_batch_norm(network)
+    networks = Networks(propagation, each[0], each)
+    segmenter = make_segmenter(networks, config.inference(multi_object=True), "cpu")
+    video = make_video(folder / "video", objects, frames=2)
+    masks = segment_video(video, segmenter)
+    return [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20 for _ in masks]
 
 
 @pytest.fixture(autouse=True)
@@ -243,6 +265,16 @@ def test_one_shot(benchmark: Any, tmp_path: Path) -> None:
 def test_rates(benchmark: Any) -> None:
     found = benchmark.pedantic(rates, (SCALE, ROUNDS), rounds=1)
     benchmark.extra_info.update(found)
+
+
+def test_memory_of_ten_objects(benchmark: Any, tmp_path: Path) -> None:
+    """In a process of its own, whose peak is asked for."""
+    code = "import sys\nfrom pathlib import Path\nfrom tests.benchmarks.bench_method import memory\n"
+    code += "print(*memory(sys.argv[1], 10, Path(sys.argv[2])))"
+    command = [sys.executable, "-c", code, SCALE, str(tmp_path)]
+    options = {"capture_output": True, "text": True, "check": True}
+    done = benchmark.pedantic(subprocess.run, (command,), options, rounds=1)
+    benchmark.extra_info["GiB after each frame"] = done.stdout.split()
 
 
 def main(scale: str = SCALE, rounds: str = str(ROUNDS)) -> None:

@@ -115,13 +115,15 @@ def _train(context: Context, kind: str, network: Any, training: TrainingConfig, 
     steps = max(2, int(SHARE_OF_TRAINING * seconds / per_step))
     end = time.time() + seconds
 
-    def stop(share: float, text: str) -> None:
-        context.note(**{f"{kind}_steps": round(share * steps), f"{kind}_loss": float(text.rpartition(" ")[2])})
+    def stop(share: float, _text: str) -> None:
+        context.note(**{f"{kind}_steps": round(share * steps), f"{kind}_loss": last.curve[-1][1]})
+        context.note(**{f"{kind}_{name}": value for name, value in last.throughput.items()})
         if time.time() > end:
             raise _TimeIsUpError
 
+    last = run(stop)
     try:
-        learn(network, context.training, config(steps), run=run(stop))
+        learn(network, context.training, config(steps), run=last)
     except _TimeIsUpError:
         context.note(**{f"{kind}_stopped_early": True})
     context.note(**{f"{kind}_seconds_per_step": per_step})

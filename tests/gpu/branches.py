@@ -178,7 +178,7 @@ def masks(context: Context) -> None:
     networks = trained(context)
     at_home, there = placed(networks, "cpu"), placed(networks, context.device, folded=True)
     worst = dict.fromkeys(context.precisions, 0.0)
-    limits = dict(zip(PRECISIONS, (0.005, 0.03, 0.05), strict=True))
+    limits = dict(zip(PRECISIONS, (0.01, 0.03, 0.05), strict=True))  # briefly trained networks: near ties
     for objects in (1, 3):
         video = Squares(objects=objects, length=5)
         for name, change in VARIANTS.items():
