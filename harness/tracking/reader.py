@@ -22,7 +22,17 @@ from harness.results.submission import find_masks
 from harness.stage import Identity
 from harness.store.manifest import MANIFEST, Manifest
 from harness.tracking.connection import connect
-from harness.tracking.run_spec import CELL, GROUP, NUMBERS, TAGS, TRAINING, TRAININGS, metrics_of, tags_of
+from harness.tracking.run_spec import (
+    CELL,
+    GROUP,
+    NUMBERS,
+    OF_A_TRAINING,
+    TAGS,
+    TRAINING,
+    TRAININGS,
+    metrics_of,
+    tags_of,
+)
 from harness.tracking.writer import search_runs
 
 _JSON = {"seed", "omitted", "options", "sequences", "measures"}
@@ -116,7 +126,7 @@ class _Files:
             run = next(search_runs(self._client, cell.info.experiment_id, condition), None)
             if run is None:
                 return False
-            names = sorted(run.data.metrics.keys() - {"seconds"})
+            names = sorted(run.data.metrics.keys() - OF_A_TRAINING)
             histories = {name: self._client.get_metric_history(run.info.run_id, name) for name in names}
             lines = [(one.step, name, one.value) for name, points in histories.items() for one in points]
             with atomic_folder(place) as draft:

@@ -42,6 +42,9 @@ TAGS = tuple(one.name for one in fields(CellResult) if one.name not in {"values"
 _TEXT = 4900
 """Longest text of a tag, characters; servers take 5,000."""
 
+OF_A_TRAINING = frozenset({"seconds", "samples_per_second", "waiting_share"})
+"""Metrics of the run of a training that are one number for all of it; its other metrics are curves."""
+
 _STATUS = {"done": "FINISHED", "not scored": "FINISHED", "failed": "FAILED", "waiting": "KILLED", "skipped": "KILLED"}
 
 
