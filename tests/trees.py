@@ -22,7 +22,9 @@ datasets:
     sequences: sav_val.txt
     late_objects: true
 benchmarks:
-  sa-v-val: {dataset: sa-v, multi_object: true, skip_first: 1, skip_last: 1, averaging: objects}
+  sa-v-val:
+    {dataset: sa-v, multi_object: true, skip_first: 1, skip_last: 1, averaging: objects,
+     counting: since-shown, measures: [JF_mean, J_mean, F_mean]}
 """
 
 
