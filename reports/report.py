@@ -26,6 +26,7 @@ from reports.inputs import (
     ReportError,
     Scorebook,
     TableSet,
+    Videos,
     claims_file,
     load_claims,
     load_published,
@@ -87,17 +88,17 @@ def write_report(
     cells = list(cells)
     tables, published = load_tables(), load_published()
     ordered = order_cells(cells, tables.variants)
-    scores, lineage = read_scorebook(ordered), Lineage()
+    scores, lineage, videos = read_scorebook(ordered), Lineage(), Videos()
     with threadpool_limits(1):  # of many small products, threads would only wait for each other
         content = compose(study, ordered, tables, published, load_claims(), scores, lineage, question)
         with atomic_folder(folder) as draft:
-            sheets, missing_sheets = draw_sheets(content.parts, scores, tables.baseline, draft)
+            sheets, missing_sheets = draw_sheets(content.parts, scores, videos, tables.baseline, draft)
             chosen = highlights(content.parts, sheets, scores, tables.baseline)
-            viewer = write_viewer(study, content.parts, scores, tables.baseline, draft) if compare else []
+            viewer = write_viewer(study, content.parts, scores, videos, tables.baseline, draft) if compare else []
             figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
             speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
             (draft / "figures").mkdir()
-            strip, about_strip = draw_top(content, scores, tables.baseline, draft)
+            strip, about_strip = draw_top(content, scores, videos, tables.baseline, draft)
             images = [path for figure in (*figures, *speed) for path in save(figure, draft / "figures")]
             pictures = Pictures(
                 lead=lead_figure(content, figures, speed),
@@ -159,11 +160,13 @@ def lead_figure(content: Content, figures: Sequence[Figure], speed: Sequence[Fig
     return next(iter(own), None)
 
 
-def draw_top(content: Content, scores: Scorebook, baseline: str, folder: Path) -> tuple[Mapping[str, str], str]:
+def draw_top(
+    content: Content, scores: Scorebook, videos: Videos, baseline: str, folder: Path
+) -> tuple[Mapping[str, str], str]:
     """Draw the strip of frames for the top of the page; return label → path, and its caption."""
     if content.summary is None:
         return {}, ""
-    return draw_strip(content.summary.part, content.summary.benchmark, scores, baseline, folder)
+    return draw_strip(content.summary.part, content.summary.benchmark, scores, videos, baseline, folder)
 
 
 def unchanged(folder: Path, cells: Iterable[CellResult], question: str = "", compare: bool = True) -> list[Path]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import BaseModel, Field
 
 from harness.config import Config
@@ -23,7 +22,7 @@ from rivals.msk import MSKConfig, NetworkConfig, OneShotConfig
 from rivals.osvos import METHOD as OSVOS
 from rivals.osvos import OSVOSConfig
 from vos.config import TimingConfig
-from vos.segment import first_objects
+from vos.segment import first_objects, objects_in
 from vos.stage_runs import run_segmenting
 from vos.stages import mean_frames, time_stage, video_stage
 
@@ -131,7 +130,7 @@ def run_segment(task: Task) -> None:
         video = part.data["video"]
         names = [video.frame_name(index) for index in range(len(video))]
         masks = [video.mask(0), *(read_mask(initial / f"{name}.png") for name in names[1:])]
-        objects = [np.stack([mask == i for i in video.object_ids]) for mask in masks]
+        objects = [objects_in(mask, video.object_ids) for mask in masks]
         frames = [video.frame(index) for index in range(len(video))]
         return WholeVideo(segment_whole(frames, objects, networks, config, task.device))
 

@@ -135,8 +135,8 @@ def test_each_pixel_is_of_the_highest_score_of_the_objects_that_are_there(starts
 
     for index, found in enumerate(segment_video(video, make(0), make)):
         new = np.isin(video.mask(index), [i for i, start in enumerate(starts, 1) if start == index])
-        told = np.where([[[start < index]] for start in starts], scores[:, index], 0)
-        best = np.where(told.max(0) > 0.5, told.argmax(0) + 1, 0)
+        given = np.where([[[start < index]] for start in starts], scores[:, index], 0)
+        best = np.where(given.max(0) > 0.5, given.argmax(0) + 1, 0)
         assert np.array_equal(found, np.where(new, video.mask(index), best))
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from harness.datasets.pixels import write_mask
 from harness.results import CellResult
-from reports.inputs import order_cells, read_scorebook, split
+from reports.inputs import Videos, order_cells, read_scorebook, split
 from reports.media import COLORS
 from reports.report import unchanged, write_report
 from reports.viewer import write_viewer
@@ -84,7 +84,7 @@ def write(place: Path, cells: list[CellResult], **options: Any) -> Path:
     """Write the page and return the folder of its data."""
     ordered = order_cells(cells)
     (place / "report").mkdir()
-    write_viewer("s", split(ordered), read_scorebook(ordered), "first-mask", place / "report", **options)
+    write_viewer("s", split(ordered), read_scorebook(ordered), Videos(), "first-mask", place / "report", **options)
     return place / "report/compare"
 
 

@@ -51,8 +51,7 @@ def segment_video(
         if index not in prompts:
             yield ids
             continue
-        mask = video.mask(index)
-        objects = np.stack([mask == i for i in prompts[index]])
+        objects = objects_in(video.mask(index), prompts[index])
         given = label(objects.astype(np.float32), prompts[index])
         yield np.where(given, given, ids)
         running.append(segmenter if later is None or not index else later(index))
@@ -62,8 +61,12 @@ def segment_video(
 
 def first_objects(video: Video) -> Bool[np.ndarray, "objects height width"]:
     """Return the first frame's mask of each object, which all start there: a later part is a video of its own."""
-    ids = video.mask(0)
-    return np.stack([ids == i for i in video.object_ids])
+    return objects_in(video.mask(0), video.object_ids)
+
+
+def objects_in(mask: Image, object_ids: tuple[int, ...]) -> Bool[np.ndarray, "objects height width"]:
+    """Return the mask of each of these objects in a mask of ids."""
+    return np.stack([mask == one for one in object_ids])
 
 
 def label(scores: Float[np.ndarray, "objects height width"], object_ids: tuple[int, ...]) -> Image:
@@ -81,8 +84,7 @@ def label(scores: Float[np.ndarray, "objects height width"], object_ids: tuple[i
 def exclusive(scores: Float[np.ndarray, "objects height width"]) -> Bool[np.ndarray, "objects height width"]:
     """Return the mask of each object as `label` decides; no two overlap."""
     numbers = tuple(range(1, len(scores) + 1))
-    ids = label(scores, numbers)
-    return np.stack([ids == number for number in numbers])
+    return objects_in(label(scores, numbers), numbers)
 
 
 def merged(objects: Bool[np.ndarray, "objects height width"]) -> Bool[np.ndarray, "1 height width"]:

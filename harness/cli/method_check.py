@@ -151,8 +151,8 @@ def _failure(stage: Stage, store: Store) -> Iterator[str]:
     assert failure is not None
     yield f"  {stage.label}: failed"
     yield textwrap.indent(failure.error.strip(), "    ")
-    told = {line.strip() for line in failure.error.splitlines()}
-    log = [line for line in failure.log.strip().splitlines() if line.strip() not in told]
+    known = {line.strip() for line in failure.error.splitlines()}
+    log = [line for line in failure.log.strip().splitlines() if line.strip() not in known]
     if log:
         yield "    its log, except for the lines above:"
         yield textwrap.indent("\n".join(log), "    | ")

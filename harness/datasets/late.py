@@ -29,7 +29,7 @@ def announce(
 def _announce(description: Description, sequence: Sequence, facts: Mapping[Path, ImageFacts]) -> Sequence | Problem:
     try:
         if description.late_objects:
-            sequence = _started(sequence, facts)
+            sequence = started(sequence, facts)
     except DataError as error:
         return Problem(severity="error", sequence=sequence.name, message=str(error))
     if description.unseen:
@@ -38,8 +38,11 @@ def _announce(description: Description, sequence: Sequence, facts: Mapping[Path,
     return sequence
 
 
-def _started(sequence: Sequence, facts: Mapping[Path, ImageFacts]) -> Sequence:
-    """Return a sequence from the first frame that shows an object, with the start of each."""
+def started(sequence: Sequence, facts: Mapping[Path, ImageFacts]) -> Sequence:
+    """Return a sequence from the first frame that shows an object, with its objects and the start of each.
+
+    `facts`: what `mask_facts` returns. Raises DataError if no mask shows an object, if one is damaged, or if the ids
+    that the sequence has already are not exactly those of the masks."""
     first: dict[int, int] = {}
     where: dict[int, Path] = {}
     for index in range(len(sequence)):

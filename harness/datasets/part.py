@@ -1,6 +1,6 @@
 """Objects that appear later: a sequence as parts, each of which is a shorter video with its objects from the start.
 
-A method is told of an object in the frame that shows it first. The objects that start in one frame are a part."""
+A method gets the mask of an object in the frame that shows it first. The objects that start in one frame are a part."""
 
 from __future__ import annotations
 
@@ -66,17 +66,15 @@ class Part:
         return np.where(np.isin(ids, self.object_ids), ids, 0).astype(np.uint8)
 
 
-def parts_of(video: Sequence) -> dict[int, Part]:
-    """Return index of a frame → the part that starts there, in time order; the first is 0."""
-    return {start: Part(whole=video, start=start) for start in video.prompts}
+def parts_of(video: Sequence | Part) -> dict[int, Part]:
+    """Return index of a frame → the part that starts there, in time order; the first is 0. A part is its own part."""
+    return {0: video} if isinstance(video, Part) else {start: Part(whole=video, start=start) for start in video.prompts}
 
 
 def given_masks(video: Sequence | Part) -> dict[int, NDArray[np.uint8]]:
     """Return all that a method may know of the truth: index of a frame → ids of the objects that start there.
 
     Void pixels and other objects are background."""
-    if isinstance(video, Part):
-        return {0: video.mask(0)}
     return {start: part.mask(0) for start, part in parts_of(video).items()}
 
 

@@ -51,7 +51,7 @@ def fixed_part(pattern: str, values: Mapping[str, str]) -> str:
 def find(folder: Path, pattern: str, values: Mapping[str, str], border: Path) -> Iterator[Found]:
     """Yield the files below a folder that match a pattern with these values, in the order of their names.
 
-    Endings match in any case. Raises DataError if a folder cannot be listed or links lead out of the folder `border`"""
+    Endings match in any case. Raises DataError if a folder cannot be listed or links lead out of `border`."""
     return _walk(folder, pattern.split("/"), values, border, files=True)
 
 

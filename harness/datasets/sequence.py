@@ -67,12 +67,11 @@ class Sequence:
 
     @property
     def prompts(self) -> dict[int, tuple[int, ...]]:
-        """Index of a frame → ids of the objects that a method is told of there, in time order; the first index is 0."""
-        starts = self.starts or (0,) * len(self.object_ids)
-        return {
-            index: tuple(one for one, start in zip(self.object_ids, starts, strict=True) if start == index)
-            for index in sorted(set(starts))
-        }
+        """Index of a frame → ids of the objects that start there, in time order; the first index is 0."""
+        found: dict[int, tuple[int, ...]] = {}
+        for start, one in sorted(zip(self.starts or (0,) * len(self.object_ids), self.object_ids, strict=True)):
+            found[start] = (*found.get(start, ()), one)
+        return found
 
     def frame_name(self, index: int) -> str:
         """Return the frame's file name without its ending, such as `00012`."""

@@ -32,7 +32,7 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class _Folders:
-    """Where the sequences of one kind are: folders before and after the split, and the folders of each sequence."""
+    """Place of the sequences of one kind: folders before and after the split, and the folders of each sequence."""
 
     before: Parts
     after: Parts
@@ -162,9 +162,9 @@ def _gather(root: Path, leaves: list[Parts], known: Collection[str]) -> _Folders
     if not sequences:
         return None
     (place, layered), _ = max(sequences.items(), key=lambda item: len(item[1]))
-    alike = [one for one, is_layered in sequences if is_layered == layered and len(one) == len(place)]
-    differ = [number for number in range(len(place)) if len({one[number] for one in alike}) > 1]
-    related = [one for one in alike if sum(a != b for a, b in zip(one, place, strict=True)) <= 1]
+    similar = [one for one, is_layered in sequences if is_layered == layered and len(one) == len(place)]
+    differ = [number for number in range(len(place)) if len({one[number] for one in similar}) > 1]
+    related = [one for one in similar if sum(a != b for a, b in zip(one, place, strict=True)) <= 1]
     for number in differ:
         group = [one for one in related if one[:number] + one[number + 1 :] == place[:number] + place[number + 1 :]]
         if len(group) > 1 and {one[number] for one in group} & {*TRAINING, "val", "valid", "validation", "test"}:
@@ -184,7 +184,7 @@ def _gather(root: Path, leaves: list[Parts], known: Collection[str]) -> _Folders
 
 
 def _file_patterns(leaves: Mapping[Path, list[Path]], frames: Path, masks: Path) -> tuple[str, str]:
-    """Return the last parts of both patterns: names alike, or their numbers."""
+    """Return the last parts of both patterns: the same names, or their numbers."""
     endings = [Counter(path.suffix for path in leaves[folder]).most_common(1)[0][0] for folder in (frames, masks)]
     stems = [[_stem(path) for path in leaves[folder]] for folder in (frames, masks)]
     numbers = [numbering(names, folder) for names, folder in zip(stems, (frames, masks), strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets import MaskFile, Sequence, describe, predicted_masks, read_mask, read_predicted, write_mask
-from harness.datasets.part import Part
+from harness.datasets.part import Part, parts_of
 from harness.errors import CommandError
 from harness.external.layout import frame_names
 
@@ -20,7 +20,7 @@ def collect(video: Sequence | Part, written: Path, folder: Path) -> None:
     The first mask may be missing: it is the given one then. If there is one object, 255 is read as its id. Raises
     CommandError if masks are missing, belong to no frame, have another size than the first mask, or have ids of no
     object or of one that starts later, and DataError naming a file that cannot be read."""
-    given = (video if isinstance(video, Part) else Part(whole=video, start=0)).mask(0)
+    given = parts_of(video)[0].mask(0)
     starts = {one: start for start, ids in video.prompts.items() for one in ids}
     masks = _masks_of_frames(video, written)
     folder.mkdir(parents=True)

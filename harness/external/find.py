@@ -48,7 +48,9 @@ def find_runner(definition: Definition, template: str, origin: str, key: str) ->
 
     Raises CommandError if it, or the command's program, is not there."""
     runner = _runner(definition, origin)
-    if runner.kind != "container" and not definition.shell:
+    if runner.digest:
+        return runner
+    if not definition.shell:
         runner = replace(runner, program=_program(template, runner, definition, f"{origin}.{key}"))
     digest, about = runner.identity()
     return replace(runner, digest=digest, about=about)
@@ -81,11 +83,11 @@ def _container(image: str, python: Path, origin: str) -> Runner:
     for engine in engines:
         runner = Runner(kind="container", container=image, engine=engine, python=python)
         try:
-            runner.identity()
+            digest, about = runner.identity()
         except CommandError as error:
-            failures.append(str(error))  # docker is often installed without a running daemon, with podman beside it
+            failures.append(str(error))  # docker's client may be installed without a running daemon, next to podman
         else:
-            return runner
+            return replace(runner, digest=digest, about=about)
     raise CommandError(f"{origin}.container: " + "; ".join(failures))
 
 

@@ -54,7 +54,7 @@ def train(task: Task) -> None:
 def segment(task: Task) -> None:
     """Segment the role `video` into `masks/<frame>.png`. Raises CommandError, or DataError naming a mask."""
     video: Sequence = task.data["video"]
-    calls = _segment(task, _told(task, video))
+    calls = _segment(task, _called_on(task, video))
     _collect(task, video, task.folder / "masks")
     write_json(task.folder / "run.json", _record(calls))
 
@@ -62,7 +62,7 @@ def segment(task: Task) -> None:
 def segment_all(task: Task) -> None:
     """Segment all of the role `videos` in one call, into `<sequence>/masks/<frame>.png`. Raises as `segment` does."""
     videos: tuple[Sequence, ...] = task.data["videos"]
-    calls = _segment(task, [part for video in videos for part in _told(task, video)])
+    calls = _segment(task, [part for video in videos for part in _called_on(task, video)])
     for video in videos:
         _collect(task, video, task.folder / video.name / "masks")
     write_json(task.folder / "run.json", _record(calls))
@@ -82,7 +82,7 @@ def measure(task: Task) -> None:
     """Write `timing.json` for the role `video`: what `harness.external.protocol.timing` says. Raises as `segment`.
 
     If the command is called for each group of objects, the first call is timed."""
-    video = _told(task, task.data["video"])[0]
+    video = _called_on(task, task.data["video"])[0]
     (call,) = _segment(task, [video])
     checked = _emptied(task.scratch / "checked")
     collect(video, call.output / video.name, checked)
@@ -90,7 +90,7 @@ def measure(task: Task) -> None:
     write_json(task.folder / "run.json", _record([call]))
 
 
-def _told(task: Task, video: Sequence) -> list[Sequence | Part]:
+def _called_on(task: Task, video: Sequence) -> list[Sequence | Part]:
     """Return what the command is called on: the video, or its parts if it cannot take up objects that appear later."""
     parts = parts_of(video)
     return [video] if len(parts) == 1 or task.config.late_objects == "given" else [*parts.values()]
@@ -98,8 +98,8 @@ def _told(task: Task, video: Sequence) -> list[Sequence | Part]:
 
 def _collect(task: Task, video: Sequence, folder: Path) -> None:
     """Write the checked masks of a sequence from what the command has written on it, or on its parts."""
-    output, told = task.scratch / "output", _told(task, video)
-    if len(told) == 1:
+    output, inputs = task.scratch / "output", _called_on(task, video)
+    if len(inputs) == 1:
         return collect(video, output / video.name, folder)
     checked = _emptied(task.scratch / "checked")
     parts = parts_of(video)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets import (
-    VOID,
     Located,
     MaskFile,
     Protocol,
@@ -25,7 +24,9 @@ from harness.datasets import (
     read_sequences,
     require_own_masks,
 )
+from harness.datasets.check import mask_facts
 from harness.datasets.files import JUNK, describe, list_files
+from harness.datasets.late import started
 from harness.datasets.layouts.base import first_ids
 from harness.datasets.order import in_order, numbering
 from harness.datasets.predictions import MASK_ENDINGS
@@ -248,14 +249,8 @@ def _read_plain(folder: Path, protocol: Protocol) -> Sequence:
     if binary or protocol.counting == "first-frame":
         ids = (1,) if binary else first_ids(masks[0])
         return Sequence(name=folder.name, frames=masks, masks=masks, object_ids=ids, binary=binary)
-    starts: dict[int, int] = {}
-    for index, mask in enumerate(masks):
-        values = np.bincount(read_raster(mask).flat(), minlength=VOID + 1)
-        for number in np.flatnonzero(values[1:VOID]).tolist():
-            starts.setdefault(number + 1, index)
-    ids, first = tuple(sorted(starts)), min(starts.values(), default=0)
-    masks, places = masks[first:], tuple(starts[number] - first for number in ids)
-    return Sequence(name=folder.name, frames=masks, masks=masks, object_ids=ids, starts=places)
+    whole = Sequence(name=folder.name, frames=masks, masks=masks, object_ids=())
+    return started(whole, mask_facts([whole], None))
 
 
 def _refuse_shift(folder: Path, names: list[str], predicted: Collection[str]) -> None:

@@ -29,13 +29,14 @@ from reports.inputs.spec import (
     measures_of,
     object_values,
 )
+from reports.inputs.videos import Videos
 
 __all__ = [
-    "FROM_MASKS", "IDENTITIES", "NO_BENCHMARK", "SECONDS", "Budgets", "Claim", "Claims", "Lineage",
-    "Part", "Published", "Quoted", "ReportError", "RowSpec", "Scorebook", "TableSet", "TableSpec", "cells_with_masks",
+    "FROM_MASKS", "IDENTITIES", "NO_BENCHMARK", "SECONDS", "Budgets", "Claim", "Claims", "Lineage", "Part", "Published",
+    "Quoted", "ReportError", "RowSpec", "Scorebook", "TableSet", "TableSpec", "Videos", "cells_with_masks",
     "claims_file", "combined_measure", "coverage", "describe", "differing_options", "evenly", "flat", "format_number",
     "has_file", "headline_measures", "label_of", "lead_benchmark", "lead_part", "limits", "load_claims",
     "load_published", "load_tables", "main_measure", "main_variant", "measures_of", "name_of", "natural",
-    "object_values", "order_cells", "pairs_of",
-    "read_columns", "read_frames", "read_scorebook", "shown_variants", "split", "unpaired",
+    "object_values", "order_cells", "pairs_of", "read_columns", "read_frames", "read_scorebook", "shown_variants",
+    "split", "unpaired",
 ]  # fmt: skip

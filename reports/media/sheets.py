@@ -10,10 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from harness.datasets import MaskFile, Sequence, find_protocol, load_benchmark, predicted_masks, read_predicted
+from harness.datasets import MaskFile, Sequence, predicted_masks, read_predicted
 from harness.errors import DataError, StudyError
 from harness.results import CellResult
-from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, main_variant, name_of
+from reports.inputs import (
+    Part,
+    Scorebook,
+    Videos,
+    cells_with_masks,
+    evenly,
+    format_number,
+    main_measure,
+    main_variant,
+    name_of,
+)
 
 FRAMES = 6  # columns of a sheet
 SHEETS = 24  # at most, per benchmark; of more sequences, evenly spaced ones are drawn
@@ -31,7 +41,7 @@ VOID = 255
 
 
 def draw_sheets(
-    parts: Iterable[Part], scores: Scorebook, baseline: str, folder: Path
+    parts: Iterable[Part], scores: Scorebook, videos: Videos, baseline: str, folder: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Draw `<folder>/sheets/<benchmark>/<sequence>.png`.
 
@@ -42,14 +52,13 @@ def draw_sheets(
         for benchmark in part.benchmarks:
             cells = cells_with_masks(part, benchmark, baseline)
             title = f"{benchmark}{part.suffix}"
-            root = next((cell.data_root for cell in cells if cell.data_root), "")
             if not cells:
                 undrawn[title] = _why_no_masks(part, benchmark)
-            elif not root:
+            elif not any(cell.data_root for cell in cells):
                 undrawn[title] = "the results do not say where the frames are"
             else:
                 try:
-                    sequences = load_benchmark(find_protocol(benchmark, Path(root)), Path(root))
+                    sequences = videos.of(cells)
                     known = [one for one in sequences if any(one.name in cell.masks for cell in cells)]
                     chosen = [known[index] for index in evenly(len(known), SHEETS)]
                     for sequence in chosen:

@@ -8,10 +8,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness.datasets import Sequence, find_protocol, load_benchmark
+from harness.datasets import Sequence
 from harness.errors import DataError, StudyError
 from harness.results import CellResult
-from reports.inputs import Part, Scorebook, cells_with_masks, evenly, format_number, main_measure, main_variant, name_of
+from reports.inputs import (
+    Part,
+    Scorebook,
+    Videos,
+    cells_with_masks,
+    evenly,
+    format_number,
+    main_measure,
+    main_variant,
+    name_of,
+)
 from reports.media.sheets import overlay, predicted
 
 FRAMES = 4  # columns of the strip
@@ -19,7 +29,7 @@ TILE = 320  # width of a frame, pixels
 
 
 def draw_strip(
-    part: Part, benchmark: str, scores: Scorebook, baseline: str, folder: Path
+    part: Part, benchmark: str, scores: Scorebook, videos: Videos, baseline: str, folder: Path
 ) -> tuple[Mapping[str, str], str]:
     """Write `<folder>/strip/<row>.jpg` and return label → path relative to `folder`, with a caption.
 
@@ -34,7 +44,7 @@ def draw_strip(
     other, video = most_different(known, main, others)
     shown = [("truth", None), *((_label(cells[name], known[video]), cells[name]) for name in (main, other) if name)]
     try:
-        sequence = _find(benchmark, video, cells[main].data_root)
+        sequence = next((one for one in videos.of([cells[main]]) if one.name == video), None)
         if sequence is None:
             return {}, ""
         indices = _indices(sequence)
@@ -66,12 +76,6 @@ def most_different(values: Mapping[str, Mapping[str, float]], main: str, others:
     other = max(means, key=lambda name: means[name])
     found = gaps(other)
     return other, max(found, key=lambda video: found[video])
-
-
-def _find(benchmark: str, video: str, root: str) -> Sequence | None:
-    """Return a video of a benchmark, or None if there is none. Raises DataError or StudyError for unreadable data."""
-    found = load_benchmark(find_protocol(benchmark, Path(root)), Path(root)) if root else ()
-    return next((one for one in found if one.name == video), None)
 
 
 def _indices(sequence: Sequence) -> list[int]:

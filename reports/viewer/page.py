@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.datasets import Sequence, find_protocol, load_benchmark
+from harness.datasets import Sequence
 from harness.errors import DataError, StudyError
 from harness.report import LOCAL
 from harness.results import CellResult
 from harness.score.measures import RECALL_THRESHOLD
-from reports.inputs import Part, Scorebook, describe, has_file, main_measure, name_of, natural
+from reports.inputs import Part, Scorebook, Videos, describe, has_file, main_measure, name_of, natural
 from reports.media import COLORS
 from reports.viewer.curves import Curves, on_frames, read_curves, thousandths
 from reports.viewer.pictures import Size, Volume, truth_pictures, write_data, write_frames, write_masks, write_pictures
@@ -32,13 +32,19 @@ LIMIT = 256_000_000
 
 
 def write_viewer(
-    study: str, parts: Iterable[Part], scores: Scorebook, baseline: str, folder: Path, limit: int = LIMIT
+    study: str,
+    parts: Iterable[Part],
+    scores: Scorebook,
+    videos: Videos,
+    baseline: str,
+    folder: Path,
+    limit: int = LIMIT,
 ) -> list[str]:
     """Write the page and its data into `folder`; return the files, none if no benchmark has results of two variants.
 
     `baseline`: a variant that the page does not show first. No sequence of a benchmark gets pictures once those before
     it have reached the benchmark's share of `limit`, in bytes."""
-    chosen = [one for part in parts for benchmark in part.benchmarks if (one := _find(part, benchmark, scores))]
+    chosen = [one for part in parts for benchmark in part.benchmarks if (one := _find(part, benchmark, scores, videos))]
     if not chosen:
         return []
     here, target = Path(__file__).parent, folder / FOLDER
@@ -72,11 +78,11 @@ class Benchmark:
     sequences: tuple[str, ...]
 
 
-def _find(part: Part, benchmark: str, scores: Scorebook) -> Benchmark | None:
+def _find(part: Part, benchmark: str, scores: Scorebook, known: Videos) -> Benchmark | None:
     """Return what can be compared on a benchmark; None without sequences or with one variant only."""
     scored = [cell for cell in part.select(benchmark) if has_file(cell, "frames.csv")]
     cells = tuple(cell for cell in part.select(benchmark) if cell.masks or cell in scored)
-    videos = _videos(benchmark, next((cell.data_root for cell in cells if cell.data_root), ""))
+    videos = _by_name(cells, known)
     names = {name for cell in scored for name in scores.sequences(cell, main_measure([cell]).name)}
     names |= {name for cell in cells for name in cell.masks if name in videos}
     if not names or len({cell.variant for cell in cells}) < 2:
@@ -155,19 +161,16 @@ def _by_frame(video: Sequence | None, name: str, curves: Iterable[Curves]) -> di
     return {"frames": frames, "J": [on_frames(by_object, frames) for by_object in given]}
 
 
-def _videos(benchmark: str, root: str) -> Mapping[str, Sequence]:
-    """Return the sequences of a benchmark by name; none if they are not on this machine."""
-    if not root:
-        return {}
+def _by_name(cells: Iterable[CellResult], videos: Videos) -> Mapping[str, Sequence]:
+    """Return the sequences of the benchmark of these cells by name; none if they are not on this machine."""
     try:
-        protocol = find_protocol(benchmark, Path(root))
-        return {sequence.name: sequence for sequence in load_benchmark(protocol, Path(root))}
+        return {sequence.name: sequence for sequence in videos.of(cells)}
     except (DataError, StudyError):
         return {}
 
 
 def _spread(means: Iterable[Mapping[str, float]], name: str) -> float:
-    """Return the largest difference in J between two cells on a sequence; -1 if nothing is scored."""
+    """Return the largest difference between two cells on a sequence; -1 if nothing is scored."""
     values = [mean[name] for mean in means if name in mean]
     return max(values) - min(values) if values else -1.0
 

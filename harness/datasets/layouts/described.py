@@ -33,7 +33,7 @@ def _pattern(*required: str, more: tuple[str, ...] = (), endings: tuple[str, ...
 
 
 class Description(Config):
-    """Where the files of a dataset are. All paths are relative to its folder; `{split}` stands for the split."""
+    """Patterns of the files of a dataset. All paths are relative to its folder; `{split}` stands for the split."""
 
     frames: Annotated[str, _pattern("sequence", "frame", endings=FRAME_ENDINGS)] = ""
     """Pattern of the frames, such as `JPEGImages/{sequence}/{frame}.jpg`."""
@@ -127,7 +127,7 @@ class _Video:
     description: Description
     folder: Path
     values: Mapping[str, str]
-    """Of `{split}` and `{sequence}`."""
+    """Values of `{split}` and `{sequence}`."""
 
     @property
     def name(self) -> str:
@@ -181,7 +181,7 @@ class _Video:
 
 
 def _read(video: _Video, meta: Meta | None, seen: frozenset[str] | None) -> Sequence:
-    """Read one sequence from its first mask on: no method could be told of an object before it."""
+    """Read one sequence from its first mask on: no method could know of an object before it."""
     description, frames, masks = video.description, video.frames(), video.masks()
     for key, files in masks.items():
         if key not in frames:
