@@ -23,6 +23,7 @@ WRONG = {
     "method": ["absent"],
     "run": ["absent.yaml"],
     "plan": ["absent.yaml"],
+    "accept": ["absent.yaml", "train"],
     "explain": ["absent", "cell"],
     "diff": ["absent", "absent"],
     "store": ["list"],

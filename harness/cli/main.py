@@ -22,6 +22,7 @@ from harness.signals import ending_signals
 VERBS = {
     "run": "Run a study; the same command again continues it.",
     "plan": "Show what a study would run, and why, without running it.",
+    "accept": "Take results of earlier code as they are, though code has changed.",
     "explain": "Show what a number in a table is based on and how to reproduce it.",
     "diff": "Show why two results differ: two variants, two studies, two homes, or a result and a published number.",
     "method": "Show what a method is: parameters, operations per frame, training, weights.",

@@ -6,8 +6,8 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,11 +107,22 @@ def add_plan_arguments(group: argparse._ArgumentGroup) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Run a study, or print its plan, and return the exit status. Raises HarnessError for what a user can correct."""
-    begun = time.time()
     if not options.plan:
         outlive_stdout()
     if (options.json or options.all) and not options.plan:
         raise StudyError("--json and --all are options of --plan; give --plan too")
+    with planned(options) as (plan, session):
+        if options.json:
+            print(json.dumps(plan_json(plan, cpus=session.cpus, gpus=session.gpus)))
+        else:
+            print("\n".join(plan_text(plan, cpus=session.cpus, gpus=session.gpus, every=options.all)))
+        return 0 if options.plan else run_plan(plan, session)
+
+
+@contextmanager
+def planned(options: argparse.Namespace) -> Iterator[tuple[Plan, Session]]:
+    """Yield the plan of a study, and with what it is run. Raises HarnessError for what a user can correct."""
+    begun = time.time()
     method_options = parse_options(options.method_options)
     protocols = load_protocols(root=options.data)
     study = load_study(options.study, protocols, options.scale, options=method_options, root=options.data)
@@ -137,12 +148,7 @@ def execute(options: argparse.Namespace) -> int:
             gpus=cluster.gpus if cluster else len(gpu_names()) if options.gpus is None else options.gpus,
             begun=begun,
         )
-        plan = make_session_plan(session, run)
-        if options.json:
-            print(json.dumps(plan_json(plan, cpus=session.cpus, gpus=session.gpus)))
-        else:
-            print("\n".join(plan_text(plan, cpus=session.cpus, gpus=session.gpus, every=options.all)))
-        return 0 if options.plan else run_plan(plan, session)
+        yield make_session_plan(session, run), session
 
 
 def make_session_plan(session: Session, run: ExitStack) -> Plan:

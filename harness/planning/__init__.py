@@ -1,5 +1,6 @@
 """A study becomes a plan: its cells, their stages, what is cached, and why the rest must run."""
 
+from harness.planning.acceptance import NEVER, Candidate, accept, candidates
 from harness.planning.estimate import Estimate, Sharing, estimate, sharing
 from harness.planning.inputs import BenchmarkInputs, Inputs, gather
 from harness.planning.invalidation import flatten
@@ -9,7 +10,7 @@ from harness.planning.study import Scale, Study, Variant, check_scale, load_scal
 from harness.planning.text import plan_text
 
 __all__ = [
-    "NOT_SCORED", "BenchmarkInputs", "Cell", "Estimate", "Inputs", "Item", "Plan", "Scale", "Sharing", "Study",
-    "Variant", "check_scale", "estimate", "flatten", "gather", "load_scale", "load_study", "make_plan",
-    "parse_options", "plan_json", "plan_text", "sharing", "study_name",
+    "NEVER", "NOT_SCORED", "BenchmarkInputs", "Candidate", "Cell", "Estimate", "Inputs", "Item", "Plan", "Scale",
+    "Sharing", "Study", "Variant", "accept", "candidates", "check_scale", "estimate", "flatten", "gather",
+    "load_scale", "load_study", "make_plan", "parse_options", "plan_json", "plan_text", "sharing", "study_name",
 ]  # fmt: skip

@@ -154,6 +154,9 @@ def _stages(group: Sequence[Manifest]) -> Iterator[str]:
     seconds = sum(stage.seconds or 0.0 for stage in group)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(provenance.get("started", 0.0)))
     yield f"    run {identity.run}, version {identity.version}; revision {first.revision or 'unknown'}"
+    if accepted := first.accepted:
+        text = f"by revision {accepted['revision'] or 'unknown'}, although {'; '.join(accepted['changes'])}"
+        yield from _wrapped("accepted as it is", text)
     yield f"    {seconds:.1f} s on {first.hardware or 'unknown hardware'}, started {when}"
     libraries = ", ".join(f"{name} {version}" for name, version in provenance.get("libraries", {}).items())
     yield from _wrapped("libraries", f"Python {provenance.get('python', '?')}, {libraries}")

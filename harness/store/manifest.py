@@ -71,6 +71,12 @@ class Manifest:
         return str(self.provenance.get("hardware", ""))
 
     @property
+    def accepted(self) -> Mapping[str, Any]:
+        """How it was taken over from earlier code, if it was: `keys` there, the latest first, `changes`, `revision`."""
+        record = self.provenance.get("accepted")
+        return record if isinstance(record, Mapping) else {}
+
+    @property
     def networks(self) -> Mapping[str, FileFacts]:
         """Trained networks among the files."""
         return {file: facts for file, facts in self.files.items() if file.endswith(_NETWORKS)}

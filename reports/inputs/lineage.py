@@ -23,16 +23,20 @@ class Lineage:
 
     def trainings(self, cells: Iterable[CellResult]) -> tuple[Manifest, ...]:
         """Return the stages behind these cells that recorded curves, sorted by label."""
+        return tuple(stage for stage in self.behind(cells) if (stage.folder / "curves.csv").is_file())
+
+    def behind(self, cells: Iterable[CellResult]) -> tuple[Manifest, ...]:
+        """Return the stages that scored these cells and all that those were made from, sorted by label."""
         found: dict[tuple[Path, str], Manifest] = {}
         for score in filter(None, map(self.score, cells)):
-            work = list(score.identity.needs.values())
+            work = [score.key]
             while work:
                 place = (_store(score), work.pop())
                 if place not in found and (stage := self._find(*place)):
                     found[place] = stage
                     work += stage.identity.needs.values()
-        curves = {stage.key: stage for stage in found.values() if (stage.folder / "curves.csv").is_file()}
-        return tuple(sorted(curves.values(), key=lambda stage: (stage.label, stage.key)))
+        stages = {stage.key: stage for stage in found.values()}
+        return tuple(sorted(stages.values(), key=lambda stage: (stage.label, stage.key)))
 
     def videos(self, cell: CellResult) -> Mapping[str, Manifest]:
         """Return sequence → the stage that segmented it for this cell."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.results import CellResult
 from reports.inputs import Budgets, Claims, Lineage, Part, Published, Scorebook, TableSet, split
+from reports.tables.accepted import accepted_table
 from reports.tables.budgets import budgets_table
 from reports.tables.changes import changes_table
 from reports.tables.claims import claims_tables, judge_all
@@ -85,6 +86,7 @@ def compose(
     trainings = (budgets_table(*place, tables, budgets) for place in places)
     everything = (all_cells(*place, tables) for place in places)
     changes = (changes_table(*place, tables, scores) for place in places)
+    coverage = coverage_table(cells), missing_table(cells), accepted_table(cells, lineage)
     measured = [table for top, middle, _ in judged for table in (top, middle) if table]
     no_claims = {} if measured else {"The paper's claims": "the study measures none of them"}
     no_options = {} if any(options) else {"Options beyond the paper": "all of the study's variants are in the paper"}
@@ -98,7 +100,7 @@ def compose(
         sections=(
             _section("claims", "Claims", measured),
             _section("changes", "One change at a time", changes),
-            _section("coverage", "Coverage and failures", (coverage_table(cells), missing_table(cells))),
+            _section("coverage", "Coverage and failures", coverage),
             _section("tables", "The paper's tables", paper),
             _section("beyond", "Beyond the paper", options),
             _section("cells", "All cells", (*intervals, *everything, *trainings)),
