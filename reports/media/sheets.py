@@ -146,6 +146,7 @@ class Tile:
         """`frame`: RGB; `height` and `width`: of the tile, pixels."""
         way = cv2.INTER_AREA if frame.shape[1] > width else cv2.INTER_LINEAR
         self._size = frame.shape[:2]
+        self._tints: dict[tuple[int, int, int], NDArray[np.uint8]] = {}
         self._pixels = np.asarray(cv2.resize(frame, (width - 2, height - 2), interpolation=way), np.uint8)
 
     def overlay(self, mask: NDArray[np.uint8] | None, absent: str = "") -> NDArray[np.uint8]:
@@ -162,14 +163,20 @@ class Tile:
             return _framed(gray)
         ids = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
         objects = [int(one) for one in np.flatnonzero(np.bincount(ids.ravel())) if one not in (0, VOID)]
-        inside = {one: ids == one for one in objects}
+        inside = {one: (ids == one).view(np.uint8) for one in objects}
         out = tile.copy()
         for one, pixels in inside.items():
-            out[pixels] = (0.5 * tile[pixels] + 0.5 * np.array(_color(one))).round()
+            cv2.copyTo(self._tinted(_color(one)), pixels, out)
         for one, pixels in inside.items():
-            contours, _ = cv2.findContours(pixels.view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+            contours, _ = cv2.findContours(pixels, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(out, contours, -1, _color(one), 1)
         return _framed(out)
+
+    def _tinted(self, color: tuple[int, int, int]) -> NDArray[np.uint8]:
+        """Return the whole tile in that tint, which is computed once for the masks of all variants."""
+        if color not in self._tints:
+            self._tints[color] = (0.5 * self._pixels + 0.5 * np.array(color)).round().astype(np.uint8)
+        return self._tints[color]
 
 
 def _color(one: int) -> tuple[int, int, int]:
