@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -67,7 +68,7 @@ def draw_sheets(
                     chosen = [known[index] for index in evenly(len(known), SHEETS)]
                     (folder / "sheets" / title).mkdir(parents=True)
                     with ThreadPoolExecutor(cores()) as pool:  # most of the work is done by C libraries
-                        pictures = pool.map(lambda one: as_png(sheet(one, cells, scores)), chosen)  # noqa: B023
+                        pictures = pool.map(partial(_draw, cells, scores), chosen)
                         for sequence, picture in zip(chosen, pictures, strict=True):
                             path = f"sheets/{title}/{sequence.name}.png"
                             (folder / path).write_bytes(picture)
@@ -99,6 +100,10 @@ def highlights(parts: Iterable[Part], sheets: dict[str, str], scores: Scorebook,
                     text = f"{title}, {name}: {place} of {variant}, {main.title} {format_number(value)}"
                     chosen.setdefault(text, sheets[f"{title}, {name}"])
     return chosen
+
+
+def _draw(cells: Iterable[CellResult], scores: Scorebook, sequence: Sequence) -> bytes:
+    return as_png(sheet(sequence, cells, scores))
 
 
 def as_png(pixels: NDArray[np.uint8]) -> bytes:
