@@ -11,6 +11,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -92,14 +93,16 @@ def write_report(
     with threadpool_limits(1):  # of many small products, threads would only wait for each other
         content = compose(study, ordered, tables, published, load_claims(), scores, lineage, question)
         with atomic_folder(folder) as draft:
-            sheets, missing_sheets = draw_sheets(content.parts, scores, videos, tables.baseline, draft)
+            with ThreadPoolExecutor(1) as pool:  # sheets are drawn by C libraries, while Python draws the figures
+                drawing = pool.submit(draw_sheets, content.parts, scores, videos, tables.baseline, draft)
+                figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
+                speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
+                (draft / "figures").mkdir()
+                images = [path for figure in (*figures, *speed) for path in save(figure, draft / "figures")]
+                sheets, missing_sheets = drawing.result()
             chosen = highlights(content.parts, sheets, scores, tables.baseline)
             viewer = write_viewer(study, content.parts, scores, videos, tables.baseline, draft) if compare else []
-            figures, missing_figures = draw_figures(content.parts, tables, scores, lineage)
-            speed = [figure for part in content.parts for figure in speed_figures(part, tables, scores, published)]
-            (draft / "figures").mkdir()
             strip, about_strip = draw_top(content, scores, videos, tables.baseline, draft)
-            images = [path for figure in (*figures, *speed) for path in save(figure, draft / "figures")]
             pictures = Pictures(
                 lead=lead_figure(content, figures, speed),
                 strip=strip,

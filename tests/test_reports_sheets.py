@@ -13,7 +13,7 @@ from harness.datasets import load_benchmark, load_protocols
 from harness.datasets.pixels import write_mask
 from harness.results import CellResult
 from reports.inputs import evenly
-from reports.media.sheets import COLORS, FRAMES, LABEL, LINE, TILE, overlay, predicted
+from reports.media.sheets import COLORS, FRAMES, LABEL, LINE, TILE, Tile, predicted
 from reports.media.strip import most_different
 from reports.report import write_report
 from tests.report_cells import cell, with_named_scores
@@ -85,7 +85,8 @@ def test_background_and_void_are_not_tinted() -> None:
     frame = np.full((*SIZE, 3), 100, np.uint8)
     mask = np.zeros(SIZE, np.uint8)
     mask[:20] = 255
-    assert (overlay(frame, mask, 132) == overlay(frame, np.zeros(SIZE, np.uint8), 132)).all()
+    tile = Tile(frame, 132)
+    assert (tile.overlay(mask) == tile.overlay(np.zeros(SIZE, np.uint8))).all()
 
 
 def test_an_even_choice_keeps_both_ends() -> None:
@@ -131,9 +132,11 @@ def test_the_most_different_variant_differs_most_on_average() -> None:
 def test_masks_of_one_folder_per_object_are_shown(davis: Path) -> None:
     (sequence,) = load_benchmark(load_protocols()["davis16-val"], davis / "data")
     (shown, _) = with_masks(davis)
-    before = predicted(shown, sequence, 3)
+    (before,) = predicted(shown, sequence, [3])
     (davis / "masks").rename(davis / "1")
     (davis / "masks").mkdir()
     (davis / "1").rename(davis / "masks/1")
     assert before is not None
-    assert np.array_equal(predicted(shown, sequence, 3), before)
+    (after,) = predicted(shown, sequence, [3])
+    assert after is not None
+    assert np.array_equal(after, before)

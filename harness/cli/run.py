@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -217,6 +218,7 @@ def run_missing(plan: Plan, session: Session) -> ReadyQueue:
     say(f"{'using' if joined else 'starting'} Ray for {len(plan.missing)} stages on {where}")
     limit = session.options.time_limit
     with (
+        ThreadPoolExecutor(1) as loader,
         nullcontext(joined) if joined else local_ray(session.cpus, session.gpus) as cluster,
         store.followed(),
         recording(plan, store, TIMEOUT) as recorder,
@@ -237,6 +239,7 @@ def run_missing(plan: Plan, session: Session) -> ReadyQueue:
             time_limit=limit if limit is not None else plan.study.scale.time_limit,
             watch=watch,
         )
+        loader.submit(find_report)  # its libraries load while Ray ends; if they cannot, `report` says so
     for line in failure_lines(queue, store):
         print(line)
     return queue

@@ -64,7 +64,7 @@ def save(figure: Figure, folder: Path) -> tuple[Path, Path]:
     svg, png = folder / f"{figure.name}.svg", folder / f"{figure.name}.png"
     with mpl.rc_context({"svg.hashsalt": "reports"}):
         figure.canvas.savefig(svg, metadata={"Date": None})
-        figure.canvas.set_layout_engine("none")  # laid out once is enough
+        figure.canvas.set_layout_engine(None)  # laid out once is enough; "none" would draw once more
         figure.canvas.savefig(png, dpi=150, metadata={"Software": None})
     return svg, png
 

@@ -10,11 +10,13 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from pathlib import Path
 
 from PIL import Image
 
+from harness.hardware import cores
 from reports.figures import Figure
 from reports.formats.html_tables import anchor, caption, glossary, table_html, verdict
 from reports.formats.pictures import Pictures
@@ -136,8 +138,10 @@ def _sheets(pictures: Pictures, folder: Path) -> list[str]:
     out = []
     if pictures.highlights:
         out.append("<p>The sequences with the worst, the middle and the best score.</p>")
-    for title, path in pictures.highlights.items():
-        image = f'<img class="sheet" alt="{escape(title)}" src="data:image/jpeg;base64,{_as_jpeg(folder / path)}">'
+    with ThreadPoolExecutor(cores()) as pool:
+        smaller = list(pool.map(lambda path: _as_jpeg(folder / path), pictures.highlights.values()))
+    for title, jpeg in zip(pictures.highlights, smaller, strict=True):
+        image = f'<img class="sheet" alt="{escape(title)}" src="data:image/jpeg;base64,{jpeg}">'
         out.append(f'<figure><div class="wide">{image}</div><figcaption>{escape(title)}</figcaption></figure>')
     if pictures.sheets:
         links = (f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for name, path in pictures.sheets.items())

@@ -22,7 +22,7 @@ from reports.inputs import (
     main_variant,
     name_of,
 )
-from reports.media.sheets import overlay, predicted
+from reports.media.sheets import Tile, predicted, truths
 
 FRAMES = 4  # columns of the strip
 TILE = 320  # width of a frame, pixels
@@ -87,16 +87,14 @@ def _indices(sequence: Sequence) -> list[int]:
 
 def _row(sequence: Sequence, indices: list[int], cell: CellResult | None) -> Image.Image:
     """Return the frames side by side with the masks of a cell, or with the truth."""
-    tiles = []
-    for index in indices:
-        frame = sequence.frame(index)
-        height = round(TILE * frame.shape[0] / frame.shape[1])
-        if cell:
-            mask, absent = predicted(cell, sequence, index), "no mask"
-        else:
-            mask, absent = (sequence.mask(index) if sequence.masks[index] is not None else None), "no truth"
-        tiles.append(overlay(frame, mask, height, absent, TILE))
-    return Image.fromarray(np.concatenate(tiles, axis=1))
+    frames = [sequence.frame(index) for index in indices]
+    if cell:
+        masks, absent = predicted(cell, sequence, indices), "no mask"
+    else:
+        masks, absent = truths(sequence, indices), "no truth"
+    tiles = [Tile(frame, round(TILE * frame.shape[0] / frame.shape[1]), TILE) for frame in frames]
+    shown = [tile.overlay(mask, absent) for tile, mask in zip(tiles, masks, strict=True)]
+    return Image.fromarray(np.concatenate(shown, axis=1))
 
 
 def _label(cell: CellResult, values: Mapping[str, float]) -> str:

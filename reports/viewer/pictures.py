@@ -9,8 +9,9 @@ import base64
 import io
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.datasets import VOID, Sequence, predicted_masks
+from harness.datasets import VOID, MaskFile, Sequence, predicted_masks
 from harness.datasets.pixels import write_frame
 from harness.errors import DataError
+from harness.hardware import cores
 from reports.media import COLORS, object_ids
 
 WIDTH = 432
@@ -83,12 +85,17 @@ def truth_pictures(sequence: Sequence) -> Pictures:
     return tuple("" if ids is None else as_url(outline(_shrunk(ids)), (OUTLINE,)) for ids in known)
 
 
-def mask_pictures(sequence: Sequence, folder: Path) -> Pictures:
+def mask_pictures(sequence: Sequence, size: tuple[int, ...], folder: Path) -> Pictures:
     """Return the masks of a folder as data URLs; a text in place of one says why there is none.
 
-    Raises DataError for an unreadable mask."""
-    files, size = predicted_masks(folder), sequence.frame(0).shape[:2]
+    `size`: height and width of the frames."""
+    try:
+        return _mask_pictures(sequence, size, predicted_masks(folder))
+    except DataError:  # its message names paths of this machine, which a report must not contain
+        return ("the masks cannot be read",) * len(sequence)
 
+
+def _mask_pictures(sequence: Sequence, size: tuple[int, ...], files: Mapping[str, MaskFile]) -> Pictures:
     def picture(index: int) -> str:
         if (file := files.get(sequence.frame_name(index))) is None:
             return "no mask"
@@ -105,19 +112,18 @@ def write_masks(
 
     `masks`: number of a cell → folder. Returns number → name of its script; none for a folder that is not on this
     machine. `name`: place of the folder in `compare/`."""
+    given = {number: Path(place) for number, place in masks.items() if Path(place).is_dir()}
+    draw = partial(mask_pictures, sequence, sequence.frame(0).shape[:2])
+    places = list(dict.fromkeys(given.values()))
+    with ThreadPoolExecutor(cores()) as pool:
+        drawn = dict(zip(places, pool.map(draw, places), strict=True))
     scripts: dict[int, str] = {}
-    read = cache(mask_pictures)
     written: dict[Pictures, str] = {}
-    for number, place in masks.items():
-        if Path(place).is_dir():
-            try:
-                pictures = read(sequence, Path(place))
-            except DataError:  # its message names paths of this machine, which a report must not contain
-                pictures = ("the masks cannot be read",) * len(sequence)
-            if pictures not in written:
-                written[pictures] = f"masks-{number}"
-                write_pictures(folder, name, written[pictures], pictures, volume)
-            scripts[number] = written[pictures]
+    for number, place in given.items():
+        if (pictures := drawn[place]) not in written:
+            written[pictures] = f"masks-{number}"
+            write_pictures(folder, name, written[pictures], pictures, volume)
+        scripts[number] = written[pictures]
     return scripts
 
 

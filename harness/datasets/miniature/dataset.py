@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +19,16 @@ from harness.datasets.miniature.shapes import KINDS
 from harness.datasets.miniature.today import FOLDERS, write_today
 from harness.errors import StoreError
 from harness.files import locked
+from harness.hardware import cores
 
 SEED = 0
 """Seed of the embedded data that studies use."""
 
 EDITION = 1
 """Number of that data: raised when it changes, so that a home of an older one gets the new one next to it."""
+
+Frame = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""RGB and ids."""
 
 STILLS = 72
 STILL_SIZES = ((128, 80), (120, 96), (104, 104))
@@ -58,22 +63,40 @@ def embedded_data(home: Path, notify: Callable[[str], None], datasets: Iterable[
 
 
 def _write_all(folder: Path, seed: int) -> None:
-    for split, scenarios in videos.DAVIS16.items():
-        layouts.write_davis16(folder / "DAVIS2016", split, _render(scenarios, f"{seed}/davis16"))
-    for split, scenarios in videos.DAVIS17.items():
-        layouts.write_davis17(folder / "DAVIS2017", split, _render(scenarios, f"{seed}/davis17"))
-    test_dev = _render(videos.TEST_DEV, f"{seed}/davis17")
-    layouts.write_davis17(folder / "DAVIS2017-test-dev", "test-dev", test_dev, annotated=1)
-    layouts.write_youtube_objects(folder / "YouTube-Objects", _render(videos.YOUTUBE_OBJECTS, f"{seed}/youtube"))
-    layouts.write_segtrack(folder / "SegTrackv2", _render(videos.SEGTRACK, f"{seed}/segtrack"))
-    stills = {f"2007_{number:06d}": _still(number, f"{seed}/voc/{number}") for number in range(STILLS)}
-    layouts.write_voc(folder / "VOCdevkit/VOC2012", stills)
+    pool = ThreadPoolExecutor(cores())  # NumPy works on whole frames, during which other threads run
+    try:
+        start = partial(_render, pool)
+        stills = {f"2007_{number:06d}": pool.submit(_still, number, f"{seed}/voc/{number}") for number in range(STILLS)}
+        davis16 = {split: start(scenarios, f"{seed}/davis16") for split, scenarios in videos.DAVIS16.items()}
+        davis17 = {split: start(scenarios, f"{seed}/davis17") for split, scenarios in videos.DAVIS17.items()}
+        test_dev = start(videos.TEST_DEV, f"{seed}/davis17")
+        youtube = start(videos.YOUTUBE_OBJECTS, f"{seed}/youtube")
+        segtrack = start(videos.SEGTRACK, f"{seed}/segtrack")
+        layouts.write_voc(folder / "VOCdevkit/VOC2012", {name: still.result() for name, still in stills.items()})
+        for split, found in davis16.items():
+            layouts.write_davis16(folder / "DAVIS2016", split, found)
+        for split, found in davis17.items():
+            layouts.write_davis17(folder / "DAVIS2017", split, found)
+        layouts.write_davis17(folder / "DAVIS2017-test-dev", "test-dev", test_dev, annotated=1)
+        layouts.write_youtube_objects(folder / "YouTube-Objects", youtube)
+        layouts.write_segtrack(folder / "SegTrackv2", segtrack)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _render(scenarios: Mapping[str, Scenario], seed: str) -> dict[str, layouts.Video]:
-    """Return videos by name, whose frames are rendered as they are read."""
-    scenes = {name: make_scene(scenario, f"{seed}/{name}") for name, scenario in scenarios.items()}
-    return {name: map(partial(render, scene), range(scene.frames)) for name, scene in scenes.items()}
+def _render(pool: Executor, scenarios: Mapping[str, Scenario], seed: str) -> dict[str, layouts.Video]:
+    """Start to render videos and return them by name."""
+    started = {name: pool.submit(_video, scenario, f"{seed}/{name}") for name, scenario in scenarios.items()}
+    return {name: _frames(video) for name, video in started.items()}
+
+
+def _video(scenario: Scenario, seed: str) -> list[Frame]:
+    scene = make_scene(scenario, seed)
+    return [render(scene, index) for index in range(scene.frames)]
+
+
+def _frames(video: Future[list[Frame]]) -> Iterator[Frame]:
+    yield from video.result()
 
 
 def _still(number: int, seed: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:

@@ -82,8 +82,10 @@ def render(scene: Scene, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
     for item in scene.objects:
         box, coverage, u, v = _cover(scene, item, index)
         shade = np.clip(1.08 - 0.25 * ((u + 0.3) ** 2 + (v + 0.3) ** 2), 0.55, 1.1)  # light from the upper left
-        color = paint(item.surface, u, v, time) * shade[..., None]
-        image[box] += coverage[..., None] * (color - image[box])
+        color = paint(item.surface, u, v, time)
+        for channel in range(3):  # not all at once: NumPy is slow where the last axis is short
+            behind = image[box][..., channel]
+            behind += coverage * (color[..., channel] * shade - behind)
         ids[box][coverage > 0.5] = item.object_id
     noisy = 255 * image + 8 * (np.random.default_rng([scene.grain, index]).random(image.shape) - 0.5)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8), ids
@@ -92,9 +94,11 @@ def render(scene: Scene, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
 def _paint_ground(scene: Scene, time: float) -> Field:
     x, y = np.meshgrid(np.arange(scene.width) + 0.5, np.arange(scene.height) + 0.5)
     u, v = ((axis + pan * time) / scene.patch_size for axis, pan in zip((x, y), scene.pan, strict=True))
-    share = 0.5 + 0.5 * np.tanh(12 * (noise(u, v, scene.patches) - 0.5))[..., None]
+    share = 0.5 + 0.5 * np.tanh(12 * (noise(u, v, scene.patches) - 0.5))
     first, second = (paint(surface, u, v, time) for surface in scene.ground)
-    return np.asarray(second + share * (first - second))
+    for channel in range(3):
+        second[..., channel] += share * (first[..., channel] - second[..., channel])
+    return second
 
 
 def _cover(scene: Scene, item: SceneObject, index: int) -> tuple[tuple[slice, slice], Field, Field, Field]:
@@ -103,9 +107,9 @@ def _cover(scene: Scene, item: SceneObject, index: int) -> tuple[tuple[slice, sl
     center_x, center_y = _center(item.path, time)
     radius = item.radius * (1 + (item.growth - 1) * time)
     reach = 1.75 * radius * max(1.0, item.shape.aspect)  # no outline goes farther
-    left, right = (int(np.clip(center_x + side * reach, 0, scene.width)) for side in (-1, 1))
-    top, bottom = (int(np.clip(center_y + side * reach, 0, scene.height)) for side in (-1, 1))
-    x, y = np.meshgrid(np.arange(left, right) + 0.5 - center_x, np.arange(top, bottom) + 0.5 - center_y)
+    left, right = (int(min(max(center_x + side * reach, 0), scene.width)) for side in (-1, 1))
+    top, bottom = (int(min(max(center_y + side * reach, 0), scene.height)) for side in (-1, 1))
+    x, y = np.arange(left, right) + 0.5 - center_x, (np.arange(top, bottom) + 0.5 - center_y)[:, None]
     angle = item.angle + item.turn * time
     u = (x * math.cos(angle) + y * math.sin(angle)) / radius
     v = (y * math.cos(angle) - x * math.sin(angle)) / radius

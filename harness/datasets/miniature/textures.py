@@ -82,9 +82,12 @@ def paint(surface: Surface, u: Field, v: Field, time: float) -> Field:
     along = (u * math.cos(surface.angle) + v * math.sin(surface.angle)) * surface.frequency
     across = (v * math.cos(surface.angle) - u * math.sin(surface.angle)) * surface.frequency
     shift = surface.phase + surface.phase_drift * time
-    share = PATTERNS[surface.pattern](along + shift, across, surface.grain)[..., None]
+    share = PATTERNS[surface.pattern](along + shift, across, surface.grain)
     bright, dark = (_rgb(color, surface, time) for color in surface.colors)
-    return dark + share * (bright - dark)
+    color = np.empty((*share.shape, 3))
+    for channel in range(3):  # not all at once: NumPy is slow where the last axis is short
+        color[..., channel] = dark[channel] + share * (bright[channel] - dark[channel])
+    return color
 
 
 def noise(u: Field, v: Field, grain: int) -> Field:
@@ -100,8 +103,9 @@ def _value_noise(u: Field, v: Field, grain: int) -> Field:
     x, y = x * x * (3 - 2 * x), y * y * (3 - 2 * y)
     column, row = left.astype(np.int64) % LATTICE, top.astype(np.int64) % LATTICE
     right, below = (column + 1) % LATTICE, (row + 1) % LATTICE
-    upper = _mix(lattice[row, column], lattice[row, right], x)
-    lower = _mix(lattice[below, column], lattice[below, right], x)
+    row, below = LATTICE * row, LATTICE * below
+    upper = _mix(lattice.take(row + column), lattice.take(row + right), x)
+    lower = _mix(lattice.take(below + column), lattice.take(below + right), x)
     return _mix(upper, lower, y)
 
 
