@@ -9,9 +9,10 @@ from dipnet.region import RegionPass, encoder_mask, foreground_box
 from dipnet.segmenter import Networks, make_segmenter
 from dipnet.train_propagation import new_propagation
 from dipnet.train_segmentation import new_segmentation
+from tests.test_memory import KIB, resident
 from tests.videos import Squares
 from vos.geometry import Box
-from vos.segment import label, segment_video
+from vos.segment import Segmenter, label, segment_video
 
 P = PropagationConfig(backbone="mini", size=64, output_stride=16, head_channels=8)
 S = SegmentationConfig(backbone="mini", size=64, channels=8, units=1, finest_stride=2)
@@ -230,3 +231,30 @@ def test_the_segment_config_omits_what_cannot_change_the_result() -> None:
 def test_a_crop_without_both_phases_is_refused() -> None:
     with pytest.raises(ValueError, match="crop"):
         DIPNetConfig(phases="propagation")
+
+
+class Large(Squares):
+    """Frames of 240×320: fifty of them and their scores take more than 25 MiB."""
+
+    def mask(self, index: int) -> np.ndarray:
+        return super().mask(index % 10).repeat(4, 0).repeat(4, 1)
+
+    def frame(self, index: int) -> np.ndarray:
+        return super().frame(index % 10).repeat(4, 0).repeat(4, 1)
+
+
+def growth(segmenter: Segmenter, short: int, length: int) -> int:
+    """Return by how many bytes a long video needs more memory at most than its first frames did."""
+    taken = [resident() for _ in segment_video(Large(length=length), segmenter)]
+    return max(taken[short:]) - max(taken[:short])
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video() -> None:
+    assert growth(make_segmenter(networks(), config(), "cpu"), 10, 60) < 10 * KIB * KIB
+
+
+def test_a_segmenter_that_keeps_its_scores_is_seen_to_grow() -> None:
+    segmenter, kept = make_segmenter(networks(), config(), "cpu"), []
+    step = segmenter.step
+    segmenter.step = lambda frame: kept.append((frame, found := step(frame))) or found  # type: ignore
+    assert growth(segmenter, 10, 60) > 15 * KIB * KIB
