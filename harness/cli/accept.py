@@ -51,7 +51,8 @@ def execute(options: argparse.Namespace) -> int:
     if options.write:
         print(f"{len(found) - failed} accepted{rest}")
     else:
-        print(f"{len(found)} could be accepted{rest}; --write declares that the changes do not change these results")
+        declares = "; --write declares that the changes do not change these results" if found else ""
+        print(f"{len(found)} could be accepted{rest}{declares}")
     return 1 if failed else 0
 
 
