@@ -124,6 +124,12 @@ def human_size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def short_revision(revision: str) -> str:
+    """Return a git revision in 12 digits, still with what marks uncommitted changes; `unknown` for an empty one."""
+    commit, plus, changes = revision.partition("+")
+    return f"{commit[:12]}{plus}{changes}" or "unknown"
+
+
 def command_line(*words: object) -> str:
     """Return the shell command that runs `vos-harness WORDS...`, quoted so that it can be pasted.
 

@@ -62,6 +62,14 @@ def atomic_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that is never changed a second name; copy it where links cannot be made."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None, durable: bool = True) -> None:
     """Write a JSON object in full or not at all; with `durable`, that also holds after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)

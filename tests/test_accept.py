@@ -156,6 +156,18 @@ def test_damaged_results_are_not_accepted(plan: Plan, store: Store) -> None:
     assert not store.is_published("segment", first.stage.key)
 
 
+def test_nothing_is_accepted_whose_need_was_not(plan: Plan, store: Store) -> None:
+    run_earlier(plan, store, code=other_code)
+    found = list(candidates(again(plan, store), store, ["segment", "score"]))
+    mask = next((found[0].earlier.folder / "masks").iterdir())
+    mask.write_bytes(mask.read_bytes()[:-1] + b"x")
+    problems = [accept(one, store, "late") for one in found]
+    assert "its content has changed" in problems[0]
+    assert problems[1] == ""
+    assert problems[2] == f"{found[0].stage.label}, which it needs, was not accepted"
+    assert not store.is_published("score", found[2].stage.key)
+
+
 def test_seconds_of_other_code_are_never_accepted(plan: Plan, store: Store) -> None:
     run_earlier(plan, store, ("segment", "score", "time"), code=other_code)
     accept_all(again(plan, store), store, "segment", "score", "time")

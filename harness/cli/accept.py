@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from harness.cli import run
+from harness.console import short_revision
 from harness.errors import StudyError
 from harness.hardware import code_revision
-from harness.planning import NEVER, Candidate, accept, candidates
+from harness.planning import NEVER, Candidate, accept, candidates, group_line
 
 EPILOG = """\
 Whoever gives --write declares that the changes that are shown cannot change these results (docs/plans.md).
@@ -59,7 +60,7 @@ def execute(options: argparse.Namespace) -> int:
 def _grouped(found: list[Candidate]) -> Iterator[str]:
     groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
     for one in found:
-        groups[one.stage.name, f"{'; '.join(one.texts)}; revision {one.earlier.revision[:12] or 'unknown'}"].append(one)
+        why = f"{'; '.join(one.texts)}; revision {short_revision(one.earlier.revision)}"
+        groups[one.stage.name, why].append(one)
     for (kind, why), several in groups.items():
-        labels = list(dict.fromkeys(one.stage.label for one in several))
-        yield f"{len(several)} × {kind} ({why}): {'; '.join(labels[:2])}{' …' if len(labels) > 2 else ''}"
+        yield group_line(kind, why, [one.stage for one in several])

@@ -23,7 +23,7 @@ from harness.external.process import Command, Run, run_command
 from harness.external.protocol import Reports, timing
 from harness.external.sources import Files, Repository, Runner
 from harness.external.template import arguments, text_of
-from harness.files import sha256_of, write_json
+from harness.files import link_or_copy, sha256_of, write_json
 from harness.stage import Task
 
 
@@ -72,10 +72,7 @@ def pick(task: Task) -> None:
     """Link the masks of one sequence of the stage `all` as `masks/`; copy them where links cannot be made."""
     (task.folder / "masks").mkdir()
     for mask in sorted((task.needs["all"] / task.config.sequence / "masks").iterdir()):
-        try:
-            os.link(mask, task.folder / "masks" / mask.name)
-        except OSError:
-            shutil.copyfile(mask, task.folder / "masks" / mask.name)
+        link_or_copy(mask, task.folder / "masks" / mask.name)
 
 
 def measure(task: Task) -> None:

@@ -7,10 +7,11 @@ from harness.planning.invalidation import flatten
 from harness.planning.plan import NOT_SCORED, Cell, Item, Plan, make_plan
 from harness.planning.schema import plan_json
 from harness.planning.study import Scale, Study, Variant, check_scale, load_scale, load_study, parse_options, study_name
-from harness.planning.text import plan_text
+from harness.planning.text import group_line, plan_text
 
 __all__ = [
     "NEVER", "NOT_SCORED", "BenchmarkInputs", "Candidate", "Cell", "Estimate", "Inputs", "Item", "Plan", "Scale",
     "Sharing", "Study", "Variant", "accept", "candidates", "check_scale", "estimate", "flatten", "gather",
-    "load_scale", "load_study", "make_plan", "parse_options", "plan_json", "plan_text", "sharing", "study_name",
+    "group_line", "load_scale", "load_study", "make_plan", "parse_options", "plan_json", "plan_text", "sharing",
+    "study_name",
 ]  # fmt: skip

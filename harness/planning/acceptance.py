@@ -6,14 +6,12 @@ accepted is published under the new key, and says of itself where it comes from.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from harness.files import link_or_copy
 from harness.planning.invalidation import Change, changes_between, describe, flatten, option_changes
 from harness.planning.plan import Plan
 from harness.stage import Stage
@@ -48,7 +46,7 @@ def candidates(plan: Plan, store: Store, kinds: Iterable[str]) -> Iterator[Candi
         stage = item.stage
         if item.state == "cached":
             known = store.manifest(stage.name, key)
-            stands_for[key] = {key, *_earlier_keys(known)} if known else {key}
+            stands_for[key] = {key, *_earlier_keys(known)}
             continue
         data = tuple(sorted((role, data.digest) for role, data in stage.data.items()))
         for earlier in finished.get(stage.name, {}).get((stage.run, data), ()):
@@ -66,12 +64,16 @@ def accept(one: Candidate, store: Store, revision: str) -> str:
     stage, earlier = one.stage, one.earlier
     if damage := find_damage(earlier, contents=True):
         return damage
+    for role, need in stage.needs.items():  # the one that should have been accepted before it may be damaged
+        if earlier.identity.needs[role] not in (need.key, *_earlier_keys(store.manifest(need.name, need.key))):
+            return f"{need.label}, which it needs, was not accepted"
     with store.claim(stage.name, stage.key, wait=False) as granted:
         if not granted or store.find(stage.name, stage.key):
             return "another run computes it, or has just finished it"
         folder = store.start(stage.key).folder
         for file in earlier.files:
-            _link(earlier.folder / file, folder / file)
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(earlier.folder / file, folder / file)
         record = {
             "keys": [earlier.key, *_earlier_keys(earlier)],
             "changes": one.texts,
@@ -89,8 +91,8 @@ def accept(one: Candidate, store: Store, revision: str) -> str:
     return ""
 
 
-def _earlier_keys(stage: Manifest) -> tuple[str, ...]:
-    return tuple(stage.accepted.get("keys", ()))
+def _earlier_keys(stage: Manifest | None) -> tuple[str, ...]:
+    return tuple(stage.accepted.get("keys", ())) if stage else ()
 
 
 def _finished(store: Store, kind: str) -> Mapping[Hashable, list[Manifest]]:
@@ -117,12 +119,3 @@ def _acceptable(earlier: Manifest, stage: Stage, stands_for: Mapping[str, set[st
         if change.what not in ("code", "library") and not is_new:
             return None
     return tuple(changes)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file that is never changed a second name; copy it where the file system has no links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from harness.console import duration
 from harness.planning.estimate import estimate, sharing
 from harness.planning.plan import Item, Plan, State
+from harness.stage import Stage
 
 _LISTED = 12
 """Most stages that are listed one by one; more are grouped."""
@@ -68,9 +69,14 @@ def _grouped(missing: Iterable[Item]) -> Iterator[str]:
             left = list(groups.values())[_GROUPS:]
             yield f"  … and {sum(map(len, left))} stages more, for {len(left)} other reasons"
             return
-        labels = list(dict.fromkeys(item.stage.label for item in items))
-        more = " …" if len(labels) > _LABELS else ""
-        yield f"  {len(items)} × {name} ({why}): {'; '.join(labels[:_LABELS])}{more}"
+        yield f"  {group_line(name, why, [item.stage for item in items])}"
+
+
+def group_line(name: str, why: str, stages: Sequence[Stage]) -> str:
+    """Return the line of several stages of one name, for which the same is true."""
+    labels = list(dict.fromkeys(stage.label for stage in stages))
+    more = " …" if len(labels) > _LABELS else ""
+    return f"{len(stages)} × {name} ({why}): {'; '.join(labels[:_LABELS])}{more}"
 
 
 def _line(item: Item) -> str:

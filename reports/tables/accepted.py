@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from harness.console import short_revision
 from harness.results import CellResult
 from reports.inputs import Lineage
 from reports.tables.model import Line, Table, Value
@@ -15,7 +16,7 @@ def accepted_table(cells: Iterable[CellResult], lineage: Lineage) -> Table | Non
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for stage in lineage.behind(cells):
         if accepted := stage.accepted:
-            revisions = _short(stage.revision), _short(accepted["revision"])
+            revisions = short_revision(stage.revision), short_revision(accepted["revision"])
             groups[stage.name, *revisions, "; ".join(accepted["changes"])].append(stage.label)
     if not groups:
         return None
@@ -32,9 +33,3 @@ def accepted_table(cells: Iterable[CellResult], lineage: Lineage) -> Table | Non
         ),
         first="stage",
     )
-
-
-def _short(revision: str) -> str:
-    """Return a git revision in 12 digits, still with what marks uncommitted changes."""
-    commit, plus, changes = revision.partition("+")
-    return f"{commit[:12]}{plus}{changes}" or "unknown"
